@@ -1,0 +1,259 @@
+"""One error tree, one envelope.
+
+UnderstudyError
+├── ApiError                    what a caller sees; carries status, type, param, code and headers
+│   ├── InvalidRequest          400
+│   │   ├── Unsupported         400  the model cannot do it; the message names those that can
+│   │   └── NotReady            400  the video is not finished yet
+│   ├── Unauthenticated         401
+│   ├── PermissionDenied        403
+│   ├── NotFound                404  unknown, tampered and foreign ids alike
+│   ├── Conflict                409
+│   ├── TooLarge                413
+│   ├── UnsupportedMediaType    415
+│   ├── KeyReused               422  the Idempotency-Key belongs to another request
+│   ├── RateLimited             429
+│   ├── ProviderFailed          502  ours or the provider's to fix, never the caller's
+│   ├── Unavailable             503
+│   └── TimedOut                504
+└── ProviderError               what a provider file raises; the core decides what it means
+    ├── Refused                 the provider said no: nothing was made, nothing is owed
+    └── OutcomeUnknown          bytes were sent and no usable answer came back: never sent again
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+# The official clients repeat a POST on 409 and 5xx unless this header forbids it (openai-python 3.54.0, openai-node 6).
+NO_RETRY = {"x-should-retry": "false"}
+
+
+class UnderstudyError(Exception):
+    """Base of every error that Understudy raises on purpose."""
+
+
+class ApiError(UnderstudyError):
+    """An answer in OpenAI's envelope.
+
+    `message` is for the caller and says what to do instead; `param` names the offending field;
+    `code` is stable and meant for programs; `headers` go out with the answer.
+    """
+
+    status = 500
+    type = "server_error"
+    code: str | None = "internal_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.code = code or type(self).code
+        self.headers = dict(headers or {})
+
+    def envelope(self) -> dict[str, Any]:
+        """The body, as OpenAI shapes it."""
+        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
+
+
+class InvalidRequest(ApiError):
+    status = 400
+    type = "invalid_request_error"
+    code = "invalid_value"
+
+
+class Unsupported(InvalidRequest):
+    code = "unsupported_operation"
+
+
+class NotReady(InvalidRequest):
+    code = "video_not_ready"
+
+
+class Unauthenticated(ApiError):
+    status = 401
+    type = "invalid_request_error"
+    code = "invalid_api_key"
+
+
+class PermissionDenied(ApiError):
+    status = 403
+    type = "invalid_request_error"
+    code = "permission_denied"
+
+
+class NotFound(ApiError):
+    status = 404
+    type = "invalid_request_error"
+    code = "not_found"
+
+
+class Conflict(ApiError):
+    status = 409
+    type = "invalid_request_error"
+    code = "conflict"
+
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message, param=param, code=code, headers=NO_RETRY)
+
+
+class TooLarge(ApiError):
+    status = 413
+    type = "invalid_request_error"
+    code = "request_too_large"
+
+
+class UnsupportedMediaType(ApiError):
+    status = 415
+    type = "invalid_request_error"
+    code = "unsupported_media_type"
+
+
+class KeyReused(ApiError):
+    status = 422
+    type = "invalid_request_error"
+    code = "idempotency_key_reused"
+
+
+class RateLimited(ApiError):
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
+
+
+class ProviderFailed(ApiError):
+    status = 502
+    type = "server_error"
+    code = "provider_error"
+
+
+class Unavailable(ApiError):
+    status = 503
+    type = "server_error"
+    code = "provider_unavailable"
+
+
+class TimedOut(ApiError):
+    status = 504
+    type = "server_error"
+    code = "provider_timeout"
+
+
+class Reason(StrEnum):
+    """Why a provider said no. The first five may move to another deployment: nothing was made there."""
+
+    CREDENTIALS = "credentials"  # 401, 403: our key is wrong there
+    ARREARS = "arrears"  # 402, or a billing code inside another status
+    GONE = "gone"  # 404 for the model, 410: retired
+    BUSY = "busy"  # 429
+    UNAVAILABLE = "unavailable"  # connection never made, or 503 in the provider's own error shape
+    MODERATION = "moderation"
+    INVALID = "invalid"  # any other 4xx
+    NOT_FOUND = "not_found"  # the job or character is unknown there
+
+
+MOVABLE = frozenset({Reason.CREDENTIALS, Reason.ARREARS, Reason.GONE, Reason.BUSY, Reason.UNAVAILABLE})
+
+
+class ProviderError(UnderstudyError):
+    """Base of what a provider file raises."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class Refused(ProviderError):
+    """A definite no. `status` is the provider's HTTP status (0: never reached); `retry_after` is in seconds."""
+
+    def __init__(
+        self,
+        reason: Reason,
+        message: str,
+        *,
+        status: int = 0,
+        code: str | None = None,
+        param: str | None = None,
+        retry_after: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.status = status
+        self.code = code
+        self.param = param
+        self.retry_after = retry_after
+
+    @property
+    def movable(self) -> bool:
+        """May another deployment be asked instead?"""
+        return self.reason in MOVABLE
+
+
+class OutcomeUnknown(ProviderError):
+    """The request left us and its outcome is unknown: timeout, reset, 5xx or an answer that is not one.
+
+    `timed_out` tells a late answer from a broken one.
+    """
+
+    def __init__(self, message: str, *, timed_out: bool = False) -> None:
+        super().__init__(message)
+        self.timed_out = timed_out
+
+
+def from_refusal(refused: Refused) -> ApiError:
+    """What the caller is told when a provider said no and no other deployment could take over.
+
+    A provider's 401 is ours to fix and never looks like the caller's; its message may quote our key, so it stays in
+    the log.
+    """
+    retry = {"retry-after": refused.retry_after} if refused.retry_after else {}
+    match refused.reason:
+        case Reason.MODERATION:
+            return InvalidRequest(refused.message, param=refused.param, code=refused.code or "moderation_blocked")
+        case Reason.INVALID:
+            return InvalidRequest(refused.message, param=refused.param, code=refused.code or "invalid_value")
+        case Reason.NOT_FOUND:
+            return NotFound("The provider no longer has this.", param=refused.param)
+        case Reason.BUSY:
+            return RateLimited("The provider is at its rate limit. Try again later.", headers=retry)
+        case Reason.UNAVAILABLE:
+            return Unavailable(
+                "The provider is not reachable right now. Nothing was created; try again.", headers=retry
+            )
+        case Reason.CREDENTIALS:
+            return ProviderFailed(
+                "The provider did not accept this gateway's credentials. Nothing was created. "
+                "The operator of the gateway has to renew them.",
+                code="provider_credentials",
+                headers=NO_RETRY,
+            )
+        case Reason.ARREARS:
+            return ProviderFailed(
+                "The gateway's account at the provider cannot pay for this. Nothing was created.",
+                code="provider_arrears",
+                headers=NO_RETRY,
+            )
+        case Reason.GONE:
+            return ProviderFailed(
+                "The provider no longer serves this model. Nothing was created; use another model.",
+                code="provider_model_gone",
+                headers=NO_RETRY,
+            )
+
+
+def from_unknown(unknown: OutcomeUnknown) -> ApiError:
+    """What the caller is told when a paid-for request got no usable answer. Repeating it would be a second bill."""
+    message = (
+        "The provider was asked and its answer was lost, so the video may exist and may be billed. "
+        "It was not asked again. Look at GET /v1/videos before you send this request again."
+    )
+    kind = TimedOut if unknown.timed_out else ProviderFailed
+    return kind(message, code="outcome_unknown", headers=NO_RETRY)

@@ -1,0 +1,155 @@
+"""Managed ids: the id alone says who made a thing, where it lives and whose it is, and cannot be forged.
+
+    video_<base64url>        character_<base64url>        upload_<base64url>
+
+The payload, before base64url without padding:
+
+    version (1 byte) · key id (1 byte) · owner tag (8 bytes) · record · provider · model_id · original id · MAC (16
+    bytes)
+
+where the four in the middle are UTF-8 strings behind a length (unsigned LEB128). `model_id` is the deployment's stable
+id, `original id` the provider's own, `record` the key of our row. The MAC is HMAC-SHA256 over the prefix and everything
+before it, cut to 128 bits; it is checked, in constant time, before anything else in the id is believed.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from understudy.errors import NotFound
+
+VERSION = 1
+MAC_BYTES = 16
+TAG_BYTES = 8
+MAX_LENGTH = 1024  # of an id as text; ordinary ones stay under 200
+MAX_ORIGINAL_BYTES = 120  # a longer original id (Vertex operation names) stays in the row
+
+
+class Kind(StrEnum):
+    """What an id names: its prefix."""
+
+    VIDEO = "video"
+    CHARACTER = "character"
+    UPLOAD = "upload"
+
+
+@dataclass(frozen=True, slots=True)
+class ManagedId:
+    """What a verified id says. `original_id` is '' when the provider's own was too long to carry."""
+
+    kind: Kind
+    record: str
+    provider: str
+    model_id: str
+    original_id: str
+
+
+class IdCodec:
+    """Makes and reads managed ids with the current MAC key, and reads those made with its neighbours.
+
+    `others` is asked, only when an id names another key than `current`, for the keys before and after it.
+    """
+
+    def __init__(self, current: bytes, others: Callable[[], Iterable[bytes]] = tuple) -> None:
+        self._current = current
+        self._others = others
+
+    def encode(self, managed: ManagedId, *, team: str) -> str:
+        """The id of a thing that belongs to `team`."""
+        key = self._current
+        original = managed.original_id.encode()
+        if len(original) > MAX_ORIGINAL_BYTES:
+            original = b""
+        payload = bytes((VERSION, _key_id(key))) + _owner_tag(key, team)
+        payload += b"".join(
+            _pack(part)
+            for part in (managed.record.encode(), managed.provider.encode(), managed.model_id.encode(), original)
+        )
+        payload += _mac(key, managed.kind, payload)
+        return f"{managed.kind}_{base64.urlsafe_b64encode(payload).rstrip(b'=').decode()}"
+
+    def decode(self, text: str, kind: Kind, *, team: str) -> ManagedId:
+        """Read an id of `kind` that belongs to `team`.
+
+        Raises NotFound, always the same one, for a malformed, tampered or foreign id and for one of another kind,
+        version or key, so that the answer tells an attacker nothing.
+        """
+        managed = self._verified(text, kind, team)
+        if managed is None:
+            raise not_found(kind)
+        return managed
+
+    def _verified(self, text: str, kind: Kind, team: str) -> ManagedId | None:
+        prefix = f"{kind}_"
+        if not text.startswith(prefix) or len(text) > MAX_LENGTH:
+            return None
+        payload = _strict_base64url(text.removeprefix(prefix))
+        if payload is None or len(payload) < 2 + TAG_BYTES + MAC_BYTES:
+            return None
+        body, mac = payload[:-MAC_BYTES], payload[-MAC_BYTES:]
+        keys = (self._current,) if body[1] == _key_id(self._current) else self._others()
+        key = next((key for key in keys if hmac.compare_digest(_mac(key, kind, body), mac)), None)
+        if key is None:
+            return None
+        if body[0] != VERSION or not hmac.compare_digest(_owner_tag(key, team), body[2 : 2 + TAG_BYTES]):
+            return None
+        record, provider, model_id, original_id = _unpack(body[2 + TAG_BYTES :])
+        return ManagedId(kind, record, provider, model_id, original_id)
+
+
+def not_found(kind: Kind) -> NotFound:
+    """The one answer to every id that does not lead to something of the caller's."""
+    return NotFound(f"No {kind} with this id exists.", code=f"{kind}_not_found")
+
+
+def _key_id(key: bytes) -> int:
+    return hashlib.sha256(b"understudy key id" + key).digest()[0]
+
+
+def _owner_tag(key: bytes, team: str) -> bytes:
+    return hmac.digest(key, b"owner\0" + team.encode(), "sha256")[:TAG_BYTES]
+
+
+def _mac(key: bytes, kind: Kind, payload: bytes) -> bytes:
+    return hmac.digest(key, b"id\0" + kind.encode() + b"\0" + payload, "sha256")[:MAC_BYTES]
+
+
+def _strict_base64url(text: str) -> bytes | None:
+    """Only the one canonical spelling: otherwise the unused bits of the last character could be changed unnoticed."""
+    try:
+        raw = text.encode("ascii")
+        payload = base64.b64decode(raw + b"=" * (-len(raw) % 4), altchars=b"-_", validate=True)
+    except ValueError:
+        return None
+    return payload if base64.urlsafe_b64encode(payload).rstrip(b"=") == raw else None
+
+
+def _pack(part: bytes) -> bytes:
+    length, prefix = len(part), bytearray()
+    while length > 0x7F:
+        prefix.append(length & 0x7F | 0x80)
+        length >>= 7
+    prefix.append(length)
+    return bytes(prefix) + part
+
+
+def _unpack(packed: bytes) -> list[str]:
+    """The MAC vouches that we packed this, so it is well formed."""
+    parts, at = [], 0
+    while at < len(packed):
+        length = shift = 0
+        while True:
+            byte = packed[at]
+            at += 1
+            length |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                break
+        parts.append(packed[at : at + length].decode())
+        at += length
+    return parts

@@ -1,0 +1,68 @@
+"""Secrets by reference: providers' keys and the MAC key of managed ids. None is ever in the environment or a log
+line."""
+
+from __future__ import annotations
+
+import time
+from functools import cache
+
+from understudy.aws import secretsmanager
+from understudy.errors import NO_RETRY, ProviderFailed
+from understudy.ids import IdCodec
+from understudy.settings import settings
+
+CACHE_SECONDS = 60
+
+
+def provider_key(reference: str | None, *, fresh: bool = False) -> str | None:
+    """The key behind a deployment's `secret`, cached a minute; None when the deployment has none.
+
+    `fresh` reads past the cache: after a 401 the key may just have been rotated.
+    Raises ProviderFailed when the reference leads nowhere: ours to fix, and nothing was sent yet.
+    """
+    if reference is None:
+        return None
+    from aws_lambda_powertools.utilities.parameters import GetParameterError, get_parameter, get_secret
+
+    store, _, name = reference.partition(":")
+    try:
+        if store == "ssm":
+            value = get_parameter(name, decrypt=True, max_age=CACHE_SECONDS, force_fetch=fresh)
+        else:
+            value = get_secret(name, max_age=CACHE_SECONDS, force_fetch=fresh)
+    except GetParameterError as error:
+        message = "The gateway has no key for this provider. Nothing was created; its operator has to store one."
+        raise ProviderFailed(message, code="provider_credentials", headers=NO_RETRY) from error
+    return str(value).strip()
+
+
+@cache
+def id_codec() -> IdCodec:
+    """The id codec: one secret read at cold start; the neighbouring versions only when an id names another key."""
+    return IdCodec(_mac_key("AWSCURRENT"), others=_mac_keys)
+
+
+_neighbours: tuple[float, list[bytes]] = (float("-inf"), [])
+
+
+def _mac_keys() -> list[bytes]:
+    """Every version that still counts, read once a minute at most: forged ids must not cost a call each.
+
+    The current one is among them: an environment that started before a rotation meets ids made after it.
+    (Powertools' `get_secret` cannot be used: its cache does not tell the versions of a secret apart.)
+    """
+    global _neighbours
+    read_at, keys = _neighbours
+    if time.monotonic() - read_at > CACHE_SECONDS:
+        keys = [_mac_key("AWSCURRENT")]
+        try:
+            keys.append(_mac_key("AWSPREVIOUS"))
+        except secretsmanager().exceptions.ResourceNotFoundException:
+            pass  # never rotated
+        _neighbours = (time.monotonic(), keys)
+    return keys
+
+
+def _mac_key(stage: str) -> bytes:
+    answer = secretsmanager().get_secret_value(SecretId=settings().id_secret, VersionStage=stage)
+    return answer["SecretString"].encode()
