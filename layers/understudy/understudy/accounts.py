@@ -1,0 +1,37 @@
+"""Talking to a deployment: its base URL, its key, a client with a deadline, and a second look at a key that was
+refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from understudy.deployments import Deployment
+from understudy.errors import Reason, Refused
+from understudy.outbound import Client
+from understudy.providers.base import Account
+from understudy.secrets import provider_key
+
+T = TypeVar("T")
+
+
+def call(deployment: Deployment, deadline: float, ask: Callable[[Account], T]) -> T:
+    """Call a provider with the deployment's account; `deadline` is in `time.monotonic()` seconds.
+
+    A 401 may only mean that the key was rotated within the last minute: nothing was made, so a fresh key gets one more
+    try. Raises what `ask` raises, and ProviderFailed when the key's secret is missing.
+    """
+
+    def account(key: str | None) -> Account:
+        return Account(deployment.base_url, key, Client(deadline), deployment.options)
+
+    key = provider_key(deployment.secret)
+    try:
+        return ask(account(key))
+    except Refused as refused:
+        if refused.reason is not Reason.CREDENTIALS or refused.status != 401:
+            raise
+        fresh = provider_key(deployment.secret, fresh=True)
+        if fresh == key:
+            raise
+        return ask(account(fresh))

@@ -1,0 +1,185 @@
+"""The one way out: every call to a provider, with a deadline, an address check and a verdict on what a failure means.
+
+The verdict matters more than the answer. A connection that was never made is a definite no and another deployment
+may be
+asked; once bytes were sent, a timeout or reset means that a video may exist and be billed, and nothing is sent again.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from typing import Any, BinaryIO
+
+import httpcore
+import httpx
+
+from understudy.errors import OutcomeUnknown, Reason, Refused
+from understudy.providers.base import Answer, Part
+from understudy.settings import settings
+
+CONNECT_SECONDS = 5.0
+MAX_ANSWER_BYTES = 16 * 1024 * 1024  # of a JSON answer; files are streamed
+MAX_REDIRECTS = 3
+
+# Nothing of the request can have reached the server.
+_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+
+Headers = Mapping[str, str]
+
+
+class Forbidden(Exception):
+    """The address is one that this gateway must not talk to: loopback, private, link-local, metadata and the like."""
+
+
+class Client:
+    """HTTP with a deadline in absolute `time.monotonic()` seconds. Raises only Refused and OutcomeUnknown."""
+
+    def __init__(self, deadline: float) -> None:
+        self._deadline = deadline
+
+    def post(
+        self,
+        url: str,
+        headers: Headers,
+        *,
+        json: Any = None,
+        form: list[tuple[str, str | Part]] | None = None,
+    ) -> Answer:
+        """Send a request that may cost money, once. A `form` goes out as multipart, in its order."""
+        files = [(name, _field(value)) for name, value in form] if form is not None else None
+        try:
+            return self._answer(self._request("POST", url, headers, json=json, files=files))
+        except _NEVER_SENT as error:
+            raise _unreachable() from error
+        except httpx.HTTPError as error:
+            timed_out = isinstance(error, httpx.TimeoutException)
+            raise OutcomeUnknown(f"{type(error).__name__} after the request was sent", timed_out=timed_out) from error
+
+    def get(self, url: str, headers: Headers) -> Answer:
+        """Read. Whatever fails is passing and costs nothing: Refused(UNAVAILABLE)."""
+        return self._free("GET", url, headers)
+
+    def delete(self, url: str, headers: Headers) -> Answer:
+        """Delete; as `get`."""
+        return self._free("DELETE", url, headers)
+
+    @contextmanager
+    def stream(self, url: str, headers: Headers) -> Iterator[tuple[int, httpx.Headers, Iterator[bytes]]]:
+        """Read a file piece by piece: (status, headers, chunks). Redirects are followed; keys stay with their
+        origin."""
+        try:
+            with self._follow(url, headers) as response:
+                yield response.status_code, response.headers, self._chunks(response)
+        except httpx.HTTPError as error:
+            raise _unreachable() from error
+
+    @contextmanager
+    def _follow(self, url: str, headers: Headers) -> Iterator[httpx.Response]:
+        request = self._request("GET", url, headers)
+        for _ in range(MAX_REDIRECTS + 1):
+            response = _http().send(request, stream=True)
+            if response.next_request is None:
+                break
+            response.close()
+            same_origin = _origin(response.next_request.url) == _origin(request.url)
+            request = self._request("GET", str(response.next_request.url), headers if same_origin else {})
+        else:
+            raise Refused(Reason.UNAVAILABLE, "The provider redirects without end.")
+        try:
+            yield response
+        finally:
+            response.close()
+
+    def _free(self, method: str, url: str, headers: Headers) -> Answer:
+        try:
+            return self._answer(self._request(method, url, headers))
+        except httpx.HTTPError as error:
+            raise _unreachable() from error
+
+    def _request(self, method: str, url: str, headers: Headers, **body: Any) -> httpx.Request:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise Refused(Reason.UNAVAILABLE, "No time was left to ask the provider.")
+        timeout = httpx.Timeout(left, connect=min(CONNECT_SECONDS, left), pool=min(CONNECT_SECONDS, left))
+        return _http().build_request(method, url, headers=dict(headers), timeout=timeout, **body)
+
+    def _answer(self, request: httpx.Request) -> Answer:
+        response = _http().send(request, stream=True)
+        try:
+            body = bytearray()
+            for chunk in self._chunks(response):
+                body += chunk
+                if len(body) > MAX_ANSWER_BYTES:
+                    raise httpx.DecodingError("answer too large", request=request)
+            return Answer(response.status_code, response.headers, bytes(body))
+        finally:
+            response.close()
+
+    def _chunks(self, response: httpx.Response) -> Iterator[bytes]:
+        for chunk in response.iter_bytes():
+            yield chunk
+            if time.monotonic() > self._deadline:  # httpx's timeouts are per read: a trickle would never end
+                raise httpx.ReadTimeout("the deadline has passed", request=response.request)
+
+
+def check_address(address: str) -> None:
+    """Raises Forbidden for an IP address that is not on the public internet, unless the local stack allows it."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    mapped = getattr(ip, "ipv4_mapped", None) or getattr(ip, "sixtofour", None)
+    if settings().allow_private_networks:
+        return
+    if not ip.is_global or ip.is_multicast or (mapped is not None and not mapped.is_global):
+        raise Forbidden(f"{address} is not a public address")
+
+
+class _CheckedBackend(httpcore.SyncBackend):
+    """Connects to the very address that was checked, so that a name cannot resolve to another one in between."""
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Any = None,
+    ) -> httpcore.NetworkStream:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+            for address in addresses:
+                check_address(address)
+        except (OSError, Forbidden, ValueError) as error:
+            raise httpcore.ConnectError(str(error)) from error
+        failure: Exception | None = None
+        for address in addresses:
+            try:
+                return super().connect_tcp(address, port, timeout, local_address, socket_options)
+            except httpcore.ConnectError as error:
+                failure = error
+        raise failure or httpcore.ConnectError(f"{host} has no address")
+
+
+@cache
+def _http() -> httpx.Client:
+    """One client an execution environment: certificates are loaded once, connections are kept for a moment."""
+    transport = httpx.HTTPTransport(limits=httpx.Limits(max_connections=20, keepalive_expiry=5.0))
+    # httpx has no public way to hand a network backend to its pool; the version is locked and a test watches this.
+    transport._pool._network_backend = _CheckedBackend()
+    return httpx.Client(transport=transport, follow_redirects=False, trust_env=False)
+
+
+def _field(value: str | Part) -> tuple[str | None, Any] | tuple[str, BinaryIO, str]:
+    return (None, value) if isinstance(value, str) else (value.filename, value.file, value.mime_type)
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port
+
+
+def _unreachable() -> Refused:
+    return Refused(Reason.UNAVAILABLE, "The provider could not be reached.")

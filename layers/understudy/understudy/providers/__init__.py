@@ -1,0 +1,25 @@
+"""Every module in this folder is a provider; there is no list to edit."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
+from understudy.providers.base import Provider
+
+_NOT_PROVIDERS = {"__init__", "base"}
+
+
+def names() -> list[str]:
+    """The providers that exist: the files of this folder."""
+    return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem not in _NOT_PROVIDERS)
+
+
+@cache
+def load(name: str) -> Provider:
+    """The provider of that name; only its own module is imported. Raises LookupError for a name without a file."""
+    if name not in names():
+        raise LookupError(f"no provider {name!r}; there are: {', '.join(names())}")
+    provider: Provider = import_module(f"{__name__}.{name}").provider
+    return provider

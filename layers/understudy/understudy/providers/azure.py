@@ -1,0 +1,34 @@
+"""Azure OpenAI / Microsoft Foundry in its v1 shape: OpenAI's Videos API with another auth header and no extensions.
+
+Its Sora 2 deployments passed their last published retirement date on 2026-11-02 (LiteLLM 1.109.1's price map) and
+answer
+410 since; kept for subscriptions that still answer. `models` maps to the deployment name. A key goes out as `api-key`;
+with the option `entra = true` the secret is an Entra token and goes out as Bearer.
+
+Source: Foundry REST reference (excerpts, 2026-09), azure-ai-docs retirement schedule (2026-09-02).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from understudy.providers.base import Account, Profile
+from understudy.providers.openai import OpenAI, with_options
+
+
+class Azure(OpenAI):
+    name = "azure"
+
+    def profile(self, model: str, options: Mapping[str, Any]) -> Profile:
+        profile = replace(super().profile(model, {}), seconds=(4, 8, 12), extend_seconds=(), extend_upload=False)
+        return with_options(profile, options)
+
+    def headers(self, account: Account) -> dict[str, str]:
+        if account.options.get("entra"):
+            return super().headers(account)
+        return {"api-key": account.key} if account.key else {}
+
+
+provider = Azure()

@@ -1,0 +1,232 @@
+"""What a provider is: a profile of what its models can do, and a handful of calls.
+
+A provider file holds one instance named `provider`. It knows nothing of AWS, of ids or of who calls: it gets an
+`Account` to talk with, an `Order` to place and `Media` to send, and raises only `Refused` and `OutcomeUnknown`.
+Five methods are always there; the optional ones must be there exactly when the profile claims them (a contract test
+asks).
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal
+
+if TYPE_CHECKING:
+    from understudy.outbound import Client
+
+Operation = Literal["create", "edit", "extend", "remix"]
+Status = Literal["queued", "in_progress", "completed", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class CharacterSupport:
+    """What a model can do with characters. Counts are per video; 0 means that this form is not taken.
+
+    native: the provider keeps characters of its own, made from the clip.  native_slow: making one outlasts a request.
+    """
+
+    native: int = 0
+    native_slow: bool = False
+    reference_videos: int = 0
+    reference_images: int = 0
+    start_frame: bool = False
+    clip_seconds: tuple[float, float] = (0.0, 600.0)  # shortest and longest clip that is taken
+    deletable: bool = False  # native ones can be deleted there
+
+    @property
+    def most(self) -> int:
+        """How many characters fit into one video."""
+        return max(self.native, self.reference_videos, self.reference_images, int(self.start_frame))
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What one model at one deployment can do, in OpenAI's terms. Sizes are 'WIDTHxHEIGHT', times are in seconds."""
+
+    seconds: tuple[int, ...]
+    sizes: tuple[str, ...]
+    default_seconds: int
+    default_size: str
+    prompt_characters: int = 32_000
+    input_image: bool = True  # an `input_reference` as first frame
+    characters: CharacterSupport = CharacterSupport()
+    edit: bool = False  # of a video that this deployment made
+    edit_upload: bool = False  # of any clip
+    extend_seconds: tuple[int, ...] = ()  # how much one extension may add; empty: cannot extend
+    extend_upload: bool = False
+    remix: bool = False
+    delete: bool = False
+    findable: bool = False  # after a lost answer the job can be found by our reference
+    poll_seconds: float = 5.0
+    deadline_seconds: int = 3600  # a job older than this at the provider has failed
+    micro_dollars: Mapping[str, int] = field(default_factory=dict)  # per second of output, by size; '' for any
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """A file of ours as a provider may take it: as a stream with a known size, or by a short-lived URL.
+
+    `open` gives a seekable reader that fetches as it is read; `url` signs a GET that lives for an hour.
+    """
+
+    filename: str
+    mime_type: str
+    size: int
+    open: Callable[[], BinaryIO]
+    url: Callable[[], str]
+
+
+@dataclass(frozen=True, slots=True)
+class CastMember:
+    """A character of an order, in exactly one of the forms that the profile takes: handle, else clip, else stills."""
+
+    name: str
+    handle: str | None = None
+    clip: Media | None = None
+    stills: tuple[Media, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The video that is edited, extended or remixed: the provider's own by id, else a clip."""
+
+    upstream_id: str | None = None
+    clip: Media | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One paid request. `reference` is our job id, for providers that take an external id."""
+
+    operation: Operation
+    model: str
+    prompt: str
+    reference: str
+    seconds: int | None = None
+    size: str | None = None
+    image: Media | None = None
+    cast: tuple[CastMember, ...] = ()
+    source: Source | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who we are at a provider: where, with which key, over which HTTP client."""
+
+    base_url: str
+    key: str | None = field(repr=False)
+    http: Client
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What the provider says of a job. Unknown status words are in_progress; `error` is (code, message) when failed."""
+
+    upstream_id: str
+    status: Status
+    progress: int = 0
+    seconds: int | None = None
+    size: str | None = None
+    error: tuple[str, str] | None = None
+    output_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """A native character. One that is not `ready` yet is asked for again with `poll_character(reference)`."""
+
+    reference: str
+    ready: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole, bounded HTTP answer; header names in any case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """The body as JSON, or None if it is something else."""
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A file in a multipart form, read as it is sent; its size is known, so the body has a Content-Length."""
+
+    filename: str
+    mime_type: str
+    file: BinaryIO
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A file at the provider, being read: `size` in bytes when the provider says it."""
+
+    mime_type: str
+    size: int | None
+    chunks: Iterator[bytes]
+
+
+class Provider(ABC):
+    """One provider. `name` is the file's name and appears in managed ids."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def profile(self, model: str, options: Mapping[str, Any]) -> Profile:
+        """What `model` (the provider's name for it) can do under these deployment options."""
+
+    @abstractmethod
+    def submit(self, account: Account, order: Order) -> Progress:
+        """Place a paid order once.
+
+        Raises Refused when the provider said no and OutcomeUnknown when its answer was lost; never tries twice.
+        """
+
+    @abstractmethod
+    def poll(self, account: Account, upstream_id: str) -> Progress:
+        """Ask how a job is doing. Raises Refused(NOT_FOUND) for a job that is gone; other errors are passing."""
+
+    @abstractmethod
+    def open_content(self, account: Account, progress: Progress) -> AbstractContextManager[Content]:
+        """Stream a finished job's video. Raises Refused(NOT_FOUND) when it is gone."""
+
+    def make_character(self, account: Account, name: str, clip: Media, stills: tuple[Media, ...]) -> Handle:
+        """Make a native character (`characters.native`). Raises like `submit`."""
+        raise NotImplementedError
+
+    def poll_character(self, account: Account, reference: str) -> Handle:
+        """Ask how a character is doing (`characters.native_slow`). Raises like `poll`."""
+        raise NotImplementedError
+
+    def delete_character(self, account: Account, reference: str) -> None:
+        """Delete a native character (`characters.deletable`); one that is gone already is fine."""
+        raise NotImplementedError
+
+    def delete(self, account: Account, upstream_id: str) -> None:
+        """Delete a finished job (`delete`); one that is gone already is fine."""
+        raise NotImplementedError
+
+    def find(self, account: Account, reference: str) -> Progress | None:
+        """The job that was submitted with this reference (`findable`), or None if there is none. Raises like `poll`."""
+        raise NotImplementedError
+
+
+def with_names(prompt: str, cast: tuple[CastMember, ...]) -> str:
+    """The prompt with every character's name in it: those it does not mention are put in front.
+
+    OpenAI-shaped servers act on a character only if its name stands verbatim in the prompt (video guide, 2026-09).
+    """
+    missing = [member.name for member in cast if member.name not in prompt]
+    return f"Featuring {' and '.join(missing)}. {prompt}" if missing else prompt

@@ -1,0 +1,280 @@
+"""Servers that speak OpenAI's Videos API, characters, edits and extensions included.
+
+OpenAI's own service was switched off on 2026-09-24; what is left are servers that kept the shape.
+
+    operation         call                                     answer
+    create            POST {base}/videos                       Video
+    edit, extend      POST {base}/videos/edits, /extensions    Video; an extension is the whole stitched video
+    remix             POST {base}/videos/{id}/remix            Video
+    poll              GET {base}/videos/{id}                   Video: queued, in_progress, completed, failed
+    content           GET {base}/videos/{id}/content           the file
+    make_character    POST {base}/videos/characters            {id, name, created_at}; multipart only
+
+Deployment options change the profile for servers that do less or other: `seconds`, `sizes`, `characters` (how many,
+0: none), `edit`, `remix`, `extend_seconds`, `prompt_characters`, `micro_dollars`, `deadline_seconds`.
+
+Source: openapi.yaml of openai-openapi (2026-08-21), the video guide (2026-09), openai-python 3.54.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote
+
+from understudy.errors import OutcomeUnknown, Reason, Refused
+from understudy.providers.base import (
+    Account,
+    Answer,
+    CharacterSupport,
+    Content,
+    Handle,
+    Media,
+    Operation,
+    Order,
+    Part,
+    Profile,
+    Progress,
+    Provider,
+    Status,
+    with_names,
+)
+
+STATUSES: dict[str, Status] = {
+    "queued": "queued",
+    "in_progress": "in_progress",
+    "completed": "completed",
+    "failed": "failed",
+    "cancelled": "failed",
+}
+PATHS: dict[Operation, str] = {
+    "create": "videos",
+    "remix": "videos",
+    "edit": "videos/edits",
+    "extend": "videos/extensions",
+}
+_STANDARD = ("720x1280", "1280x720")
+_PRO = (*_STANDARD, "1024x1792", "1792x1024", "1080x1920", "1920x1080")
+_PRO_PRICES = (300_000, 300_000, 500_000, 500_000, 700_000, 700_000)
+# Micro-dollars a second when OpenAI still sold it (pricing page, 2026-08): 0.10; pro 0.30, 0.50 and 0.70 by size.
+_PRICES = {"sora-2": {"": 100_000}, "sora-2-pro": dict(zip(_PRO, _PRO_PRICES, strict=True))}
+
+Form = list[tuple[str, str | Part]]
+
+
+class OpenAI(Provider):
+    """An OpenAI-shaped server. Variants override what differs: auth, body form, profile."""
+
+    name = "openai"
+    json_bodies = True  # False: the server takes multipart only
+
+    def profile(self, model: str, options: Mapping[str, Any]) -> Profile:
+        pro = model.startswith("sora-2-pro")
+        profile = Profile(
+            seconds=(4, 8, 12, 16, 20),
+            sizes=_PRO if pro else _STANDARD,
+            default_seconds=4,
+            default_size="720x1280",
+            characters=CharacterSupport(native=2, clip_seconds=(1.0, 60.0)),
+            edit=True,
+            edit_upload=True,
+            extend_seconds=(4, 8, 12, 16, 20),
+            extend_upload=True,
+            remix=True,
+            delete=True,
+            micro_dollars=_PRICES.get("sora-2-pro" if pro else model, {}),
+        )
+        return with_options(profile, options)
+
+    def headers(self, account: Account) -> dict[str, str]:
+        """How a call says who we are."""
+        return {"authorization": f"Bearer {account.key}"} if account.key else {}
+
+    def submit(self, account: Account, order: Order) -> Progress:
+        remixed = order.source.upstream_id if order.source and order.operation == "remix" else None
+        url = _url(account, PATHS[order.operation], remixed, "remix" if remixed else "")
+        fields, files = self.fields(order)
+        return self._video(account, self._post(account, url, fields, files), gone=order.source is None)
+
+    def fields(self, order: Order) -> tuple[dict[str, Any], dict[str, Media]]:
+        """The order as this server's fields and files."""
+        fields: dict[str, Any] = {"prompt": with_names(order.prompt, order.cast)}
+        files: dict[str, Media] = {}
+        if order.operation == "create" or (order.source and order.source.clip):
+            fields["model"] = order.model
+        if order.operation in {"create", "extend"} and order.seconds:
+            fields["seconds"] = str(order.seconds)
+        if order.operation == "create" and order.size:
+            fields["size"] = order.size
+        if order.image:
+            files["input_reference"] = order.image
+        if order.cast:
+            fields["characters"] = [{"id": member.handle} for member in order.cast]
+        if order.source and order.source.clip:
+            files["video"] = order.source.clip
+        elif order.source and order.operation != "remix":
+            fields["video"] = {"id": order.source.upstream_id}
+        return fields, files
+
+    def poll(self, account: Account, upstream_id: str) -> Progress:
+        answer = account.http.get(_url(account, "videos", upstream_id), self.headers(account))
+        return self._video(account, answer, gone=False)
+
+    @contextmanager
+    def open_content(self, account: Account, progress: Progress) -> Iterator[Content]:
+        url = _url(account, "videos", progress.upstream_id, "content")
+        with account.http.stream(url, self.headers(account)) as (status, headers, chunks):
+            if status != 200:
+                raise refusal(account, Answer(status, headers, next(chunks, b"")), gone=False)
+            length = headers.get("content-length")
+            mime_type = headers.get("content-type", "video/mp4").partition(";")[0]
+            yield Content(mime_type, int(length) if length else None, chunks)
+
+    def make_character(self, account: Account, name: str, clip: Media, stills: tuple[Media, ...]) -> Handle:
+        answer = self._post(account, _url(account, "videos/characters"), {"name": name}, {"video": clip})
+        body = answer.json()
+        if answer.status == 200 and isinstance(body, dict) and isinstance(body.get("id"), str):
+            return Handle(body["id"])
+        raise refusal(account, answer, gone=False)
+
+    def delete(self, account: Account, upstream_id: str) -> None:
+        answer = account.http.delete(_url(account, "videos", upstream_id), self.headers(account))
+        if answer.status not in {200, 204, 404}:
+            raise refusal(account, answer, gone=False)
+
+    def _post(self, account: Account, url: str, fields: dict[str, Any], files: dict[str, Media]) -> Answer:
+        if not files and self.json_bodies:
+            return account.http.post(url, self.headers(account), json=fields)
+        with ExitStack() as opened:
+            form = _form(fields) + [
+                (name, Part(media.filename, media.mime_type, opened.enter_context(media.open())))
+                for name, media in files.items()
+            ]
+            return account.http.post(url, self.headers(account), form=form)
+
+    def _video(self, account: Account, answer: Answer, *, gone: bool) -> Progress:
+        body = answer.json()
+        # vLLM-Omni answers a failed job's GET with a 4xx or 5xx and the job in the body: a job is a job.
+        if isinstance(body, dict) and isinstance(body.get("id"), str) and "status" in body:
+            return _progress(account, body)
+        raise refusal(account, answer, gone=gone)
+
+
+def with_options(profile: Profile, options: Mapping[str, Any]) -> Profile:
+    """The profile as the deployment's options change it."""
+    changes: dict[str, Any] = {}
+    for name in ("seconds", "sizes", "extend_seconds"):
+        if name in options:
+            changes[name] = tuple(options[name])
+    for name in ("edit", "remix", "delete", "prompt_characters", "micro_dollars", "deadline_seconds"):
+        if name in options:
+            changes[name] = options[name]
+    if "edit" in options:
+        changes["edit_upload"] = bool(options["edit"])
+    if "extend_seconds" in options:
+        changes["extend_upload"] = bool(options["extend_seconds"])
+    if "characters" in options:
+        changes["characters"] = replace(profile.characters, native=int(options["characters"]))
+    if "seconds" in options:
+        changes["default_seconds"] = changes["seconds"][0]
+    if "sizes" in options:
+        changes["default_size"] = changes["sizes"][0]
+    return replace(profile, **changes)
+
+
+def refusal(account: Account, answer: Answer, *, gone: bool) -> Refused | OutcomeUnknown:
+    """What an answer that is not a video means. `gone`: a 404 speaks of the model, not of a job."""
+    body = answer.json()
+    error = body.get("error", body.get("detail")) if isinstance(body, dict) else None
+    shaped = error is not None
+    details: dict[str, Any] = error if isinstance(error, dict) else {"message": error}
+    code = details.get("code") or details.get("type")
+    code = str(code) if code is not None else None
+    message = clean(account, details.get("message")) or f"The provider refused this with status {answer.status}."
+    param = details.get("param") if isinstance(details.get("param"), str) else None
+
+    def refused(reason: Reason) -> Refused:
+        retry_after = answer.headers.get("retry-after")
+        return Refused(reason, message, status=answer.status, code=code, param=param, retry_after=retry_after)
+
+    words = f"{code} {message}".lower() if answer.status in {400, 403, 422} else ""
+    match answer.status:
+        case _ if any(word in words for word in ("moderation", "content_policy", "content_filter", "contentfilter")):
+            return refused(Reason.MODERATION)
+        case 401 | 403:
+            return refused(Reason.CREDENTIALS)
+        case 402:
+            return refused(Reason.ARREARS)
+        case 404:
+            return refused(Reason.GONE if gone else Reason.NOT_FOUND)
+        case 410:
+            return refused(Reason.GONE)
+        case 429 if code in {"insufficient_quota", "billing_hard_limit_reached"}:
+            return refused(Reason.ARREARS)
+        case 429:
+            return refused(Reason.BUSY)
+        case 503 if shaped:
+            return refused(Reason.UNAVAILABLE)
+        case 408:
+            return OutcomeUnknown("The provider timed out.", timed_out=True)
+        case status if 400 <= status < 500:
+            return refused(Reason.INVALID)
+        case status if 300 <= status < 400:
+            return refused(Reason.UNAVAILABLE)  # a moved base_url: nothing was made there
+    return OutcomeUnknown(f"The provider answered {answer.status} without a video: {message}")
+
+
+def clean(account: Account, message: Any) -> str:
+    """A provider's message, bounded and without our key."""
+    text = " ".join(str(message or "").split())[:500]
+    return text.replace(account.key, "***") if account.key else text
+
+
+def _progress(account: Account, body: dict[str, Any]) -> Progress:
+    status = STATUSES.get(str(body.get("status")), "in_progress")
+    error = body.get("error") if status == "failed" else None
+    details = error if isinstance(error, dict) else {"message": error}
+    seconds, size = str(body.get("seconds") or ""), body.get("size")
+    progress = body.get("progress")
+    return Progress(
+        upstream_id=body["id"],
+        status=status,
+        progress=min(max(int(progress), 0), 100) if isinstance(progress, int | float) else 0,
+        seconds=int(seconds) if seconds.isdecimal() else None,
+        size=size if isinstance(size, str) else None,
+        error=(
+            (
+                str(details.get("code") or "provider_failed"),
+                clean(account, details.get("message")) or "It failed there.",
+            )
+            if status == "failed"
+            else None
+        ),
+    )
+
+
+def _url(account: Account, path: str, upstream_id: str | None = None, tail: str = "") -> str:
+    """Ids are data from outside: nothing in them is left that a URL would read as structure."""
+    url = f"{account.base_url}/{path}"
+    if upstream_id is None:
+        return url
+    if upstream_id.strip(".") == "":
+        raise Refused(Reason.NOT_FOUND, "The provider has no such video.")
+    return "/".join(filter(None, (url, quote(upstream_id, safe=""), tail)))
+
+
+def _form(fields: dict[str, Any]) -> Form:
+    form: Form = []
+    for name, value in fields.items():
+        if isinstance(value, list):
+            form += [(f"{name}[][{key}]", text) for entry in value for key, text in entry.items()]
+        elif isinstance(value, dict):
+            form += [(f"{name}[{key}]", text) for key, text in value.items()]
+        else:
+            form.append((name, value))
+    return form
+
+
+provider = OpenAI()

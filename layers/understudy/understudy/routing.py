@@ -1,0 +1,130 @@
+"""Which deployment serves a call, and what happens when it says no.
+
+New work: those that serve the model, a character's home first, the others drawn by weight. What exists already goes by
+its id to the deployment that made it and nowhere else.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from functools import cache
+from typing import TYPE_CHECKING, TypeVar
+
+from understudy import table
+from understudy.aws import dynamodb
+from understudy.deployments import Deployment, Deployments
+from understudy.errors import InvalidRequest, Refused
+from understudy.providers import load
+from understudy.providers.base import Profile
+from understudy.settings import settings
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.circuit_breaker.persistence import CircuitBreakerDynamoDBPersistence
+
+T = TypeVar("T")
+CIRCUIT_SECONDS = 30
+
+
+def profile_of(deployment: Deployment, model: str) -> Profile:
+    """What the model that callers know as `model` can do at this deployment."""
+    return load(deployment.provider).profile(deployment.models.get(model, model), deployment.options)
+
+
+def pace(deployment: Deployment, model: str) -> float:
+    """How many seconds to leave between two polls of a job."""
+    return deployment.poll_seconds or profile_of(deployment, model).poll_seconds
+
+
+def candidates(
+    deployments: Deployments, model: str, *, provider: str | None = None, homes: Iterable[str] = ()
+) -> list[Deployment]:
+    """The deployments for new work, in the order in which they are asked.
+
+    `homes` (deployment ids) go first. Raises NotFound for an unknown model and InvalidRequest when `provider`
+    (`custom_llm_provider`) leaves none.
+    """
+    group = [deployment for deployment in deployments.group(model) if deployment.weight or deployment.id in homes]
+    if provider is not None:
+        group = [deployment for deployment in group if deployment.provider == provider]
+        if not group:
+            message = f"No deployment of {model!r} is with the provider {provider[:40]!r}. Leave the field out."
+            raise InvalidRequest(message, param="custom_llm_provider")
+    if not group:
+        raise InvalidRequest(f"The model {model!r} takes no new work at the moment.", param="model")
+    home_order = list(homes)
+    first = sorted((one for one in group if one.id in home_order), key=lambda one: home_order.index(one.id))
+    return first + _by_weight([one for one in group if one.id not in home_order])
+
+
+def try_in_turn(options: list[T], deployment_of: Callable[[T], Deployment], ask: Callable[[T], None]) -> T:
+    """Ask each option once until one takes the work; returns that one.
+
+    A movable refusal opens the circuit of its deployment for a while and goes on to the next; the last refusal is
+    raised.
+    With one option there is nothing to protect by a circuit, and when all circuits are open the first is asked anyway.
+    """
+    if len(options) == 1:
+        ask(options[0])
+        return options[0]
+    from aws_lambda_powertools.utilities.circuit_breaker import CircuitBreakerOpenError
+
+    refusal: Refused | None = None
+    for option in options:
+        try:
+            _guarded(deployment_of(option).id, lambda option=option: ask(option))  # type: ignore[misc]
+            return option
+        except CircuitBreakerOpenError:
+            continue
+        except _Moved as moved:
+            refusal = moved.refused
+    if refusal is not None:
+        raise refusal
+    ask(options[0])
+    return options[0]
+
+
+class _Moved(Exception):
+    """A movable refusal, as the type that the circuit breaker counts."""
+
+    def __init__(self, refused: Refused) -> None:
+        self.refused = refused
+
+
+def _guarded(deployment_id: str, ask: Callable[[], None]) -> None:
+    from aws_lambda_powertools.utilities.circuit_breaker import CircuitBreakerConfig, circuit_breaker
+
+    config = CircuitBreakerConfig(
+        failure_threshold=1, recovery_timeout=CIRCUIT_SECONDS, success_threshold=1, handled_exceptions=_Moved
+    )
+
+    @circuit_breaker(name=deployment_id, persistence_store=_circuits(), config=config)
+    def guarded() -> None:
+        try:
+            ask()
+        except Refused as refused:
+            if refused.movable:
+                raise _Moved(refused) from refused
+            raise
+
+    guarded()
+
+
+@cache
+def _circuits() -> CircuitBreakerDynamoDBPersistence:
+    from aws_lambda_powertools.utilities.circuit_breaker.persistence import CircuitBreakerDynamoDBPersistence
+
+    return CircuitBreakerDynamoDBPersistence(
+        table_name=settings().table_name,
+        key_attr=table.PARTITION,
+        sort_key_attr=table.SORT,
+        static_pk_value=table.CIRCUIT,
+        expiry_attr=table.TTL,
+        boto3_client=dynamodb(),
+    )
+
+
+def _by_weight(group: list[Deployment]) -> list[Deployment]:
+    """Drawn one after the other by weight: the first as configured, the rest as fallbacks."""
+    # The key u^(1/w), largest first, draws without replacement in proportion to w (Efraimidis and Spirakis, 2006).
+    return sorted(group, key=lambda deployment: random.random() ** (1 / deployment.weight), reverse=True)

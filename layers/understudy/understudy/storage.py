@@ -1,0 +1,162 @@
+"""The bucket: where clips, stills and outputs live, and how their bytes travel without being held in memory.
+
+media/characters/<team>/<id>/clip, still-<n>.jpg        a character
+media/videos/<team>/<id>/video.mp4, thumbnail.webp, spritesheet.jpg        an output
+media/inputs/<team>/<id>/<name>        what came with a request; expires after a week
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from understudy.aws import s3
+from understudy.providers.base import Media
+from understudy.settings import settings
+
+if TYPE_CHECKING:
+    from botocore.response import StreamingBody
+
+CHUNK = 8 * 1024 * 1024  # boto3's transfer defaults hold 80 MB; one part at a time holds this much
+URL_SECONDS = 3600
+EXTENSIONS = {
+    "video/mp4": "mp4",
+    "video/quicktime": "mov",
+    "video/webm": "webm",
+    "image/png": "png",
+    "image/jpeg": "jpg",
+    "image/webp": "webp",
+}
+
+
+def character_prefix(team: str, character: str) -> str:
+    return f"media/characters/{team}/{character}/"
+
+
+def video_prefix(team: str, video: str) -> str:
+    return f"media/videos/{team}/{video}/"
+
+
+def input_key(team: str, video: str, name: str) -> str:
+    return f"media/inputs/{team}/{video}/{name}"
+
+
+def put(key: str, data: bytes | memoryview, mime_type: str) -> None:
+    """Store bytes that are in memory anyway: they came in a request body."""
+    body = io.BytesIO(data)  # botocore wants a seekable body; the view is copied once, at most a few MB
+    s3().put_object(Bucket=settings().bucket_name, Key=key, Body=body, ContentType=mime_type)
+
+
+def save(key: str, chunks: Iterator[bytes], mime_type: str) -> int:
+    """Store a stream of unknown length, a part at a time; returns its size in bytes."""
+    from boto3.s3.transfer import TransferConfig
+
+    config = TransferConfig(multipart_threshold=CHUNK, multipart_chunksize=CHUNK, use_threads=False)
+    reader = _ChunkReader(chunks)
+    file = cast("BinaryIO", reader)  # all that the transfer asks of it is read()
+    s3().upload_fileobj(file, settings().bucket_name, key, ExtraArgs={"ContentType": mime_type}, Config=config)
+    return reader.count
+
+
+def copy(source: str, target: str) -> None:
+    """Copy an object inside the bucket; its bytes do not come here."""
+    bucket = settings().bucket_name
+    s3().copy_object(Bucket=bucket, Key=target, CopySource={"Bucket": bucket, "Key": source})
+
+
+def size(key: str) -> int:
+    """How many bytes an object has."""
+    return s3().head_object(Bucket=settings().bucket_name, Key=key)["ContentLength"]
+
+
+def delete_all(prefix: str) -> None:
+    """Delete what stands under a prefix. Older versions go by the bucket's lifecycle rule."""
+    bucket = settings().bucket_name
+    for page in s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        keys = [{"Key": entry["Key"]} for entry in page.get("Contents", [])]
+        if keys:
+            s3().delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})  # type: ignore[typeddict-item]
+
+
+def presign(key: str, *, filename: str | None = None) -> str:
+    """A GET that works for an hour and for nothing else; Range works on it."""
+    params: dict[str, Any] = {"Bucket": settings().bucket_name, "Key": key}
+    if filename:
+        params["ResponseContentDisposition"] = f'inline; filename="{filename}"'
+    return s3().generate_presigned_url("get_object", Params=params, ExpiresIn=URL_SECONDS)
+
+
+def media(key: str, *, filename: str, mime_type: str, byte_count: int) -> Media:
+    """An object as providers take it."""
+
+    def open_() -> BinaryIO:
+        return io.BufferedReader(_ObjectReader(key, byte_count), 256 * 1024)
+
+    return Media(filename=filename, mime_type=mime_type, size=byte_count, open=open_, url=lambda: presign(key))
+
+
+class _ObjectReader(io.RawIOBase):
+    """An object as a seekable file that fetches as it is read: one GET from wherever reading starts."""
+
+    def __init__(self, key: str, byte_count: int) -> None:
+        self._key, self._size, self._at = key, byte_count, 0
+        self._body: StreamingBody | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        if base + offset != self._at:
+            self._drop()
+            self._at = base + offset
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        if self._at >= self._size:
+            return 0
+        if self._body is None:
+            self._body = s3().get_object(
+                Bucket=settings().bucket_name, Key=self._key, Range=f"bytes={self._at}-{self._size - 1}"
+            )["Body"]
+        data = self._body.read(len(buffer))
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+    def close(self) -> None:
+        self._drop()
+        super().close()
+
+    def _drop(self) -> None:
+        if self._body is not None:
+            self._body.close()
+            self._body = None
+
+
+class _ChunkReader:
+    """An iterator of chunks as the file that boto3's transfer reads from."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks, self._rest, self.count = chunks, b"", 0
+
+    def read(self, amount: int = -1) -> bytes:
+        pieces, have = [self._rest], len(self._rest)
+        while amount < 0 or have < amount:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                break
+            pieces.append(chunk)
+            have += len(chunk)
+        data = b"".join(pieces)
+        amount = len(data) if amount < 0 else amount
+        self._rest = data[amount:]
+        self.count += len(data[:amount])
+        return data[:amount]
