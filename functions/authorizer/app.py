@@ -1,0 +1,32 @@
+"""Lambda authorizer: key -> caller. The answer covers the whole stage and is cached for a minute."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from understudy import keys
+from understudy.telemetry import logger
+
+
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """Allow the stage to the caller behind the key, deny it to everybody else; a deny becomes a 401 (template.yaml)."""
+    caller = keys.find(_key(event))
+    stage = "/".join(event["methodArn"].split("/")[:2])
+    if caller is None:
+        logger.info("unknown key")
+        return _policy("anonymous", "Deny", stage, {})
+    context = {"team": caller.team, "key_id": caller.key_id, "scopes": " ".join(sorted(caller.scopes))}
+    return _policy(caller.key_id, "Allow", stage, context)
+
+
+def _key(event: dict[str, Any]) -> str:
+    """The bearer key; a TOKEN authorizer gets the Authorization header, a REQUEST authorizer all of them."""
+    headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+    scheme, _, key = str(event.get("authorizationToken") or headers.get("authorization") or "").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else ""
+
+
+def _policy(principal: str, effect: str, stage: str, context: dict[str, str]) -> dict[str, Any]:
+    statement = {"Action": "execute-api:Invoke", "Effect": effect, "Resource": f"{stage}/*"}
+    policy = {"Version": "2012-10-17", "Statement": [statement]}
+    return {"principalId": principal, "policyDocument": policy, "context": context}

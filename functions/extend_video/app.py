@@ -1,0 +1,13 @@
+"""POST /videos/extensions"""
+
+from __future__ import annotations
+
+from understudy import present, videos
+from understudy.endpoint import Answer, Call, Endpoint
+from understudy.schema import ExtendVideo
+
+
+@Endpoint("POST", "/videos/extensions", summary="Extend video", body=ExtendVideo, answer=present.Video)
+def handler(call: Call) -> Answer:
+    """Continue a finished video of the caller's, or an uploaded clip, by some seconds; the result is the whole."""
+    return present.created(*videos.remake(call, "extend", call.body(ExtendVideo)))

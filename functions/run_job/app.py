@@ -1,0 +1,25 @@
+"""The worker: SQS -> one step of a job."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from understudy import worker
+
+MARGIN_SECONDS = 15.0  # to note what was reached before the time is up
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> Any:
+    """Work on each message; one that fails comes back, and after five times goes to the dead letters."""
+    deadline = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - MARGIN_SECONDS
+
+    def work(record: SQSRecord) -> None:
+        worker.work(json.loads(record.body), deadline)
+
+    processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+    return process_partial_response(event, work, processor, context)

@@ -1,0 +1,146 @@
+"""The portable character: a name, a clip and stills, in the user's bucket. It exists when they do, whatever a
+provider says.
+
+How a provider gets it is the business of handles.py.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from understudy import media, storage, table
+from understudy.errors import ApiError
+from understudy.providers.base import CastMember, CharacterSupport, Media
+from understudy.table import Put, Row
+
+
+@dataclass(frozen=True, slots=True)
+class Character:
+    """The row of a character. `home` is the deployment it was made on; `original` its id there, or our record."""
+
+    team: str
+    id: str
+    name: str
+    created_at: int
+    mime_type: str
+    byte_count: int
+    milliseconds: int
+    width: int
+    height: int
+    stills: list[dict[str, Any]]
+    home: str
+    provider: str
+    original: str
+
+    @property
+    def key(self) -> table.Key:
+        return table.character_key(self.team, self.id)
+
+    @property
+    def clip(self) -> Media:
+        """The clip as providers take it."""
+        filename = f"clip.{storage.EXTENSIONS.get(self.mime_type, 'mp4')}"
+        return storage.media(
+            clip_key(self.team, self.id), filename=filename, mime_type=self.mime_type, byte_count=self.byte_count
+        )
+
+    @property
+    def still_files(self) -> tuple[Media, ...]:
+        """The stills as providers take them, the best one first."""
+        return tuple(
+            storage.media(still["key"], filename=f"still-{i}.jpg", mime_type="image/jpeg", byte_count=still["bytes"])
+            for i, still in enumerate(self.stills)
+        )
+
+    def cast(self, support: CharacterSupport, handle: str | None) -> CastMember:
+        """The character in the one form that the provider takes."""
+        if handle is not None:
+            return CastMember(self.name, handle=handle)
+        if form(support) == "reference_video":
+            return CastMember(self.name, clip=self.clip)
+        return CastMember(self.name, stills=self.still_files)
+
+
+def form(support: CharacterSupport) -> str | None:
+    """How characters travel to a model, best first; None if it takes none."""
+    for name in ("native", "reference_video", "reference_image", "start_frame"):
+        if getattr(support, name if name in {"native", "start_frame"} else f"{name}s"):
+            return name
+    return None
+
+
+def clip_key(team: str, record: str) -> str:
+    return storage.character_prefix(team, record) + "clip"
+
+
+def examine(team: str, record: str) -> media.Inspection:
+    """Look into the clip that was just stored and take its stills.
+
+    Raises InvalidRequest for what is not a usable video; then nothing of it is kept.
+    """
+    prefix = storage.character_prefix(team, record)
+    try:
+        return media.inspect(clip_key(team, record), stills_prefix=prefix)
+    except ApiError:
+        storage.delete_all(prefix)
+        raise
+
+
+def new(team: str, record: str, name: str, clip: media.Inspection, *, home: str, provider: str) -> Character:
+    """A character of this clip, not stored yet."""
+    return Character(
+        team=team,
+        id=record,
+        name=name,
+        created_at=int(time.time()),
+        mime_type=clip.mime_type,
+        byte_count=clip.byte_count,
+        milliseconds=clip.milliseconds,
+        width=clip.width,
+        height=clip.height,
+        stills=clip.stills,
+        home=home,
+        provider=provider,
+        original=record,
+    )
+
+
+def put(character: Character) -> Put:
+    """The new row, to be written together with what makes the call the only one."""
+    return Put(character.key, asdict(character))
+
+
+def find(team: str, record: str) -> Character | None:
+    """The character, or None."""
+    row = table.get(table.character_key(team, record))
+    return _character(row) if row else None
+
+
+def newest(team: str, *, limit: int, newest_first: bool, after: str | None) -> list[Character]:
+    """A page of a team's characters by creation time; `after` is a record."""
+    start = table.character_key(team, "")
+    rows = table.page(start, start.sk, limit=limit, newest_first=newest_first, after=after)
+    return [_character(row) for row in rows]
+
+
+def name_original(character: Character, original: str) -> Character:
+    """The provider's own id, when it was said inside the request."""
+    return _character(table.update(character.key, {"original": original}, expect={"original": character.original}))
+
+
+def delete(character: Character) -> None:
+    """Delete row, clip and stills; the handles are their own business."""
+    table.delete(character.key)
+    storage.delete_all(storage.character_prefix(character.team, character.id))
+
+
+def handle_rows(character: Character) -> Iterator[Row]:
+    """The rows of what providers call this character."""
+    return table.each(character.key, f"handle#{character.id}#")
+
+
+def _character(row: Row) -> Character:
+    return Character(**{one.name: row[one.name] for one in fields(Character)})

@@ -1,0 +1,192 @@
+"""What all HTTP functions share: one route, the caller, the body, errors in the envelope, one log line.
+
+    endpoint = Endpoint("GET", "/videos/{video_id}")
+
+    @endpoint
+    def handler(call: Call) -> Answer: ...
+
+The decorated function becomes the Lambda handler. It raises ApiError for what the caller should know; whatever else
+escapes it is a 500 that tells nothing, and the log line tells the rest.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, CORSConfig, Response
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from understudy import keys
+from understudy.errors import NO_RETRY, ApiError, InvalidRequest, NotFound, TooLarge, UnsupportedMediaType
+from understudy.ids import Kind, ManagedId
+from understudy.settings import settings
+from understudy.telemetry import logger
+
+if TYPE_CHECKING:
+    from understudy.once import Attempt
+    from understudy.schema import Body
+
+    T = TypeVar("T", bound=Body)
+
+MARGIN_SECONDS = 3.0  # our answer has to precede the gateway's
+MAX_LIMIT = 100
+Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a function answers: a JSON body, or a redirect (`location`)."""
+
+    body: Mapping[str, Any] | None = None
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+class Call:
+    """One HTTP call. Everything is read on first use."""
+
+    def __init__(self, event: APIGatewayProxyEvent, context: LambdaContext) -> None:
+        self._event = event
+        self.deadline = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - MARGIN_SECONDS
+
+    @cached_property
+    def caller(self) -> keys.Caller:
+        """Who is asking. Raises Unauthenticated when no authorizer stood in front."""
+        return keys.from_authorizer(self._event["requestContext"].get("authorizer") or {})
+
+    @cached_property
+    def headers(self) -> dict[str, str]:
+        """Headers by lower-case name."""
+        return {name.lower(): value for name, value in (self._event.raw_event.get("headers") or {}).items()}
+
+    @cached_property
+    def query(self) -> dict[str, str]:
+        return self._event.raw_event.get("queryStringParameters") or {}
+
+    def text(self, name: str) -> str:
+        """A path parameter as it came."""
+        return str((self._event.raw_event.get("pathParameters") or {}).get(name, ""))
+
+    def id(self, name: str, kind: Kind) -> ManagedId:
+        """A managed id from the path. Raises NotFound for whatever is not the caller's."""
+        return self.decode(self.text(name), kind)
+
+    def decode(self, text: str, kind: Kind) -> ManagedId:
+        """A managed id from anywhere in the request. Raises NotFound for whatever is not the caller's."""
+        from understudy.secrets import id_codec
+
+        return id_codec().decode(text, kind, team=self.caller.team)
+
+    @cached_property
+    def fields(self) -> dict[str, Any]:
+        """The body, whatever shape it came in. Raises InvalidRequest, TooLarge and UnsupportedMediaType."""
+        from understudy import wire
+
+        event = self._event.raw_event
+        body = event.get("body") or ""
+        try:
+            data = base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body.encode()
+            return wire.parse(data, self.headers.get("content-type"))
+        except wire.WireError as error:
+            kinds: dict[str, type[ApiError]] = {
+                "unsupported_media_type": UnsupportedMediaType,
+                "too_large": TooLarge,
+            }
+            raise kinds.get(error.code, InvalidRequest)(error.message, param=error.param, code=error.code) from None
+        except (binascii.Error, UnicodeEncodeError):
+            raise InvalidRequest("The body is not what its encoding says.", code="malformed_body") from None
+
+    def body(self, kind: type[T]) -> T:
+        """The typed body. Raises InvalidRequest for the first thing that is wrong with it."""
+        from understudy.schema import validate
+
+        return validate(kind, self.fields)
+
+    def attempt(self, operation: str, **path: str) -> Attempt:
+        """This arrival of a call that costs money; `path` holds what the URL adds to the body."""
+        from understudy import once
+
+        return once.attempt(self.caller, operation, self.fields | path, self.headers)
+
+    def paging(self, kind: Kind) -> tuple[int, bool, str | None]:
+        """`limit`, `order` and `after` of a list call: how many, newest first, beyond which record."""
+        limit = self.query.get("limit", "20")
+        if not (limit.isascii() and limit.isdigit() and len(limit) < 4 and int(limit) <= MAX_LIMIT):
+            raise InvalidRequest(f"limit: must be a whole number from 0 to {MAX_LIMIT}.", param="limit")
+        order = self.query.get("order", "desc")
+        if order not in {"asc", "desc"}:
+            raise InvalidRequest('order: must be "asc" or "desc".', param="order")
+        after = self.query.get("after")
+        return int(limit), order == "desc", self.decode(after, kind).record if after else None
+
+
+class Endpoint:
+    """One route of the API as a Lambda function. `documentation` goes to the OpenAPI description
+    (scripts/openapi.py)."""
+
+    def __init__(self, method: str, path: str, **documentation: Any) -> None:
+        self.method, self.path, self.documentation = method, path, documentation
+
+    def __call__(self, function: Callable[[Call], Answer]) -> Handler:
+        """The Lambda handler around `function`."""
+        app = APIGatewayRestResolver(cors=CORSConfig(allow_origin=settings().allowed_origin))
+        app.route(self._powertools_path, method=self.method)(lambda **_: _answer(app, function))
+        app.not_found(lambda _: _error(app, NotFound("Unknown route.", code="unknown_url")))
+        app.exception_handler(ApiError)(lambda error: _error(app, error))
+        app.exception_handler(Exception)(lambda error: _unexpected(app, error))
+
+        def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+            started = time.perf_counter()
+            logger.set_correlation_id(_request_id(event))
+            answer = app.resolve(event, context)
+            milliseconds = round((time.perf_counter() - started) * 1000)
+            logger.info(
+                "call",
+                extra={"route": f"{self.method} {self.path}", "status": answer["statusCode"], "ms": milliseconds},
+            )
+            return answer
+
+        handler.endpoint = self  # type: ignore[attr-defined]
+        return handler
+
+    @property
+    def _powertools_path(self) -> str:
+        return self.path.replace("{", "<").replace("}", ">")
+
+
+def _answer(app: APIGatewayRestResolver, function: Callable[[Call], Answer]) -> Response[str]:
+    answer = function(Call(app.current_event, app.lambda_context))
+    body = json.dumps(answer.body) if answer.body is not None else ""
+    return _response(app, answer.status, body, answer.headers)
+
+
+def _error(app: APIGatewayRestResolver, error: ApiError) -> Response[str]:
+    logger.info("refused", extra={"status": error.status, "code": error.code, "param": error.param})
+    return _response(app, error.status, json.dumps(error.envelope()), error.headers)
+
+
+def _unexpected(app: APIGatewayRestResolver, error: Exception) -> Response[str]:
+    logger.exception("unexpected", exc_info=error)
+    failure = ApiError(
+        "Something went wrong here. The request id in x-request-id finds it in the log.", headers=NO_RETRY
+    )
+    if app.current_event.http_method == "GET":
+        failure.headers.clear()  # reading again is free
+    return _response(app, failure.status, json.dumps(failure.envelope()), failure.headers)
+
+
+def _response(app: APIGatewayRestResolver, status: int, body: str, headers: dict[str, str]) -> Response[str]:
+    common = {"cache-control": "private, no-store", "x-request-id": _request_id(app.current_event.raw_event)}
+    return Response(status, "application/json", body, headers={**common, **headers})
+
+
+def _request_id(event: dict[str, Any]) -> str:
+    return str((event.get("requestContext") or {}).get("requestId") or "")

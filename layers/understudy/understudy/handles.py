@@ -1,0 +1,129 @@
+"""What a provider calls a character: made lazily, one maker at a time, and kept.
+
+making   somebody is asking the provider now (`lease_until`)
+pending  the provider is still making it; `reference` is asked for again
+ready    `reference` is the provider's id
+unknown  the provider's answer was lost; a new one is made at the next use, not before
+refused  the provider said no, with its reason
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from understudy import accounts, characters, jobs, table
+from understudy.characters import Character
+from understudy.deployments import Deployment
+from understudy.errors import OutcomeUnknown, Reason, Refused
+from understudy.providers import load
+from understudy.providers.base import Account
+from understudy.providers.base import Handle as ProviderHandle
+
+MAKE_SECONDS = 300  # a maker that has not come back by then is dead
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """The row of a handle."""
+
+    deployment: str
+    state: str
+    reference: str | None = None
+    code: str | None = None
+    message: str | None = None
+    lease_until: int = 0
+
+    @property
+    def ready(self) -> bool:
+        return self.state == "ready"
+
+
+def find(character: Character, deployment: Deployment) -> Handle | None:
+    """The character's handle at a deployment, or None if none was ever made."""
+    row = table.get(_key(character, deployment))
+    return _handle(row) if row else None
+
+
+def ensure(character: Character, deployment: Deployment, deadline: float) -> Handle:
+    """Make the handle, or take it further, as far as one call goes; the answer's state says how far that was.
+
+    Raises Refused when the provider said no for a reason that will not pass (the row remembers it) or that will
+    (the row does not), and OutcomeUnknown when its answer was lost (the row says so).
+    """
+    handle = find(character, deployment)
+    if handle is not None and handle.state == "refused":
+        raise Refused(Reason.MODERATION, handle.message or "The provider refused the character.", code=handle.code)
+    if handle is not None and (handle.ready or (handle.state == "making" and handle.lease_until > time.time())):
+        return handle
+    if handle is not None and handle.state == "pending" and handle.reference:
+        reference = handle.reference
+        return _ask(
+            character,
+            deployment,
+            deadline,
+            lambda account: load(deployment.provider).poll_character(account, reference),
+        )
+    try:
+        _begin(character, deployment, handle)
+    except table.RowChanged:
+        return Handle(deployment.id, "making")
+    return _ask(character, deployment, deadline, lambda account: _make(character, deployment, account))
+
+
+def delete_all(character: Character) -> None:
+    """Forget the character's handles; `run_job` deletes what providers keep of it."""
+    for row in characters.handle_rows(character):
+        if row.get("reference"):
+            jobs.delete_handle(row["deployment"], row["reference"])
+        table.delete(table.Key(row[table.PARTITION], row[table.SORT]))
+
+
+def _make(character: Character, deployment: Deployment, account: Account) -> ProviderHandle:
+    provider = load(deployment.provider)
+    return provider.make_character(account, character.name, character.clip, character.still_files)
+
+
+def _begin(character: Character, deployment: Deployment, before: Handle | None) -> None:
+    """Become the one maker: the row is written before the call."""
+    lease = int(time.time()) + MAKE_SECONDS
+    key = _key(character, deployment)
+    if before is None:
+        table.put(key, {"deployment": deployment.id, "state": "making", "lease_until": lease})
+    else:
+        expect = {"state": before.state, "lease_until": before.lease_until}
+        table.update(key, {"state": "making", "lease_until": lease, "reference": None}, expect=expect)
+
+
+def _ask(
+    character: Character, deployment: Deployment, deadline: float, ask: Callable[[Account], ProviderHandle]
+) -> Handle:
+    key = _key(character, deployment)
+    try:
+        made = accounts.call(deployment, deadline, ask)
+    except Refused as refused:
+        if refused.movable or refused.reason is Reason.NOT_FOUND:
+            table.delete(key)
+        else:
+            _keep(key, "refused", code=refused.code, message=refused.message)
+        raise
+    except OutcomeUnknown:
+        _keep(key, "unknown")
+        raise
+    return _keep(key, "ready" if made.ready else "pending", reference=made.reference)
+
+
+def _keep(
+    key: table.Key, state: str, *, reference: str | None = None, code: str | None = None, message: str | None = None
+) -> Handle:
+    changes = {"state": state, "reference": reference, "code": code, "message": message, "lease_until": 0}
+    return _handle(table.update(key, changes, expect={}))
+
+
+def _key(character: Character, deployment: Deployment) -> table.Key:
+    return table.handle_key(character.team, character.id, deployment.id)
+
+
+def _handle(row: table.Row) -> Handle:
+    return Handle(**{name: row[name] for name in Handle.__slots__ if name in row})

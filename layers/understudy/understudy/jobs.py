@@ -1,0 +1,210 @@
+"""A video as a job: its row, its states, and the moves between them.
+
+    preparing ─→ submitting ─→ running ─→ archiving ─→ completed
+        │            │  │          │           │
+        │            │  └→ unknown ┼───────────┼──→ failed
+        └────────────┴─────────────┴───────────┘
+
+    preparing   something slow comes first: a character has to be made at the provider
+    submitting  the order is on its way; the row exists before anything is sent
+    unknown     the answer was lost and the provider can be asked what became of it; nothing is sent again
+    running     the provider works
+    archiving   the provider is done; its file is being copied home
+    completed   the bytes are in our bucket (providers' URLs die within hours)
+
+Every move is a compare-and-swap in the table, and the two terminal states are left by nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import secrets
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+from understudy import table
+from understudy.aws import sqs
+from understudy.settings import settings
+from understudy.table import Put, Row
+
+State = Literal["preparing", "submitting", "unknown", "running", "archiving", "completed", "failed"]
+TERMINAL: tuple[State, ...] = ("completed", "failed")
+MAX_DELAY = 900  # SQS
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """An object in the bucket that belongs to a job."""
+
+    key: str
+    mime_type: str
+    byte_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """The row of a video. Times are unix seconds. `upstream_id` is the provider's id once it has said one."""
+
+    team: str
+    id: str
+    operation: str
+    state: State
+    model: str  # as the caller named it
+    deployment: str
+    provider: str
+    prompt: str
+    created_at: int
+    seconds: int | None = None
+    size: str | None = None
+    characters: list[str] = field(default_factory=list)  # records
+    image: File | None = None
+    source: str | None = None  # record of the video that this one was made from
+    source_clip: File | None = None  # or the clip
+    remixed_from: str | None = None  # the source's id as the caller gave it
+    others: list[str] = field(default_factory=list)  # deployments that may take over
+    named: list[str] = field(default_factory=list)  # provider, model_id, original id: what the first answer's id says
+    upstream_id: str | None = None
+    upstream_status: str = "queued"
+    progress: int = 0
+    submit_by: int = 0  # an order that is still being submitted after this has lost its answer
+    submitted_at: int | None = None
+    completed_at: int | None = None
+    error: dict[str, str] | None = None
+    output: File | None = None
+    troubles: int = 0  # passing failures in a row
+    seen: bool = False  # the caller has used the id
+    tick: int = 0  # which message may work on the job
+    lease_until: int = 0  # and until when one does
+
+    @property
+    def key(self) -> table.Key:
+        return table.video_key(self.team, self.id)
+
+    @property
+    def done(self) -> bool:
+        return self.state in TERMINAL
+
+    @property
+    def status(self) -> str:
+        """The public status: one of OpenAI's four."""
+        if self.state in TERMINAL:
+            return self.state
+        if self.state in {"preparing", "submitting"} or (self.state == "running" and self.upstream_status == "queued"):
+            return "queued"
+        return "in_progress"
+
+
+def new_id() -> str:
+    """A record id that sorts by creation time (milliseconds) and cannot be guessed."""
+    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(8)}"
+
+
+def put(job: Job) -> Put:
+    """The new row, to be written together with what makes the call the only one."""
+    return Put(job.key, asdict(job))
+
+
+def find(team: str, record: str) -> Job | None:
+    """The job, or None."""
+    row = table.get(table.video_key(team, record))
+    return _job(row) if row else None
+
+
+def newest(team: str, *, limit: int, newest_first: bool, after: str | None) -> list[Job]:
+    """A page of a team's jobs by creation time; `after` is a record."""
+    start = table.video_key(team, "")
+    rows = table.page(start, start.sk, limit=limit, newest_first=newest_first, after=after)
+    return [_job(row) for row in rows]
+
+
+def move(job: Job, state: State, **changes: Any) -> Job:
+    """Take the job from the state it was read in to `state`, with `changes` to its other attributes.
+
+    Raises table.RowChanged when somebody else moved it meanwhile; terminal states are never left.
+    """
+    if job.done:
+        raise table.RowChanged(f"{job.id} is {job.state}")
+    plain = {name: asdict(value) if isinstance(value, File) else value for name, value in changes.items()}
+    return _job(table.update(job.key, {"state": state, **plain}, expect={"state": job.state}))
+
+
+def complete(job: Job, output: File, **facts: Any) -> Job:
+    """The bytes are home."""
+    return move(job, "completed", output=output, progress=100, completed_at=int(time.time()), **facts)
+
+
+def fail(job: Job, code: str, message: str) -> Job:
+    """The job ends without a video; code and message are what the caller sees."""
+    return move(job, "failed", error={"code": code, "message": message}, completed_at=int(time.time()))
+
+
+def claim(job: Job, tick: int, seconds: int) -> Job | None:
+    """Take the job for `seconds` on behalf of message `tick`; None if that message is stale or another one works on it.
+
+    SQS delivers at least once: of two copies of a message one works, and a message that was answered already is
+    dropped.
+    """
+    now = int(time.time())
+    if job.tick != tick or job.lease_until > now:
+        return None
+    try:
+        expect = {"tick": tick, "lease_until": job.lease_until}
+        return _job(table.update(job.key, {"lease_until": now + seconds}, expect=expect))
+    except table.RowChanged:
+        return None
+
+
+def send(job: Job, tick: int, delay: float) -> None:
+    """Have `run_job` look at the job after `delay` seconds."""
+    _send({"team": job.team, "video": job.id, "tick": tick}, delay)
+
+
+def release(job: Job, delay: float) -> None:
+    """Hand the job to the next message. Sent first: if we die in between, the old message comes back and sends
+    again."""
+    send(job, job.tick + 1, delay)
+    table.update(job.key, {"tick": job.tick + 1, "lease_until": 0}, expect={"tick": job.tick})
+
+
+def mark_seen(job: Job) -> None:
+    """The caller has used the id: a later identical create is a new video. Written once a job."""
+    if not job.seen:
+        with contextlib.suppress(table.RowChanged):  # deleted meanwhile
+            table.update(job.key, {"seen": True}, expect={})
+
+
+def delete(job: Job) -> None:
+    """Delete the row; raises table.RowChanged when the job has left the state it was read in."""
+    table.delete(job.key, expect={"state": job.state})
+
+
+def delete_upstream(job: Job) -> None:
+    """Have `run_job` delete the finished job at the provider, too."""
+    if job.upstream_id:
+        _send({"delete": "video", "deployment": job.deployment, "model": job.model, "reference": job.upstream_id}, 0)
+
+
+def delete_handle(deployment: str, reference: str) -> None:
+    """Have `run_job` delete a native character at the provider."""
+    _send({"delete": "character", "deployment": deployment, "reference": reference}, 0)
+
+
+def _send(message: dict[str, Any], delay: float) -> None:
+    seconds = min(max(math.ceil(delay), 0), MAX_DELAY)
+    sqs().send_message(QueueUrl=settings().job_queue_url, MessageBody=json.dumps(message), DelaySeconds=seconds)
+
+
+_FILES = ("image", "source_clip", "output")
+
+
+def _job(row: Row) -> Job:
+    known: Iterable[str] = (one.name for one in fields(Job))
+    values = {name: row[name] for name in known if name in row}
+    for name in _FILES:
+        if values.get(name):
+            values[name] = File(**values[name])
+    return Job(**values)

@@ -1,0 +1,60 @@
+"""The two sealed functions that open media, as calls. FFmpeg on strangers' files does not sit beside keys."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from understudy.aws import lambda_
+from understudy.errors import ApiError, InvalidRequest
+from understudy.settings import settings
+
+STILLS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What a clip is. `milliseconds` long; `stills` are {"key", "width", "height", "bytes", ...} in the bucket."""
+
+    mime_type: str
+    byte_count: int
+    milliseconds: int
+    width: int
+    height: int
+    stills: list[dict[str, Any]]
+
+
+def inspect(key: str, *, stills_prefix: str, stills: int = STILLS, param: str = "video") -> Inspection:
+    """Look into a clip and take stills from it. Raises InvalidRequest, naming `param`, for what is not a usable
+    video."""
+    facts = _call(settings().inspect_function, {"key": key, "stills_prefix": stills_prefix, "stills": stills}, param)
+    return Inspection(
+        mime_type=facts["mime_type"],
+        byte_count=facts["bytes"],
+        milliseconds=round(facts["duration"] * 1000),
+        width=facts["width"],
+        height=facts["height"],
+        stills=[{name: still[name] for name in ("key", "width", "height", "bytes")} for still in facts["stills"]],
+    )
+
+
+def previews(key: str, prefix: str) -> dict[str, Any]:
+    """Make thumbnail.webp and spritesheet.jpg beside an output; returns its facts. Raises InvalidRequest."""
+    event = {
+        "task": "previews",
+        "key": key,
+        "thumbnail_key": f"{prefix}thumbnail.webp",
+        "spritesheet_key": f"{prefix}spritesheet.jpg",
+    }
+    return _call(settings().stitch_function, event, "video")
+
+
+def _call(function: str, event: dict[str, Any], param: str) -> dict[str, Any]:
+    answer = lambda_().invoke(FunctionName=function, Payload=json.dumps(event).encode())
+    result = json.loads(answer["Payload"].read())
+    if answer.get("FunctionError") or not isinstance(result, dict):
+        raise ApiError("The video could not be opened just now. Nothing was created; try again.", code="media_failed")
+    if not result.get("ok"):
+        raise InvalidRequest(str(result["message"]), param=param, code=str(result["code"]))
+    return result

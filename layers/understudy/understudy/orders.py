@@ -1,0 +1,259 @@
+"""From a wish to a placed order: who makes it, the row before the money, and one submit.
+
+The job row is written before anything is sent, and a message that will look after the job is on its way before the
+submit: whatever dies in between, the job ends, and nothing is sent twice.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+from understudy import accounts, characters, handles, jobs, limits, routing, storage, table
+from understudy.deployments import Deployment, deployments
+from understudy.errors import (
+    ApiError,
+    Conflict,
+    OutcomeUnknown,
+    Refused,
+    from_refusal,
+    from_unknown,
+)
+from understudy.jobs import File, Job
+from understudy.limits import Wish
+from understudy.once import Attempt
+from understudy.providers import load
+from understudy.providers.base import CastMember, Media, Order, Profile, Source
+
+GRACE_SECONDS = 10  # after the last moment at which a submit can still be under way
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A deployment that can do it. `ready`: nothing has to be made there first."""
+
+    deployment: Deployment
+    profile: Profile
+    ready: bool
+
+
+def options(wish: Wish, model: str, deployments_in_order: list[Deployment]) -> list[Option]:
+    """Those that can do it, in the same order. Raises the first one's objection, with advice, when none can."""
+    found: list[Option] = []
+    first: ApiError | None = None
+    for deployment in deployments_in_order:
+        profile = routing.profile_of(deployment, model)
+        error = limits.objection(wish, deployment, profile)
+        if error is None:
+            found.append(Option(deployment, profile, _ready(wish, deployment, profile)))
+        else:
+            first = first or error
+    if not found and first is not None:
+        raise limits.advise(first, limits.able(deployments(), wish))
+    return found
+
+
+def earlier(attempt: Attempt) -> Job | None:
+    """The job of an earlier arrival of this call, if that is what this is.
+
+    Raises the error that was answered then, and Conflict while the first arrival is still being worked on.
+    """
+    row = attempt.earlier()
+    if row is None:
+        return None
+    if row.get("error"):
+        raise _Replayed(row["error"])
+    job = jobs.find(attempt.caller.team, row["record"])
+    if job is None or (attempt.key is None and job.seen):
+        return None
+    if attempt.key is not None and job.state == "submitting" and job.submit_by > time.time():
+        raise Conflict("The first request with this Idempotency-Key is still running.", code="request_in_progress")
+    return job
+
+
+def place(draft: Job, wish: Wish, choices: list[Option], attempt: Attempt, deadline: float) -> Job:
+    """Write the job, then submit it; something slow first leaves the rest to `run_job`.
+
+    Raises the ApiError that the caller should see when nothing was made or nobody knows.
+    """
+    first, rest = choices[0], choices[1:]
+    if not first.ready:
+        job = replace(draft, state="preparing", others=[one.deployment.id for one in rest], named=_named(draft, None))
+        _write(job, attempt)
+        jobs.send(job, 0, 0)
+        return job
+    job = replace(draft, submit_by=_submit_by(deadline))
+    _write(job, attempt)
+    jobs.send(job, 0, routing.pace(first.deployment, job.model))
+    submit = _Submit(job, deadline)
+    try:
+        routing.try_in_turn([one for one in choices if one.ready], lambda one: one.deployment, submit)
+    except Refused as refused:
+        slower = [one.deployment for one in choices if not one.ready]
+        if refused.movable and slower:
+            return _prepare(submit.job, slower)
+        jobs.delete(submit.job)
+        raise _remembered(attempt, from_refusal(refused), keep=not refused.movable) from refused
+    except OutcomeUnknown as unknown:
+        if submit.job.state == "unknown":
+            return submit.job
+        raise _remembered(attempt, from_unknown(unknown), keep=True) from unknown
+    except ApiError as error:  # our own: the provider's key could not be read, so nothing was sent
+        jobs.delete(submit.job)
+        attempt.forget()
+        raise error
+    return submit.job
+
+
+def submit(job: Job, deployment: Deployment, deadline: float) -> Job:
+    """Send the order, once. Returns the running job; raises Refused, or OutcomeUnknown after having noted it."""
+    call = _Submit(job, deadline)
+    call(Option(deployment, routing.profile_of(deployment, job.model), ready=True))
+    return call.job
+
+
+class _Submit:
+    """One submit after the other on the same job; `job` is the row as it was last written."""
+
+    def __init__(self, job: Job, deadline: float) -> None:
+        self.job, self._deadline = job, deadline
+
+    def __call__(self, option: Option) -> None:
+        deployment = option.deployment
+        if self.job.deployment != deployment.id:
+            self.job = jobs.move(self.job, "submitting", deployment=deployment.id, provider=deployment.provider)
+        order = build(self.job, option)
+        provider = load(deployment.provider)
+        try:
+            progress = accounts.call(deployment, self._deadline, lambda account: provider.submit(account, order))
+        except OutcomeUnknown as unknown:
+            self.job = _lost(self.job, option.profile, unknown)
+            raise
+        self.job = jobs.move(
+            self.job,
+            "running",
+            upstream_id=progress.upstream_id,
+            upstream_status="queued" if progress.status == "queued" else "in_progress",
+            named=self.job.named or _named(self.job, progress.upstream_id),
+            seconds=progress.seconds or self.job.seconds,
+            size=progress.size or self.job.size,
+            submitted_at=int(time.time()),
+        )
+
+
+def build(job: Job, option: Option) -> Order:
+    """The order as the provider gets it."""
+    deployment = option.deployment
+    return Order(
+        operation=job.operation,  # type: ignore[arg-type]
+        model=deployment.models.get(job.model, job.model),
+        prompt=job.prompt,
+        reference=job.id,
+        seconds=job.seconds,
+        size=job.size,
+        image=_media(job.image, "image"),
+        cast=tuple(_cast(job, deployment, option.profile)),
+        source=_source(job, deployment),
+    )
+
+
+def _cast(job: Job, deployment: Deployment, profile: Profile) -> list[CastMember]:
+    cast = []
+    for record in job.characters:
+        character = characters.find(job.team, record)
+        if character is None:
+            continue  # deleted between the request and now: the prompt still names it
+        handle = handles.find(character, deployment) if profile.characters.native else None
+        cast.append(character.cast(profile.characters, handle.reference if handle else None))
+    return cast
+
+
+def _source(job: Job, deployment: Deployment) -> Source | None:
+    if job.source_clip:
+        return Source(clip=_media(job.source_clip, "video"))
+    source = jobs.find(job.team, job.source) if job.source else None
+    if source is None:
+        return None
+    if source.deployment == deployment.id:
+        return Source(upstream_id=source.upstream_id)
+    return Source(clip=_media(source.output, "video"))
+
+
+def _media(file: File | None, name: str) -> Media | None:
+    if file is None:
+        return None
+    filename = f"{name}.{storage.EXTENSIONS.get(file.mime_type, 'bin')}"
+    return storage.media(file.key, filename=filename, mime_type=file.mime_type, byte_count=file.byte_count)
+
+
+def _ready(wish: Wish, deployment: Deployment, profile: Profile) -> bool:
+    if not profile.characters.native:
+        return True
+    found = (handles.find(character, deployment) for character in wish.characters)
+    return all(handle is not None and handle.ready for handle in found)
+
+
+def _write(job: Job, attempt: Attempt) -> None:
+    try:
+        table.write_together(jobs.put(job), *attempt.rows(job.id))
+    except table.RowChanged:
+        # Another arrival of the same call was first, a moment ago.
+        raise Conflict(
+            "The first request with this Idempotency-Key is still running.", code="request_in_progress"
+        ) from None
+
+
+def _prepare(job: Job, slower: list[Deployment]) -> Job:
+    first, *rest = slower
+    return jobs.move(
+        job,
+        "preparing",
+        deployment=first.id,
+        provider=first.provider,
+        others=[one.id for one in rest],
+        named=[first.provider, first.id, job.id],
+    )
+
+
+def _lost(job: Job, profile: Profile, unknown: OutcomeUnknown) -> Job:
+    if profile.findable:
+        return jobs.move(job, "unknown", named=job.named or _named(job, None))
+    return jobs.fail(job, "outcome_unknown", from_unknown(unknown).message)
+
+
+def _remembered(attempt: Attempt, error: ApiError, *, keep: bool) -> ApiError:
+    if keep:
+        attempt.answered(
+            {
+                "status": error.status,
+                "type": error.type,
+                "message": error.message,
+                "param": error.param,
+                "code": error.code,
+            }
+        )
+    else:
+        attempt.forget()
+    return error
+
+
+class _Replayed(ApiError):
+    """The error that the first arrival was answered with, again."""
+
+    def __init__(self, kept: dict[str, Any]) -> None:
+        super().__init__(
+            kept["message"],
+            param=kept["param"],
+            code=kept["code"],
+            headers={"x-should-retry": "false", "idempotent-replayed": "true"},
+        )
+        self.status, self.type = kept["status"], kept["type"]
+
+
+def _named(job: Job, upstream_id: str | None) -> list[str]:
+    return [job.provider, job.deployment, upstream_id or job.id]
+
+
+def _submit_by(deadline: float) -> int:
+    return int(time.time() + max(deadline - time.monotonic(), 0) + GRACE_SECONDS)

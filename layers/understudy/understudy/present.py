@@ -1,0 +1,140 @@
+"""The API's resources, as clients see them."""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+from understudy import routing, secrets
+from understudy.characters import Character
+from understudy.deployments import deployments
+from understudy.endpoint import Answer
+from understudy.ids import Kind, ManagedId
+from understudy.jobs import Job
+
+
+class Error(TypedDict):
+    code: str
+    message: str
+
+
+class Video(TypedDict):
+    """OpenAI's Video (openapi.yaml, 2026-08-21)."""
+
+    id: str
+    object: str
+    model: str
+    status: str
+    progress: int
+    created_at: int
+    completed_at: int | None
+    expires_at: int | None
+    prompt: str | None
+    size: str
+    seconds: str
+    remixed_from_video_id: str | None
+    error: Error | None
+
+
+class CharacterObject(TypedDict):
+    """OpenAI's Character."""
+
+    id: str
+    object: str
+    name: str
+    created_at: int
+
+
+def video_id(job: Job) -> str:
+    """The job's public id: the same from its first answer on, whatever becomes of it."""
+    provider, model_id, original = job.named or [job.provider, job.deployment, job.id]
+    return secrets.id_codec().encode(ManagedId(Kind.VIDEO, job.id, provider, model_id, original), team=job.team)
+
+
+def video(job: Job, *, created: bool = False) -> Video:
+    """A job as a Video; `created`: as the create call answers it, and answers it again when it is repeated."""
+    return {
+        "id": video_id(job),
+        "object": "video",
+        "model": job.model,
+        "status": "queued" if created else job.status,
+        "progress": 0 if created else job.progress,
+        "created_at": job.created_at,
+        "completed_at": None if created else job.completed_at,
+        "expires_at": None,
+        "prompt": job.prompt,
+        "size": job.size or "",
+        "seconds": str(job.seconds or ""),
+        "remixed_from_video_id": job.remixed_from,
+        "error": None if created or job.error is None else Error(code=job.error["code"], message=job.error["message"]),
+    }
+
+
+def character_id(character: Character) -> str:
+    """The character's public id."""
+    managed = ManagedId(Kind.CHARACTER, character.id, character.provider, character.home, character.original)
+    return secrets.id_codec().encode(managed, team=character.team)
+
+
+def character(character: Character) -> CharacterObject:
+    """A character as OpenAI shows it."""
+    return {
+        "id": character_id(character),
+        "object": "character",
+        "name": character.name,
+        "created_at": character.created_at,
+    }
+
+
+class VideoPage(TypedDict):
+    object: str
+    data: list[Video]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+class CharacterPage(TypedDict):
+    object: str
+    data: list[CharacterObject]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+class Deleted(TypedDict):
+    id: str
+    object: str
+    deleted: bool
+
+
+def page(data: list[Any], *, has_more: bool) -> dict[str, Any]:
+    """A list answer."""
+    return {
+        "object": "list",
+        "data": data,
+        "first_id": data[0]["id"] if data else None,
+        "last_id": data[-1]["id"] if data else None,
+        "has_more": has_more,
+    }
+
+
+def deleted(kind: Kind, public_id: str) -> Deleted:
+    """The answer to a delete."""
+    return {"id": public_id, "object": f"{kind}.deleted", "deleted": True}
+
+
+def created(job: Job, replay: bool) -> Answer:
+    """The answer to a call that makes a video."""
+    return Answer(video(job, created=True), headers=pace(job) | replayed(replay))
+
+
+def pace(job: Job) -> dict[str, str]:
+    """How often to ask for a job: the official clients wait that long between two polls (openai-python 3.54.0)."""
+    deployment = deployments().find(job.deployment)
+    seconds = routing.pace(deployment, job.model) if deployment else 5.0
+    return {"openai-poll-after-ms": str(round(seconds * 1000))}
+
+
+def replayed(replay: bool) -> dict[str, str]:
+    """Says that the answer is to an earlier arrival of the same call."""
+    return {"idempotent-replayed": "true"} if replay else {}

@@ -1,0 +1,171 @@
+"""The requests of the API, typed. Bodies come parsed from wire.py; what is wrong with one is said in OpenAI's envelope.
+
+Unknown fields are refused, as OpenAI refuses them: a misspelt `second` must not cost the default eight. The few that
+clients add on their own and that change nothing here are dropped (`IGNORED`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Self, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from understudy.errors import InvalidRequest
+from understudy.wire import FilePart
+
+IGNORED = frozenset({"timeout", "user", "metadata", "extra_body", "extra_headers", "extra_query"})
+MAX_NAME = 80
+MAX_PROMPT = 32_000
+MAX_ID = 1024
+
+
+def _seconds(value: Any) -> Any:
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 5:
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise ValueError('must be a whole number of seconds, such as "8"')
+
+
+def _id_object(value: Any) -> Any:
+    """A bare id string means {"id": ...}."""
+    return {"id": value} if isinstance(value, str) else value
+
+
+Seconds = Annotated[int, BeforeValidator(_seconds), Field(ge=1, le=9999, json_schema_extra={"type": "string"})]
+Size = Annotated[str, Field(pattern=r"^[1-9][0-9]{1,4}x[1-9][0-9]{1,4}$", examples=["1280x720"])]
+Prompt = Annotated[str, Field(min_length=1, max_length=MAX_PROMPT)]
+File = Annotated[FilePart, Field(json_schema_extra={"type": "string", "format": "binary"})]
+
+
+class Body(BaseModel):
+    """What every request has."""
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True)
+
+
+class Reference(Body):
+    """A thing by its id."""
+
+    id: str = Field(min_length=1, max_length=MAX_ID)
+
+
+class ImageReference(Body):
+    """An image by URL (https or data)."""
+
+    image_url: str | None = None
+    file_id: str | None = None
+
+    @model_validator(mode="after")
+    def exactly_one(self) -> Self:
+        if (self.image_url is None) == (self.file_id is None):
+            raise ValueError("give exactly one of image_url and file_id")
+        return self
+
+
+VideoReference = Annotated[Reference, BeforeValidator(_id_object)]
+VideoInput = File | VideoReference
+
+
+def _image(value: Any) -> Any:
+    return {"image_url": value} if isinstance(value, str) else value
+
+
+class Routed(Body):
+    """A request that may say which model serves it. Of LiteLLM's `target_model_names` the first counts."""
+
+    model: str | None = Field(None, min_length=1, max_length=200)
+    target_model_names: str | list[str] | None = None
+    custom_llm_provider: str | None = Field(None, max_length=100)
+
+    @property
+    def named_model(self) -> str | None:
+        """The model that the caller asked for, under whichever name."""
+        if self.model:
+            return self.model
+        names = self.target_model_names or []
+        listed = names.split(",") if isinstance(names, str) else names
+        return next((name.strip() for name in listed if name.strip()), None)
+
+
+class CreateVideo(Routed):
+    """POST /videos"""
+
+    prompt: Prompt
+    seconds: Seconds | None = None
+    size: Size | None = None
+    input_reference: Annotated[File | ImageReference, BeforeValidator(_image)] | None = None
+    characters: list[VideoReference] = Field(default_factory=list, max_length=20)
+
+
+class EditVideo(Routed):
+    """POST /videos/edits"""
+
+    prompt: Prompt
+    video: VideoInput
+
+
+class ExtendVideo(Routed):
+    """POST /videos/extensions"""
+
+    prompt: Prompt
+    video: VideoInput
+    seconds: Seconds
+
+
+class RemixVideo(Body):
+    """POST /videos/{video_id}/remix"""
+
+    prompt: Prompt
+
+
+class CreateCharacter(Routed):
+    """POST /videos/characters"""
+
+    name: str = Field(max_length=MAX_NAME)
+    video: VideoInput
+
+    @field_validator("name")
+    @classmethod
+    def not_blank(cls, name: str) -> str:
+        if not name.strip():
+            raise ValueError("must not be blank: the prompt calls the character by it")
+        return name.strip()
+
+
+T = TypeVar("T", bound=Body)
+
+
+def validate(kind: type[T], body: Mapping[str, Any]) -> T:
+    """The typed request. Raises InvalidRequest for the first thing that is wrong."""
+    try:
+        return kind.model_validate({name: value for name, value in body.items() if name not in IGNORED})
+    except ValidationError as error:
+        raise _invalid(error) from None
+
+
+def _invalid(error: ValidationError) -> InvalidRequest:
+    first = error.errors(include_url=False, include_input=False)[0]
+    param = _param(first["loc"])
+    match first["type"]:
+        case "missing":
+            return InvalidRequest(
+                f"Missing required parameter: {param!r}.", param=param, code="missing_required_parameter"
+            )
+        case "extra_forbidden":
+            return InvalidRequest(f"Unknown parameter: {param!r}.", param=param, code="unknown_parameter")
+        case "value_error":
+            return InvalidRequest(f"{param or 'The request'}: {first['ctx']['error']}.", param=param)
+    return InvalidRequest(f"{param or 'The request'}: {first['msg']}.", param=param)
+
+
+def _param(location: tuple[int | str, ...]) -> str | None:
+    """The field as OpenAI writes it (`characters[0].id`), without the names of union members."""
+    text = ""
+    for part in location:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif part.islower() and part.isidentifier():
+            text += f".{part}" if text else part
+    return text or None

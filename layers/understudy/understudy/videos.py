@@ -1,0 +1,170 @@
+"""The operations that make a video, from the typed request to the job."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from understudy import characters, inputs, jobs, orders, routing
+from understudy.deployments import Deployment, deployments
+from understudy.errors import InvalidRequest, NotReady
+from understudy.ids import Kind, not_found
+from understudy.jobs import Job
+from understudy.limits import Wish
+from understudy.once import Attempt
+from understudy.providers.base import Operation
+from understudy.wire import FilePart
+
+if TYPE_CHECKING:
+    from understudy.characters import Character
+    from understudy.endpoint import Call
+    from understudy.schema import CreateVideo, EditVideo, ExtendVideo
+
+
+def create(call: Call, request: CreateVideo) -> tuple[Job, bool]:
+    """Generate a video. Returns the job and whether an earlier arrival of this call had made it already."""
+    attempt = call.attempt("create")
+    if job := orders.earlier(attempt):
+        return job, True
+    cast = _cast(call, request)
+    wish = Wish(
+        "create",
+        request.prompt,
+        seconds=request.seconds,
+        size=request.size,
+        has_image=request.input_reference is not None,
+        characters=cast,
+    )
+    model = request.named_model or _default_model()
+    asked = routing.candidates(
+        deployments(), model, provider=request.custom_llm_provider, homes=[character.home for character in cast]
+    )
+    choices = orders.options(wish, model, asked)
+    draft = replace(
+        _draft(attempt, "create", model, choices[0].deployment, request.prompt),
+        seconds=request.seconds or choices[0].profile.default_seconds,
+        size=request.size or choices[0].profile.default_size,
+        characters=[character.id for character in cast],
+    )
+    if request.input_reference is not None:
+        draft = replace(draft, image=inputs.image(request.input_reference, draft.team, draft.id, call.deadline))
+    return orders.place(draft, wish, choices, attempt, call.deadline), False
+
+
+def remake(call: Call, operation: Operation, request: EditVideo | ExtendVideo) -> tuple[Job, bool]:
+    """Edit or extend a video of the caller's, or a clip that came with the request."""
+    attempt = call.attempt(operation)
+    if job := orders.earlier(attempt):
+        return job, True
+    seconds = getattr(request, "seconds", None)
+    if isinstance(request.video, FilePart):
+        inputs.video_type(request.video)
+        wish = Wish(operation, request.prompt, seconds=seconds)
+        model = request.named_model or _default_model()
+        asked = routing.candidates(deployments(), model, provider=request.custom_llm_provider)
+        choices = orders.options(wish, model, asked)
+        draft = _draft(attempt, operation, model, choices[0].deployment, request.prompt)
+        draft = replace(draft, seconds=seconds, source_clip=inputs.clip(request.video, draft.team, draft.id))
+        return orders.place(draft, wish, choices, attempt, call.deadline), False
+    source = finished(call, request.video.id)
+    model, asked = _from_source(source, request.named_model, request.custom_llm_provider)
+    return _from_job(call, attempt, operation, source, model, asked, request.prompt, seconds), False
+
+
+def remix(call: Call, public_id: str, prompt: str) -> tuple[Job, bool]:
+    """Remix a finished video of the caller's at the deployment that made it."""
+    attempt = call.attempt("remix", video_id=public_id)
+    if job := orders.earlier(attempt):
+        return job, True
+    source = finished(call, public_id)
+    asked = [deployments().get(source.deployment)]
+    return _from_job(call, attempt, "remix", source, source.model, asked, prompt, None, public_id), False
+
+
+def find(call: Call, public_id: str) -> Job:
+    """A video of the caller's by its public id. Raises NotFound."""
+    managed = call.decode(public_id, Kind.VIDEO)
+    job = jobs.find(call.caller.team, managed.record)
+    if job is None:
+        raise not_found(Kind.VIDEO)
+    return job
+
+
+def finished(call: Call, public_id: str) -> Job:
+    """A finished video of the caller's. Raises NotFound and NotReady."""
+    job = find(call, public_id)
+    if job.state == "failed":
+        raise NotReady("This video failed, so there is nothing to work with.", param="video", code="video_failed")
+    if job.state != "completed":
+        raise NotReady(f"This video is still {job.status}. Try again when it is completed.", param="video")
+    return job
+
+
+def _from_job(
+    call: Call,
+    attempt: Attempt,
+    operation: Operation,
+    source: Job,
+    model: str,
+    asked: list[Deployment],
+    prompt: str,
+    seconds: int | None,
+    remixed_from: str | None = None,
+) -> Job:
+    wish = Wish(operation, prompt, seconds=seconds, made_by=source.deployment)
+    choices = orders.options(wish, model, asked)
+    draft = replace(
+        _draft(attempt, operation, model, choices[0].deployment, prompt),
+        # An extension answers its added seconds until it is finished; an edit keeps the source's length and size.
+        seconds=seconds or source.seconds,
+        size=source.size,
+        source=source.id,
+        remixed_from=remixed_from,
+    )
+    return orders.place(draft, wish, choices, attempt, call.deadline)
+
+
+def _from_source(source: Job, model: str | None, provider: str | None) -> tuple[str, list[Deployment]]:
+    """The model and deployments for work on a video: its own deployment, unless another model is named."""
+    home = deployments().find(source.deployment)
+    if home is not None and (model is None or model in home.models):
+        if provider is not None and provider != home.provider:
+            message = f"This video was made by {home.provider!r}. Leave the field out."
+            raise InvalidRequest(message, param="custom_llm_provider")
+        return model or source.model, [home]
+    if model is None:
+        deployments().get(source.deployment)  # says that it is gone
+    model = model or source.model
+    return model, routing.candidates(deployments(), model, provider=provider)
+
+
+def _cast(call: Call, request: CreateVideo) -> list[Character]:
+    cast: list[Character] = []
+    for i, reference in enumerate(request.characters):
+        managed = call.decode(reference.id, Kind.CHARACTER)
+        character = characters.find(call.caller.team, managed.record)
+        if character is None:
+            raise not_found(Kind.CHARACTER)
+        if any(character.id == other.id for other in cast):
+            raise InvalidRequest(f"characters: {character.name} is named twice.", param=f"characters[{i}]")
+        cast.append(character)
+    return cast
+
+
+def _default_model() -> str:
+    return next(iter(deployments().default().models))
+
+
+def _draft(attempt: Attempt, operation: Operation, model: str, deployment: Deployment, prompt: str) -> Job:
+    return Job(
+        team=attempt.caller.team,
+        id=jobs.new_id(),
+        operation=operation,
+        state="submitting",
+        model=model,
+        deployment=deployment.id,
+        provider=deployment.provider,
+        prompt=prompt,
+        created_at=int(time.time()),
+    )

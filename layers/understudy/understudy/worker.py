@@ -1,0 +1,244 @@
+"""What `run_job` does with a job, one step a message: prepare, submit, poll at the provider's pace, copy the output
+home.
+
+It works for jobs whose client never comes back, and it is the only one that asks providers about running jobs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from understudy import accounts, characters, handles, jobs, media, orders, routing, sniff, storage, table
+from understudy.deployments import Deployment, deployments
+from understudy.errors import ApiError, OutcomeUnknown, ProviderError, Reason, Refused, from_refusal
+from understudy.jobs import File, Job
+from understudy.providers import load
+from understudy.providers.base import Progress
+from understudy.telemetry import logger
+
+LEASE_SECONDS = 330  # longer than run_job may run
+CALL_SECONDS = 60.0
+MAX_TROUBLES = 8  # passing failures in a row, with growing pauses: about ten minutes
+MAX_OUTPUT = 5 * 1024**3
+LOST_SECONDS = 600  # how long a provider is asked for a job whose answer was lost
+
+
+def work(message: dict[str, Any], deadline: float) -> None:
+    """Do what a message says; `deadline` is in `time.monotonic()` seconds."""
+    if "delete" in message:
+        return _delete_upstream(message, deadline)
+    job = jobs.find(message["team"], message["video"])
+    if job is None or job.done:
+        return None
+    job = jobs.claim(job, message["tick"], LEASE_SECONDS)
+    if job is None:
+        return None
+    try:
+        delay = _step(job, deadline)
+    except table.RowChanged:
+        return None  # deleted or ended by somebody else meanwhile
+    if delay is not None:
+        jobs.release(job, delay)
+    return None
+
+
+def _step(job: Job, deadline: float) -> float | None:
+    """Take the job one step further; seconds until the next one, or None when it has ended."""
+    deployment = deployments().find(job.deployment)
+    if deployment is None:
+        jobs.fail(job, "deployment_removed", "The deployment that was to make this video is no longer configured.")
+        return None
+    match job.state:
+        case "preparing":
+            return _prepare(job, deployment, deadline)
+        case "submitting":
+            return _wait_for_submit(job, routing.pace(deployment, job.model))
+        case "unknown":
+            return _reconcile(job, deployment, deadline)
+        case "running":
+            return _poll(job, deployment, deadline)
+        case "archiving":
+            return _archive(job, deployment, deadline)
+    return None
+
+
+def _prepare(job: Job, deployment: Deployment, deadline: float) -> float | None:
+    try:
+        for record in job.characters:
+            character = characters.find(job.team, record)
+            if character is None or not routing.profile_of(deployment, job.model).characters.native:
+                continue
+            if not handles.ensure(character, deployment, deadline).ready:
+                return routing.pace(deployment, job.model)
+        submit_by = int(time.time() + CALL_SECONDS + orders.GRACE_SECONDS)
+        job = jobs.move(job, "submitting", submit_by=submit_by)
+        orders.submit(job, deployment, min(deadline, time.monotonic() + CALL_SECONDS))
+    except Refused as refused:
+        return _refused(job, refused)
+    except OutcomeUnknown as unknown:
+        # Of a video: noted by `submit`, and it ends or is reconciled. Of a character: it is made again, a few times.
+        return routing.pace(deployment, job.model) if job.state == "submitting" else _trouble(job, unknown)
+    except ApiError as error:
+        return _trouble(job, error)
+    return routing.pace(deployment, job.model)
+
+
+def _refused(job: Job, refused: Refused) -> float | None:
+    """Nothing was made: the next deployment, if the refusal is of the kind that moves; later, if that helps; else
+    the end."""
+    if refused.movable and job.others:
+        following = deployments().find(job.others[0])
+        changes = {"deployment": following.id, "provider": following.provider} if following else {}
+        jobs.move(job, "preparing", others=job.others[1:], **changes)
+        return 0
+    if refused.reason in {Reason.BUSY, Reason.UNAVAILABLE} and job.troubles < MAX_TROUBLES:
+        jobs.move(job, "preparing", troubles=job.troubles + 1)
+        return _pause(job)
+    error = from_refusal(refused)
+    jobs.fail(job, error.code or "provider_refused", error.message)
+    return None
+
+
+def _wait_for_submit(job: Job, pace: float) -> float | None:
+    left = job.submit_by - time.time()
+    if left > 0:
+        return min(left, max(pace, 2.0))
+    message = "The provider's answer was lost here, so the video may exist and may be billed. It was not asked again."
+    jobs.fail(job, "outcome_unknown", message)
+    return None
+
+
+def _reconcile(job: Job, deployment: Deployment, deadline: float) -> float | None:
+    provider = load(deployment.provider)
+    try:
+        found = accounts.call(deployment, deadline, lambda account: provider.find(account, job.id))
+    except (ProviderError, ApiError) as error:
+        return _trouble(job, error)
+    if found is not None:
+        jobs.move(job, "running", upstream_id=found.upstream_id, submitted_at=int(time.time()), troubles=0)
+    elif time.time() > job.created_at + LOST_SECONDS:
+        jobs.fail(job, "outcome_unknown", "The provider's answer was lost, and it knows of no such video.")
+        return None
+    return routing.pace(deployment, job.model)
+
+
+def _poll(job: Job, deployment: Deployment, deadline: float) -> float | None:
+    progress = _ask(job, deployment, deadline)
+    if isinstance(progress, Exception):
+        return _poll_trouble(job, progress)
+    pace = routing.pace(deployment, job.model)
+    if progress.status == "failed":
+        jobs.fail(job, *(progress.error or ("provider_failed", "The provider could not make this video.")))
+        return None
+    if progress.status == "completed":
+        job = jobs.move(job, "archiving", progress=99, troubles=0, **_facts(progress))
+        return _archive(job, deployment, deadline, progress)
+    if time.time() > (job.submitted_at or job.created_at) + routing.profile_of(deployment, job.model).deadline_seconds:
+        jobs.fail(job, "provider_timeout", "The provider has not finished this video in time.")
+        return None
+    jobs.move(
+        job,
+        "running",
+        upstream_status=progress.status,
+        progress=max(job.progress, min(progress.progress, 98)),
+        troubles=0,
+    )
+    return pace
+
+
+def _ask(job: Job, deployment: Deployment, deadline: float) -> Progress | Exception:
+    provider, upstream_id = load(deployment.provider), job.upstream_id or ""
+    until = min(deadline, time.monotonic() + CALL_SECONDS)
+    try:
+        return accounts.call(deployment, until, lambda account: provider.poll(account, upstream_id))
+    except (ProviderError, ApiError) as error:
+        return error
+
+
+def _poll_trouble(job: Job, error: Exception) -> float | None:
+    if isinstance(error, Refused) and error.reason is Reason.NOT_FOUND:
+        jobs.fail(job, "provider_lost_video", "The provider no longer knows this video.")
+        return None
+    # A paid video is not given up because the provider is away for a while: only its deadline ends it.
+    deployment = deployments().find(job.deployment)
+    deadline = routing.profile_of(deployment, job.model).deadline_seconds if deployment else 0
+    if time.time() > (job.submitted_at or job.created_at) + deadline:
+        jobs.fail(job, "provider_timeout", "The provider could not be asked about this video for too long.")
+        return None
+    logger.warning("poll failed", extra={"video": job.id, "error": str(error)})
+    jobs.move(job, job.state, troubles=job.troubles + 1)
+    return _pause(job)
+
+
+def _archive(job: Job, deployment: Deployment, deadline: float, progress: Progress | None = None) -> float | None:
+    if progress is None:
+        asked = _ask(job, deployment, deadline)
+        if isinstance(asked, Exception):
+            return _poll_trouble(job, asked)
+        progress = asked
+    prefix = storage.video_prefix(job.team, job.id)
+    key = f"{prefix}video.mp4"
+    provider = load(deployment.provider)
+
+    def fetch(account: Any) -> int:
+        with provider.open_content(account, progress) as content:
+            return storage.save(key, _video_only(content.chunks), "video/mp4")
+
+    try:
+        byte_count = accounts.call(deployment, deadline, fetch)
+        facts = media.previews(key, prefix)
+    except (ProviderError, ApiError) as error:
+        return _trouble(job, error)
+    size = f"{facts['width']}x{facts['height']}" if facts.get("width") and facts.get("height") else job.size
+    jobs.complete(job, File(key, "video/mp4", byte_count), size=size, seconds=round(facts["duration"]) or job.seconds)
+    return None
+
+
+def _video_only(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The chunks, if they are a video and end. An HTML page called video/mp4 is not stored as one."""
+    count, head = 0, b""
+    for chunk in chunks:
+        if len(head) < 64:
+            head += chunk[:4096]
+            if len(head) >= 64 and sniff.video(head) is None:
+                raise Refused(Reason.UNAVAILABLE, "The provider's file is not a video.")
+        count += len(chunk)
+        if count > MAX_OUTPUT:
+            raise Refused(Reason.UNAVAILABLE, "The provider's file is too large.")
+        yield chunk
+    if sniff.video(head) is None:
+        raise Refused(Reason.UNAVAILABLE, "The provider's file is not a video.")
+
+
+def _trouble(job: Job, error: Exception) -> float | None:
+    """Something that may pass: again after a growing pause, a few times."""
+    logger.warning("job step failed", extra={"video": job.id, "state": job.state, "error": str(error)})
+    if job.troubles >= MAX_TROUBLES:
+        code = error.code if isinstance(error, ApiError) and error.code else "provider_failed"
+        jobs.fail(job, code, getattr(error, "message", None) or "The provider's video could not be fetched.")
+        return None
+    jobs.move(job, job.state, troubles=job.troubles + 1)
+    return _pause(job)
+
+
+def _pause(job: Job) -> float:
+    return float(min(2**job.troubles, 120))
+
+
+def _facts(progress: Progress) -> dict[str, Any]:
+    return {name: value for name in ("seconds", "size") if (value := getattr(progress, name)) is not None}
+
+
+def _delete_upstream(message: dict[str, Any], deadline: float) -> None:
+    """Delete at the provider what was deleted here, if it can; a failure brings the message back."""
+    deployment = deployments().find(message["deployment"])
+    if deployment is None:
+        return
+    provider, reference = load(deployment.provider), message["reference"]
+    profile = routing.profile_of(deployment, message.get("model") or next(iter(deployment.models)))
+    if message["delete"] == "video" and profile.delete:
+        accounts.call(deployment, deadline, lambda account: provider.delete(account, reference))
+    if message["delete"] == "character" and profile.characters.deletable:
+        accounts.call(deployment, deadline, lambda account: provider.delete_character(account, reference))
