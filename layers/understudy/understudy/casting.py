@@ -1,7 +1,11 @@
-"""From a clip to a character: stored, examined, and introduced to the provider it was made for."""
+"""From a clip to a character: stored, examined, and introduced to the provider it was made for.
+
+A clip in a request and one that landed in the bucket go the same way.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING
 
@@ -17,7 +21,7 @@ if TYPE_CHECKING:
     from understudy.endpoint import Call
     from understudy.schema import CreateCharacter
 
-MAKE_SECONDS = 8.0  # what must be left of the request to make a native handle in it
+MAKE_SECONDS = 8.0  # what must be left of the time to make a native handle in it
 
 
 def create(call: Call, request: CreateCharacter) -> tuple[Character, bool]:
@@ -26,33 +30,73 @@ def create(call: Call, request: CreateCharacter) -> tuple[Character, bool]:
     row = attempt.earlier()
     if row is not None and (made := characters.find(call.caller.team, row["record"])):
         return made, True
-    home = _home(request)
-    record = jobs.new_id()
+    home = home_of(request.named_model, request.custom_llm_provider)
+    team, record = call.caller.team, jobs.new_id()
     _store_clip(call, request, record)
-    clip = characters.examine(call.caller.team, record)
-    character = characters.new(call.caller.team, record, request.name, clip, home=home.id, provider=home.provider)
+    clip = characters.examine(team, record)
+    character = characters.new(team, record, request.name, clip, home=home.id, provider=home.provider)
     _write(character, attempt)
-    return _introduce(character, home, call.deadline), False
+    return introduce(character, home, call.deadline)[0], False
 
 
-def _home(request: CreateCharacter) -> Deployment:
-    """The deployment that the character is made on: of the model if one is named, else the default one."""
-    model = request.named_model
-    if model is None and request.custom_llm_provider is None:
+def adopt(
+    team: str, record: str, name: str, home: Deployment, key: str, version: str | None, mime_type: str, deadline: float
+) -> tuple[Character, ProviderError | None]:
+    """Make a character of an object in the bucket, or find the one that this `record` has become already.
+
+    Returns it and what its home said against it. Raises InvalidRequest for what is not a usable video.
+    """
+    character = characters.find(team, record)
+    if character is None:
+        storage.copy(key, characters.clip_key(team, record), version=version, mime_type=mime_type)
+        clip = characters.examine(team, record)
+        character = characters.new(team, record, name, clip, home=home.id, provider=home.provider)
+        with contextlib.suppress(table.RowChanged):  # another delivery was first, with the same bytes
+            table.write_together(characters.put(character))
+    return introduce(character, home, deadline)
+
+
+def home_of(model: str | None, provider: str | None) -> Deployment:
+    """The deployment that a character is made on: of the model if one is named, else the default one."""
+    if model is None and provider is None:
         return deployments().default()
     named = model or next(iter(deployments().default().models))
-    return routing.candidates(deployments(), named, provider=request.custom_llm_provider)[0]
+    return routing.candidates(deployments(), named, provider=provider)[0]
+
+
+def introduce(character: Character, home: Deployment, deadline: float) -> tuple[Character, ProviderError | None]:
+    """Make the native handle now, if the provider has such and is quick.
+
+    The character exists whatever comes of it: another provider may take it, and its home is asked again at the first
+    use unless it refused for good. Returns it and what its home said against it.
+    """
+    support = routing.profile_of(home, next(iter(home.models))).characters
+    shortest, longest = support.clip_seconds
+    fits = shortest <= character.milliseconds / 1000 <= longest
+    if not support.native or support.native_slow or not fits or time.monotonic() + MAKE_SECONDS > deadline:
+        return character, None
+    try:
+        handle = handles.introduce(character, home, deadline)
+    except ProviderError as error:
+        logger.warning("character not made at its home", extra={"character": character.id, "error": str(error)})
+        return character, error
+    if handle.ready and handle.reference and character.original == character.id:
+        character = characters.name_original(character, handle.reference)
+    return character, None
 
 
 def _store_clip(call: Call, request: CreateCharacter, record: str) -> None:
     key = characters.clip_key(call.caller.team, record)
     if isinstance(request.video, FilePart):
         storage.put(key, request.video.data, inputs.video_type(request.video))
-        return
-    source = videos.finished(call, request.video.id)
-    if source.output is None:
-        raise ApiError("This video is completed and has no file.")
-    storage.copy(source.output.key, key)
+    elif request.video.upload_id is not None:
+        file = inputs.uploaded(call, request.video.upload_id, "video", "video.upload_id")
+        storage.copy(file.key, key, mime_type=file.mime_type)
+    else:
+        source = videos.finished(call, request.video.id or "")
+        if source.output is None:
+            raise ApiError("This video is completed and has no file.")
+        storage.copy(source.output.key, key)
 
 
 def _write(character: Character, attempt: Attempt) -> None:
@@ -63,19 +107,3 @@ def _write(character: Character, attempt: Attempt) -> None:
         raise Conflict(
             "The first request with this Idempotency-Key is still running.", code="request_in_progress"
         ) from None
-
-
-def _introduce(character: Character, home: Deployment, deadline: float) -> Character:
-    """Make the native handle now, if the provider has such and is quick. The character exists whatever comes of it."""
-    support = routing.profile_of(home, next(iter(home.models))).characters
-    shortest, longest = support.clip_seconds
-    fits = shortest <= character.milliseconds / 1000 <= longest
-    if not support.native or support.native_slow or not fits or time.monotonic() + MAKE_SECONDS > deadline:
-        return character
-    try:
-        handle = handles.ensure(character, home, deadline)
-    except (ProviderError, ApiError) as error:
-        # Another provider may take it, and this one is asked again at its first use, unless it refused for good.
-        logger.warning("character not made at its home", extra={"character": character.id, "error": str(error)})
-        return character
-    return characters.name_original(character, handle.reference) if handle.ready and handle.reference else character

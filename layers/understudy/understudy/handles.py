@@ -72,6 +72,19 @@ def ensure(character: Character, deployment: Deployment, deadline: float) -> Han
     return _ask(character, deployment, deadline, lambda account: _make(character, deployment, account))
 
 
+def introduce(character: Character, deployment: Deployment, deadline: float) -> Handle:
+    """Make the handle for a character that is new, once in its life: what a provider may have made is not made again.
+
+    For deliveries that repeat. Raises like `ensure`.
+    """
+    handle = find(character, deployment)
+    if handle is None:
+        return ensure(character, deployment, deadline)
+    if handle.state == "making" and handle.lease_until <= time.time():
+        return _keep(_key(character, deployment), "unknown")  # its maker died on the way
+    return handle
+
+
 def delete_all(character: Character) -> None:
     """Forget the character's handles; `run_job` deletes what providers keep of it."""
     for row in characters.handle_rows(character):

@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import base64
 import binascii
+from typing import TYPE_CHECKING
 
-from understudy import media, sniff, storage
+from understudy import media, sniff, storage, uploads
 from understudy.errors import InvalidRequest, Refused
+from understudy.ids import Kind, not_found
 from understudy.jobs import File
 from understudy.outbound import Client
-from understudy.schema import ImageReference
+from understudy.schema import ImageReference, VideoReference
+from understudy.uploads import Upload
 from understudy.wire import FilePart
+
+if TYPE_CHECKING:
+    from understudy.endpoint import Call
 
 MAX_IMAGE = 20 * 1024 * 1024  # bytes; OpenAI's limit for image_url is the same in characters (openapi.yaml, 2026-08-21)
 
 
-def image(given: FilePart | ImageReference, team: str, record: str, deadline: float) -> File:
+def image(call: Call, given: FilePart | ImageReference, record: str) -> File:
     """Store an `input_reference`. Raises InvalidRequest for what is not a PNG, JPEG or WebP image."""
-    data = given.data if isinstance(given, FilePart) else _referenced(given, deadline)
+    if isinstance(given, ImageReference) and given.upload_id:
+        return uploaded(call, given.upload_id, "image", "input_reference.upload_id")
+    data = given.data if isinstance(given, FilePart) else _referenced(given, call.deadline)
     found = sniff.image(data)
     if found is None:
         raise InvalidRequest("input_reference: send a PNG, JPEG or WebP image.", param="input_reference")
     mime_type = found[0]
-    key = storage.input_key(team, record, f"image.{storage.EXTENSIONS[mime_type]}")
+    key = storage.input_key(call.caller.team, record, f"image.{storage.EXTENSIONS[mime_type]}")
     storage.put(key, data, mime_type)
     return File(key, mime_type, len(data))
 
@@ -37,14 +45,30 @@ def video_type(given: FilePart, param: str = "video") -> str:
     return {"mp4": "video/mp4", "mov": "video/quicktime", "webm": "video/webm"}[kind]
 
 
-def clip(given: FilePart, team: str, record: str) -> File:
+def clip(call: Call, given: FilePart | VideoReference, record: str) -> File:
     """Store a clip to edit or extend. Raises InvalidRequest for what cannot be opened as a video."""
+    if isinstance(given, VideoReference):
+        return uploaded(call, given.upload_id or "", "video", "video.upload_id")
     mime_type = video_type(given)
-    prefix = storage.input_key(team, record, "")
+    prefix = storage.input_key(call.caller.team, record, "")
     key = f"{prefix}clip.{storage.EXTENSIONS[mime_type]}"
     storage.put(key, given.data, mime_type)
     media.inspect(key, stills_prefix=prefix, stills=0)
     return File(key, mime_type, len(given.data))
+
+
+def upload(call: Call, public_id: str) -> Upload:
+    """An upload of the caller's by its public id. Raises NotFound."""
+    managed = call.decode(public_id, Kind.UPLOAD)
+    found = uploads.find(call.caller.team, managed.record)
+    if found is None:
+        raise not_found(Kind.UPLOAD)
+    return found
+
+
+def uploaded(call: Call, public_id: str, purpose: uploads.Purpose, param: str) -> File:
+    """The file of a finished upload of the caller's. Raises NotFound, NotReady and InvalidRequest."""
+    return uploads.usable(upload(call, public_id), param, purpose)
 
 
 def _referenced(given: ImageReference, deadline: float) -> bytes:

@@ -17,7 +17,7 @@ from understudy import table
 from understudy.errors import Unauthenticated
 
 PREFIX = "us-"
-_TEAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+TEAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ def mint(team: str, *, scopes: tuple[str, ...] = ()) -> tuple[str, Caller]:
 
     Raises ValueError for a team name that could not stand in a bucket key.
     """
-    if not _TEAM.fullmatch(team):
+    if not TEAM.fullmatch(team):
         raise ValueError("a team name has up to 64 letters, digits, dots, dashes or underscores")
     key = PREFIX + secrets.token_urlsafe(32)
     caller = Caller(team=team, key_id=_hash(key)[:16], scopes=frozenset(scopes))

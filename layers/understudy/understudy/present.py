@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from understudy import routing, secrets
 from understudy.characters import Character
@@ -10,6 +10,7 @@ from understudy.deployments import deployments
 from understudy.endpoint import Answer
 from understudy.ids import Kind, ManagedId
 from understudy.jobs import Job
+from understudy.uploads import Upload
 
 
 class Error(TypedDict):
@@ -82,6 +83,56 @@ def character(character: Character) -> CharacterObject:
         "object": "character",
         "name": character.name,
         "created_at": character.created_at,
+    }
+
+
+class UploadObject(TypedDict):
+    """An upload; `upload` says how to send the bytes and is there while they are awaited."""
+
+    id: str
+    object: str
+    status: str
+    purpose: str
+    filename: str
+    bytes: int
+    mime_type: str
+    created_at: int
+    expires_at: int
+    character: CharacterObject | None
+    error: Error | None
+    upload: NotRequired[dict[str, Any]]
+
+
+class UploadParts(TypedDict):
+    """Where to send parts, and those that have arrived."""
+
+    id: str
+    object: str
+    part_size: int
+    part_count: int
+    parts: list[dict[str, Any]]
+    arrived: list[dict[str, Any]]
+
+
+def upload_id(upload: Upload) -> str:
+    """The upload's public id; it is on its way to nobody yet, so it names no deployment."""
+    return secrets.id_codec().encode(ManagedId(Kind.UPLOAD, upload.id, "understudy", "", upload.id), team=upload.team)
+
+
+def upload(upload: Upload, made: Character | None = None) -> UploadObject:
+    """An upload as its owner sees it, with the character that it has become."""
+    return {
+        "id": upload_id(upload),
+        "object": "video.upload",
+        "status": upload.status,
+        "purpose": upload.purpose,
+        "filename": upload.filename,
+        "bytes": upload.byte_count,
+        "mime_type": upload.mime_type,
+        "created_at": upload.created_at,
+        "expires_at": upload.expires_at,
+        "character": character(made) if made else None,
+        "error": Error(code=upload.error["code"], message=upload.error["message"]) if upload.error else None,
     }
 
 

@@ -7,9 +7,19 @@ clients add on their own and that change nothing here are dropped (`IGNORED`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    ValidationError,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from understudy.errors import InvalidRequest
 from understudy.wire import FilePart
@@ -18,6 +28,8 @@ IGNORED = frozenset({"timeout", "user", "metadata", "extra_body", "extra_headers
 MAX_NAME = 80
 MAX_PROMPT = 32_000
 MAX_ID = 1024
+VIDEO_TYPES = ("video/mp4", "video/quicktime", "video/webm")
+IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp")
 
 
 def _seconds(value: Any) -> Any:
@@ -33,10 +45,12 @@ def _id_object(value: Any) -> Any:
     return {"id": value} if isinstance(value, str) else value
 
 
+Id = Annotated[str, Field(min_length=1, max_length=MAX_ID)]
 Seconds = Annotated[int, BeforeValidator(_seconds), Field(ge=1, le=9999, json_schema_extra={"type": "string"})]
 Size = Annotated[str, Field(pattern=r"^[1-9][0-9]{1,4}x[1-9][0-9]{1,4}$", examples=["1280x720"])]
 Prompt = Annotated[str, Field(min_length=1, max_length=MAX_PROMPT)]
-File = Annotated[FilePart, Field(json_schema_extra={"type": "string", "format": "binary"})]
+# An instance and nothing else: as a dataclass, pydantic would also build one from a JSON object.
+File = Annotated[InstanceOf[FilePart], WithJsonSchema({"type": "string", "format": "binary"})]
 
 
 class Body(BaseModel):
@@ -48,24 +62,36 @@ class Body(BaseModel):
 class Reference(Body):
     """A thing by its id."""
 
-    id: str = Field(min_length=1, max_length=MAX_ID)
+    id: Id
 
 
-class ImageReference(Body):
-    """An image by URL (https or data)."""
-
-    image_url: str | None = None
-    file_id: str | None = None
+class OneOf(Body):
+    """A thing in exactly one of several ways."""
 
     @model_validator(mode="after")
     def exactly_one(self) -> Self:
-        if (self.image_url is None) == (self.file_id is None):
-            raise ValueError("give exactly one of image_url and file_id")
+        if sum(value is not None for _, value in self) != 1:
+            raise ValueError(f"give exactly one of {' and '.join(type(self).model_fields)}")
         return self
 
 
-VideoReference = Annotated[Reference, BeforeValidator(_id_object)]
-VideoInput = File | VideoReference
+class ImageReference(OneOf):
+    """An image by URL (https or data), or as an upload. `file_id` is read to be refused with a reason."""
+
+    image_url: str | None = None
+    file_id: str | None = None
+    upload_id: str | None = None
+
+
+class VideoReference(OneOf):
+    """A finished video, or an upload."""
+
+    id: Id | None = None
+    upload_id: Id | None = None
+
+
+CharacterReference = Annotated[Reference, BeforeValidator(_id_object)]
+VideoInput = File | Annotated[VideoReference, BeforeValidator(_id_object)]
 
 
 def _image(value: Any) -> Any:
@@ -96,7 +122,7 @@ class CreateVideo(Routed):
     seconds: Seconds | None = None
     size: Size | None = None
     input_reference: Annotated[File | ImageReference, BeforeValidator(_image)] | None = None
-    characters: list[VideoReference] = Field(default_factory=list, max_length=20)
+    characters: list[CharacterReference] = Field(default_factory=list, max_length=20)
 
 
 class EditVideo(Routed):
@@ -132,6 +158,32 @@ class CreateCharacter(Routed):
         if not name.strip():
             raise ValueError("must not be blank: the prompt calls the character by it")
         return name.strip()
+
+
+class CreateUpload(Body):
+    """POST /videos/uploads"""
+
+    purpose: Literal["character", "video", "image"]
+    filename: str = Field(min_length=1, max_length=255)
+    bytes: int = Field(gt=0)
+    mime_type: str
+    name: str | None = Field(None, max_length=MAX_NAME)
+    model: str | None = Field(None, min_length=1, max_length=200)
+
+    @model_validator(mode="after")
+    def fits_the_purpose(self) -> Self:
+        kinds = IMAGE_TYPES if self.purpose == "image" else VIDEO_TYPES
+        if self.mime_type not in kinds:
+            raise ValueError(f"mime_type must be one of {', '.join(kinds)} for this purpose")
+        if self.purpose == "character" and not (self.name or "").strip():
+            raise ValueError("name is needed: the prompt calls the character by it")
+        return self
+
+
+class SignParts(Body):
+    """POST /videos/uploads/{upload_id}/parts: which parts to sign; none: those that have not arrived."""
+
+    part_numbers: list[Annotated[int, Field(ge=1, le=10_000)]] | None = Field(None, max_length=100)
 
 
 T = TypeVar("T", bound=Body)

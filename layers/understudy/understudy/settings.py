@@ -14,6 +14,7 @@ class Settings:
     table_name: str
     bucket_name: str
     job_queue_url: str
+    upload_queue_url: str
     id_secret: str
     inspect_function: str
     stitch_function: str
@@ -29,6 +30,7 @@ def settings() -> Settings:
         table_name=env("TABLE_NAME", ""),
         bucket_name=env("BUCKET_NAME", ""),
         job_queue_url=env("JOB_QUEUE_URL", ""),
+        upload_queue_url=env("UPLOAD_QUEUE_URL", ""),
         id_secret=env("ID_SECRET", ""),
         inspect_function=env("INSPECT_FUNCTION", ""),
         stitch_function=env("STITCH_FUNCTION", ""),

@@ -17,6 +17,7 @@ from understudy.settings import settings
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
+    from mypy_boto3_s3.type_defs import CopySourceTypeDef
 
 CHUNK = 8 * 1024 * 1024  # boto3's transfer defaults hold 80 MB; one part at a time holds this much
 URL_SECONDS = 3600
@@ -42,6 +43,10 @@ def input_key(team: str, video: str, name: str) -> str:
     return f"media/inputs/{team}/{video}/{name}"
 
 
+def upload_key(team: str, upload: str) -> str:
+    return f"uploads/{team}/{upload}"
+
+
 def put(key: str, data: bytes | memoryview, mime_type: str) -> None:
     """Store bytes that are in memory anyway: they came in a request body."""
     body = io.BytesIO(data)  # botocore wants a seekable body; the view is copied once, at most a few MB
@@ -59,10 +64,36 @@ def save(key: str, chunks: Iterator[bytes], mime_type: str) -> int:
     return reader.count
 
 
-def copy(source: str, target: str) -> None:
-    """Copy an object inside the bucket; its bytes do not come here."""
+def copy(source: str, target: str, *, version: str | None = None, mime_type: str | None = None) -> None:
+    """Copy an object inside the bucket; its bytes do not come here. With `mime_type` the copy is of that type."""
     bucket = settings().bucket_name
-    s3().copy_object(Bucket=bucket, Key=target, CopySource={"Bucket": bucket, "Key": source})
+    origin: CopySourceTypeDef = {"Bucket": bucket, "Key": source}
+    if version:
+        origin["VersionId"] = version
+    retyped: dict[str, Any] = {"MetadataDirective": "REPLACE", "ContentType": mime_type} if mime_type else {}
+    s3().copy_object(Bucket=bucket, Key=target, CopySource=origin, **retyped)
+
+
+def delete_version(key: str, version: str) -> None:
+    """Delete one version of an object for good."""
+    s3().delete_object(Bucket=settings().bucket_name, Key=key, VersionId=version)
+
+
+def head(key: str, version: str | None, byte_count: int = 4096) -> bytes | None:
+    """The first bytes of an object, or None when it is gone (or empty, which S3 says by the same refusal of a
+    range)."""
+    from botocore.exceptions import ClientError
+
+    at: dict[str, Any] = {"VersionId": version} if version else {}
+    try:
+        answer = s3().get_object(Bucket=settings().bucket_name, Key=key, Range=f"bytes=0-{byte_count - 1}", **at)
+    except ClientError as error:
+        if error.response["Error"]["Code"] in {"NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed"}:
+            return None
+        if error.response["Error"]["Code"] == "InvalidRange":
+            return b""
+        raise
+    return answer["Body"].read()
 
 
 def size(key: str) -> int:

@@ -7,6 +7,8 @@ listing needs no index:
     team#<team>        video#<id>                           a job (jobs.py); the id sorts by creation time
     team#<team>        character#<id>                       a character (characters.py), likewise
     team#<team>        handle#<character>#<deployment>      what a provider calls the character
+    team#<team>        upload#<id>                          an upload (uploads.py)
+    team#<team>        drop#<sha256 of key and bytes>       which character a dropped file became (drops.py)
     team#<team>        once#<operation>#<sha256 of key>     which job an Idempotency-Key made
     team#<team>        last#<caller>#<operation>#<digest>   which job the same body made last (repeats by the clients)
     key#<sha256>       key                                  an API key (keys.py)
@@ -55,6 +57,14 @@ def character_key(team: str, character: str) -> Key:
 
 def handle_key(team: str, character: str, deployment: str) -> Key:
     return Key(f"team#{team}", f"handle#{character}#{deployment}")
+
+
+def upload_key(team: str, upload: str) -> Key:
+    return Key(f"team#{team}", f"upload#{upload}")
+
+
+def drop_key(team: str, identity: str) -> Key:
+    return Key(f"team#{team}", f"drop#{identity}")
 
 
 def once_key(team: str, operation: str, key_hash: str) -> Key:

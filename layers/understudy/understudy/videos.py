@@ -48,7 +48,7 @@ def create(call: Call, request: CreateVideo) -> tuple[Job, bool]:
         characters=[character.id for character in cast],
     )
     if request.input_reference is not None:
-        draft = replace(draft, image=inputs.image(request.input_reference, draft.team, draft.id, call.deadline))
+        draft = replace(draft, image=inputs.image(call, request.input_reference, draft.id))
     return orders.place(draft, wish, choices, attempt, call.deadline), False
 
 
@@ -58,16 +58,15 @@ def remake(call: Call, operation: Operation, request: EditVideo | ExtendVideo) -
     if job := orders.earlier(attempt):
         return job, True
     seconds = getattr(request, "seconds", None)
-    if isinstance(request.video, FilePart):
-        inputs.video_type(request.video)
+    if isinstance(request.video, FilePart) or request.video.upload_id is not None:
         wish = Wish(operation, request.prompt, seconds=seconds)
         model = request.named_model or _default_model()
         asked = routing.candidates(deployments(), model, provider=request.custom_llm_provider)
         choices = orders.options(wish, model, asked)
         draft = _draft(attempt, operation, model, choices[0].deployment, request.prompt)
-        draft = replace(draft, seconds=seconds, source_clip=inputs.clip(request.video, draft.team, draft.id))
+        draft = replace(draft, seconds=seconds, source_clip=inputs.clip(call, request.video, draft.id))
         return orders.place(draft, wish, choices, attempt, call.deadline), False
-    source = finished(call, request.video.id)
+    source = finished(call, request.video.id or "")
     model, asked = _from_source(source, request.named_model, request.custom_llm_provider)
     return _from_job(call, attempt, operation, source, model, asked, request.prompt, seconds), False
 

@@ -1,0 +1,21 @@
+"""DELETE /videos/uploads/{upload_id}"""
+
+from __future__ import annotations
+
+from understudy import inputs, present, table, uploads
+from understudy.endpoint import Answer, Call, Endpoint
+from understudy.errors import NotReady
+from understudy.ids import Kind
+
+
+@Endpoint("DELETE", "/videos/uploads/{upload_id}", summary="Cancel upload", answer=present.Deleted)
+def handler(call: Call) -> Answer:
+    """Give an upload up. What it has become already stays."""
+    upload = inputs.upload(call, call.text("upload_id"))
+    try:
+        if upload.state == "processing":
+            raise table.RowChanged
+        uploads.cancel(upload)
+    except table.RowChanged:
+        raise NotReady("This upload is being looked at. Try again in a moment.", param="upload_id") from None
+    return Answer(present.deleted(Kind.UPLOAD, call.text("upload_id")))

@@ -1,0 +1,17 @@
+"""POST /videos/uploads/{upload_id}/complete"""
+
+from __future__ import annotations
+
+from understudy import inputs, present, uploads
+from understudy.endpoint import Answer, Call, Endpoint
+from understudy.errors import InvalidRequest
+
+
+@Endpoint("POST", "/videos/uploads/{upload_id}/complete", summary="Complete upload", answer=present.UploadObject)
+def handler(call: Call) -> Answer:
+    """Put the parts of an upload together, once they add up to the declared bytes."""
+    upload = inputs.upload(call, call.text("upload_id"))
+    if upload.multipart is None:
+        raise InvalidRequest("This upload is one POST; it completes itself.", param="upload_id")
+    uploads.complete(upload)
+    return Answer(present.upload(upload))

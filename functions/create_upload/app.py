@@ -1,0 +1,26 @@
+"""POST /videos/uploads"""
+
+from __future__ import annotations
+
+from understudy import present, uploads
+from understudy.deployments import deployments
+from understudy.endpoint import Answer, Call, Endpoint
+from understudy.schema import CreateUpload
+
+
+@Endpoint("POST", "/videos/uploads", summary="Create upload", body=CreateUpload, answer=present.UploadObject)
+def handler(call: Call) -> Answer:
+    """Get a presigned way into the bucket for a file that is too large for a request body."""
+    request = call.body(CreateUpload)
+    if request.model is not None:
+        deployments().group(request.model)
+    upload = uploads.new(
+        call.caller.team,
+        request.purpose,
+        request.filename,
+        request.mime_type,
+        request.bytes,
+        name=request.name.strip() if request.name else None,
+        model=request.model,
+    )
+    return Answer({**present.upload(upload), "upload": uploads.form(upload)})

@@ -1,0 +1,34 @@
+"""S3 ObjectCreated -> SQS -> what the object was sent for."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from understudy import ingest
+from understudy.telemetry import logger
+
+MARGIN_SECONDS = 15.0
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> Any:
+    """Take each object; one that fails for a passing reason comes back after a growing pause, then goes to the dead
+    letters."""
+    deadline = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - MARGIN_SECONDS
+
+    def take(record: SQSRecord) -> None:
+        try:
+            for one in json.loads(record.body).get("Records", []):  # s3:TestEvent has none
+                ingest.take(ingest.landed(one), deadline)
+        except ingest.Passing as passing:
+            logger.warning("object left for later", extra={"reason": str(passing)})
+            ingest.pause(record.receipt_handle, int(record.attributes.approximate_receive_count or 1))
+            raise
+
+    processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+    return process_partial_response(event, take, processor, context)
