@@ -55,13 +55,32 @@ class Character:
             for i, still in enumerate(self.stills)
         )
 
+    def needs_trim(self, support: CharacterSupport) -> bool:
+        """Is the clip sent, and longer than the provider takes?"""
+        too_long = support.trim and self.milliseconds > support.clip_seconds[1] * 1000
+        return too_long and form(support) == "reference_video"
+
+    def trimmed_key(self, support: CharacterSupport) -> str:
+        """Where the shorter clip for such a provider is kept."""
+        return storage.character_prefix(self.team, self.id) + f"clip-{support.clip_seconds[1]:g}s.mp4"
+
+    def trim(self, support: CharacterSupport) -> None:
+        """Make the shorter clip unless it is there. Raises InvalidRequest."""
+        key = self.trimmed_key(support)
+        if self.needs_trim(support) and not storage.exists(key):
+            media.trim(clip_key(self.team, self.id), key, support.clip_seconds[1])
+
     def cast(self, support: CharacterSupport, handle: str | None) -> CastMember:
         """The character in the one form that the provider takes."""
         if handle is not None:
             return CastMember(self.name, handle=handle)
         if form(support) == "reference_video":
-            return CastMember(self.name, clip=self.clip)
+            return CastMember(self.name, clip=self._trimmed(support) if self.needs_trim(support) else self.clip)
         return CastMember(self.name, stills=self.still_files)
+
+    def _trimmed(self, support: CharacterSupport) -> Media:
+        key = self.trimmed_key(support)
+        return storage.media(key, filename="clip.mp4", mime_type="video/mp4", byte_count=storage.size(key))
 
 
 def form(support: CharacterSupport) -> str | None:

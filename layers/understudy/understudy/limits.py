@@ -11,6 +11,7 @@ from understudy.errors import ApiError, InvalidRequest, Unsupported
 from understudy.providers.base import Operation, Profile
 from understudy.routing import profile_of
 
+SHAPE_TOLERANCE = 0.03
 VERBS: dict[Operation, str] = {"create": "create", "edit": "edit", "extend": "extend", "remix": "remix"}
 
 
@@ -82,11 +83,33 @@ def _seconds(wish: Wish, profile: Profile) -> ApiError | None:
 
 
 def _size(wish: Wish, profile: Profile) -> ApiError | None:
-    if wish.size is None or wish.size in profile.sizes:
+    if wish.size is None or fit(wish.size, profile.sizes):
         return None
     return InvalidRequest(
-        f"size: this model cannot make {wish.size}. Possible: {', '.join(profile.sizes)}.", param="size"
+        f"size: this model cannot make {wish.size}, nor a larger one of that shape. Possible: {', '.join(profile.sizes)}.",
+        param="size",
     )
+
+
+def fit(size: str, sizes: tuple[str, ...]) -> str | None:
+    """The size to make when `size` is asked for: itself, else the smallest of its shape that is not smaller.
+
+    1024x1792 becomes 1080x1920 (shapes may differ by 3 %); a lower resolution is never made instead.
+    """
+    if size in sizes:
+        return size
+    width, height = _pixels(size)
+    larger = [
+        (wide * high, one)
+        for one, (wide, high) in ((one, _pixels(one)) for one in sizes)
+        if wide >= width and high >= height and abs(wide * height / (high * width) - 1) <= SHAPE_TOLERANCE
+    ]
+    return min(larger)[1] if larger else None
+
+
+def _pixels(size: str) -> tuple[int, int]:
+    width, _, height = size.partition("x")
+    return int(width), int(height)
 
 
 def _characters(wish: Wish, profile: Profile) -> ApiError | None:
@@ -100,7 +123,7 @@ def _characters(wish: Wish, profile: Profile) -> ApiError | None:
     shortest, longest = support.clip_seconds
     for i, character in enumerate(wish.characters):
         seconds = character.milliseconds / 1000
-        if not shortest <= seconds <= longest:
+        if seconds < shortest or (seconds > longest and not support.trim):
             message = (
                 f"characters: the clip of {character.name} is {seconds:.1f} s long; "
                 f"this model takes clips of {shortest:g} to {longest:g} s."

@@ -50,6 +50,12 @@ def previews(key: str, prefix: str) -> dict[str, Any]:
     return _call(settings().stitch_function, event, "video")
 
 
+def trim(key: str, output_key: str, seconds: float) -> None:
+    """Write the first `seconds` of a clip beside it. Raises InvalidRequest."""
+    event = {"task": "trim", "key": key, "output_key": output_key, "start": 0, "seconds": seconds}
+    _call(settings().stitch_function, event, "video")
+
+
 def _call(function: str, event: dict[str, Any], param: str) -> dict[str, Any]:
     answer = lambda_().invoke(FunctionName=function, Payload=json.dumps(event).encode())
     result = json.loads(answer["Payload"].read())

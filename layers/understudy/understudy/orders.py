@@ -137,7 +137,7 @@ class _Submit:
             upstream_status="queued" if progress.status == "queued" else "in_progress",
             named=self.job.named or _named(self.job, progress.upstream_id),
             seconds=progress.seconds or self.job.seconds,
-            size=progress.size or self.job.size,
+            size=progress.size or order.size or self.job.size,
             submitted_at=int(time.time()),
         )
 
@@ -151,7 +151,7 @@ def build(job: Job, option: Option) -> Order:
         prompt=job.prompt,
         reference=job.id,
         seconds=job.seconds,
-        size=job.size,
+        size=limits.fit(job.size, option.profile.sizes) if job.size else None,
         image=_media(job.image, "image"),
         cast=tuple(_cast(job, deployment, option.profile)),
         source=_source(job, deployment),
@@ -188,10 +188,13 @@ def _media(file: File | None, name: str) -> Media | None:
 
 
 def _ready(wish: Wish, deployment: Deployment, profile: Profile) -> bool:
-    if not profile.characters.native:
-        return True
-    found = (handles.find(character, deployment) for character in wish.characters)
-    return all(handle is not None and handle.ready for handle in found)
+    brings_files = wish.has_image or wish.characters or wish.operation != "create"
+    if profile.slow_inputs and brings_files:
+        return False
+    if profile.characters.native:
+        found = (handles.find(character, deployment) for character in wish.characters)
+        return all(handle is not None and handle.ready for handle in found)
+    return not any(character.needs_trim(profile.characters) for character in wish.characters)
 
 
 def _write(job: Job, attempt: Attempt) -> None:

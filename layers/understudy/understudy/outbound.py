@@ -7,6 +7,7 @@ asked; once bytes were sent, a timeout or reset means that a video may exist and
 
 from __future__ import annotations
 
+import io
 import ipaddress
 import socket
 import time
@@ -25,6 +26,7 @@ from understudy.settings import settings
 CONNECT_SECONDS = 5.0
 MAX_ANSWER_BYTES = 16 * 1024 * 1024  # of a JSON answer; files are streamed
 MAX_REDIRECTS = 3
+CHUNK = 64 * 1024  # of a file on its way out
 
 # Nothing of the request can have reached the server.
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
@@ -59,6 +61,29 @@ class Client:
         except httpx.HTTPError as error:
             timed_out = isinstance(error, httpx.TimeoutException)
             raise OutcomeUnknown(f"{type(error).__name__} after the request was sent", timed_out=timed_out) from error
+
+    def upload(
+        self,
+        url: str,
+        headers: Headers,
+        *,
+        json: Any = None,
+        form: list[tuple[str, str | Part]] | None = None,
+        file: Part | None = None,
+    ) -> Answer:
+        """POST something that costs nothing: a file in a form, a bare file, or the request for a place to put one.
+
+        Whatever fails is passing: Refused(UNAVAILABLE).
+        """
+        body: dict[str, Any] = {"json": json}
+        if form is not None:
+            body["files"] = [(name, _field(value)) for name, value in form]
+        if file is not None:
+            size = file.file.seek(0, io.SEEK_END)
+            file.file.seek(0)
+            headers = {"content-type": file.mime_type, **headers, "content-length": str(size)}
+            body["content"] = iter(lambda: file.file.read(CHUNK), b"")
+        return self._free("POST", url, headers, **body)
 
     def get(self, url: str, headers: Headers) -> Answer:
         """Read. Whatever fails is passing and costs nothing: Refused(UNAVAILABLE)."""
@@ -95,9 +120,9 @@ class Client:
         finally:
             response.close()
 
-    def _free(self, method: str, url: str, headers: Headers) -> Answer:
+    def _free(self, method: str, url: str, headers: Headers, **body: Any) -> Answer:
         try:
-            return self._answer(self._request(method, url, headers))
+            return self._answer(self._request(method, url, headers, **body))
         except httpx.HTTPError as error:
             raise _unreachable() from error
 

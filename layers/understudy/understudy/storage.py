@@ -101,6 +101,19 @@ def size(key: str) -> int:
     return s3().head_object(Bucket=settings().bucket_name, Key=key)["ContentLength"]
 
 
+def exists(key: str) -> bool:
+    """Is there such an object?"""
+    from botocore.exceptions import ClientError
+
+    try:
+        size(key)
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] in {403, 404}:  # 403: no right to list the bucket
+            return False
+        raise
+    return True
+
+
 def delete_all(prefix: str) -> None:
     """Delete what stands under a prefix. Older versions go by the bucket's lifecycle rule."""
     bucket = settings().bucket_name

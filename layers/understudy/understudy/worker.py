@@ -65,12 +65,14 @@ def _step(job: Job, deadline: float) -> float | None:
 
 
 def _prepare(job: Job, deployment: Deployment, deadline: float) -> float | None:
+    support = routing.profile_of(deployment, job.model).characters
     try:
         for record in job.characters:
             character = characters.find(job.team, record)
-            if character is None or not routing.profile_of(deployment, job.model).characters.native:
+            if character is None:
                 continue
-            if not handles.ensure(character, deployment, deadline).ready:
+            character.trim(support)
+            if support.native and not handles.ensure(character, deployment, deadline).ready:
                 return routing.pace(deployment, job.model)
         submit_by = int(time.time() + CALL_SECONDS + orders.GRACE_SECONDS)
         job = jobs.move(job, "submitting", submit_by=submit_by)

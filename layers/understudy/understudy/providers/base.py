@@ -34,7 +34,8 @@ class CharacterSupport:
     reference_videos: int = 0
     reference_images: int = 0
     start_frame: bool = False
-    clip_seconds: tuple[float, float] = (0.0, 600.0)  # shortest and longest clip that is taken
+    clip_seconds: tuple[float, float] = (0.0, 600.0)  # shortest and longest clip that is taken as it is
+    trim: bool = False  # a longer clip is cut to the longest before it is sent
     deletable: bool = False  # native ones can be deleted there
 
     @property
@@ -60,6 +61,7 @@ class Profile:
     extend_upload: bool = False
     remix: bool = False
     delete: bool = False
+    slow_inputs: bool = False  # files have to be uploaded there first: too slow for a request, so run_job submits
     findable: bool = False  # after a lost answer the job can be found by our reference
     poll_seconds: float = 5.0
     deadline_seconds: int = 3600  # a job older than this at the provider has failed
@@ -134,6 +136,7 @@ class Progress:
     size: str | None = None
     error: tuple[str, str] | None = None
     output_url: str | None = None
+    micro_dollars: int | None = None  # what it cost, if the provider says
 
 
 @dataclass(frozen=True, slots=True)
