@@ -1,0 +1,1 @@
+"""What runs beside the stack on a laptop; nothing here is deployed."""

@@ -1,0 +1,39 @@
+"""What varies between OpenAI-shaped servers, and what tests change while one runs."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from local.simulators.provider import BaseSettings
+
+Flavour = Literal["openai", "azure", "vllm"]
+
+_MODELS: dict[Flavour, tuple[str, ...]] = {
+    "openai": ("sora-2", "sora-2-pro", "sora-2-2025-10-06", "sora-2-2025-12-08", "sora-2-pro-2025-10-06"),
+    "azure": (),
+    "vllm": ("wan-2.2",),
+}
+
+
+class Settings(BaseSettings):
+    """All of them may be given on the command line (`--set name=value`) or to `POST /_sim/settings`."""
+
+    models: tuple[str, ...] = ()  # names that are served; empty: any
+    retired: tuple[str, ...] = ()  # names that were served once
+    require_key: bool = True
+    queued_seconds: float = 0.4  # simulated time, that is divided by `speed`
+    run_seconds: float = 1.6
+    variants: bool = True  # False: only the video itself can be downloaded
+    unfinished_status: Literal[404, 400] = 404  # of content that is not there yet
+    expires_after: float = 3600.0  # real seconds that finished content can be downloaded
+    approved_uploads: bool = True  # may this customer edit or extend files of their own
+    character_types: tuple[str, ...] = ("mp4", "mov")
+    character_min_seconds: float = 1.0  # the guide recommends 2 to 4 seconds
+    character_max_seconds: float = 12.0
+    id_suffix: str = ""  # put at the end of every new id, to see that clients survive odd ones
+    poll_after_ms: int | None = None  # the header openai-poll-after-ms
+
+
+def defaults(flavour: Flavour) -> Settings:
+    """The settings a server of this flavour starts with."""
+    return Settings(models=_MODELS[flavour], require_key=flavour != "vllm")

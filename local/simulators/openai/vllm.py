@@ -1,0 +1,98 @@
+"""A self-hosted server of the vLLM-Omni 0.30 kind: create, get, list, delete, download; forms only."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from local.simulators.body import File
+from local.simulators.errors import Refusal
+from local.simulators.openai import forms, rules, triggers
+from local.simulators.openai.api import OpenAIProvider
+from local.simulators.openai.jobs import Job
+from local.simulators.provider import Request, Response
+
+_VIDEO_LIMIT = 50 * 1024 * 1024
+_IMAGE_LIMIT = 30 * 1024 * 1024
+
+
+class VllmProvider(OpenAIProvider):
+    """Fields it does not know are ignored, as the real one does; `variant` too, so a thumbnail is the whole video."""
+
+    def operations(self) -> list[Any]:
+        wanted = ("create_video", "list_videos", "get_video", "delete_video", "get_content", "list_models")
+        return [row for row in super().operations() if row[2] in wanted]
+
+    def create_video(self, request: Request) -> Response:
+        if request.body.kind != "multipart":
+            raise Refusal(422, "The body must be multipart/form-data.", "unsupported_content_type")
+        fields = forms.document(request.body)
+        prompt = rules.text(fields, "prompt", rules.MAX_PROMPT)
+        model = str(fields.get("model") or (self.settings.models or ("default",))[0])
+        if self.settings.models and model not in self.settings.models:
+            raise Refusal(400, f"The model '{model}' is not served here.", "model_not_found", "model")
+        seconds = _matched(fields, "seconds", r"[1-9]\d{0,2}", "4")
+        width, height = _matched(fields, "size", r"\d{2,4}x\d{2,4}", "1280x720").split("x")
+        job = Job(
+            self._id("video_gen_"),
+            request.account,
+            "generate",
+            model,
+            prompt,
+            int(seconds),
+            _even(width),
+            _even(height),
+        )
+        if isinstance(reference := fields.get("input_reference"), File):
+            job.first_frame = self._inputs.image(reference, "input_reference")
+        for field in ("image_reference", "video_reference"):
+            job.roles += [(f"{field} {number}", key) for number, key in enumerate(self._references(fields, field), 1)]
+        return self._start(request, job)
+
+    def get_video(self, request: Request) -> Response:
+        """A failed job is answered with a 4xx or 5xx status and the job as body: the trap of this kind of server."""
+        job = self._job(request.account, request.params["id"])
+        self.studio.prepare(job)
+        document = self._present(job)
+        if document["status"] != "failed":
+            return Response.of(document)
+        status = triggers.FAILURES[triggers.fate(job.prompt)][2]
+        return Response.of({**document, "error": {**document["error"], "code": status}}, status)
+
+    def delete_video(self, request: Request) -> Response:
+        job = self._job(request.account, request.params["id"])
+        self.studio.delete(job)  # whatever its state: one that runs is aborted
+        return Response.of({"id": job.id, "object": "video.deleted", "deleted": True})
+
+    def get_content(self, request: Request) -> Response:
+        job = self._job(request.account, request.params["id"])
+        status = self.studio.status(job)[0]
+        if status != "completed":
+            raise Refusal(422 if status == "failed" else 404, "The video is not there.", "video_not_ready")
+        return Response(200, self.studio.video(job), {"Content-Type": "video/mp4"})
+
+    def _references(self, fields: dict[str, Any], field: str) -> list[str]:
+        """Vault keys of a JSON string: an object with a URL, or a list of them."""
+        if field not in fields:
+            return []
+        kind = field.partition("_")[0]
+        try:
+            value = json.loads(fields[field])
+            urls = [item[f"{kind}_url"] for item in (value if isinstance(value, list) else [value])]
+        except (ValueError, KeyError, TypeError) as error:
+            raise Refusal(400, f"'{field}' must be a JSON string with {kind}_url.", "invalid_value", field) from error
+        if kind == "image":
+            return [self._inputs.image(self._inputs.fetch(url, field, _IMAGE_LIMIT), field) for url in urls]
+        return [self._inputs.video(self._inputs.fetch(url, field, _VIDEO_LIMIT), field)[0] for url in urls]
+
+
+def _matched(fields: dict[str, Any], name: str, pattern: str, default: str) -> str:
+    value = fields.get(name, default)
+    if not isinstance(value, str) or not re.fullmatch(pattern, value):
+        raise Refusal(422, f"'{name}' must match {pattern}.", "invalid_value", name)
+    return value
+
+
+def _even(side: str) -> int:
+    return int(side) // 2 * 2

@@ -1,0 +1,199 @@
+"""Starting, stopping and steering a simulator from tests and from the local stack; standard library only."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlencode
+
+_ROOT = Path(__file__).resolve().parents[2]
+_STARTS_WITHIN = 20.0
+
+
+class SimulatorError(RuntimeError):
+    """A simulator did not start, or refused a control call; the message says why."""
+
+
+class Simulator:
+    """One simulator process and its control API.
+
+        with Simulator(tmp_path, speed=50) as simulator:
+            client = OpenAI(base_url=simulator.base_url, api_key="sim-a")
+            simulator.fault(method="POST", path="/videos$", action="reset", when="after")
+
+    `port` 0 takes any free port, and a restart keeps it. The process ends with its parent unless `detached`, which is
+    for a stack that goes on after the command that started it (`pid` tells what to end later).
+    """
+
+    def __init__(
+        self,
+        state: Path,
+        *,
+        port: int = 0,
+        flavour: str | None = None,
+        speed: float = 1.0,
+        arguments: Sequence[str] = (),
+        module: str = "local.simulators.openai",
+        detached: bool = False,
+        python: str = sys.executable,
+    ) -> None:
+        self.state = state.resolve()
+        self.port = port
+        self._detached = detached
+        self._process: subprocess.Popen[bytes] | None = None
+        self._command = [python, "-m", module, "--state", str(self.state), "--speed", str(speed), *arguments]
+        if flavour is not None:
+            self._command += ["--flavour", flavour]
+
+    @property
+    def url(self) -> str:
+        """Scheme, host and port."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def base_url(self) -> str:
+        """What a client takes as its base URL."""
+        return f"{self.url}/v1"
+
+    @property
+    def log(self) -> Path:
+        return self.state / "simulator.log"
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    def attach(self) -> Simulator:
+        """Steers the simulator that already runs on this state folder. Raises SimulatorError when there is none."""
+        try:
+            self.port = _announced_port(self.state)
+            self._call("GET", "health")
+        except OSError as error:
+            raise SimulatorError(f"no simulator answers for {self.state}") from error
+        return self
+
+    def start(self) -> Simulator:
+        """Starts the process and waits until it answers. Raises SimulatorError with the end of its log."""
+        self.state.mkdir(parents=True, exist_ok=True)
+        (self.state / "simulator.json").unlink(missing_ok=True)
+        command = [*self._command, "--port", str(self.port)]
+        with self.log.open("ab") as log:
+            if self._detached:
+                self._process = subprocess.Popen(
+                    command, cwd=_ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                )
+            else:
+                self._process = subprocess.Popen(
+                    [*command, "--exit-with-stdin"], cwd=_ROOT, stdin=subprocess.PIPE, stdout=log, stderr=log
+                )
+        self._wait(self._process)
+        return self
+
+    def stop(self) -> None:
+        """Ends the process; what it knew is in its state folder."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        self._process = None
+
+    def kill(self) -> None:
+        """Ends the process without giving it a chance to tidy up."""
+        if self._process is not None:
+            self._process.kill()
+        self.stop()
+
+    def wait_dead(self, seconds: float = 10.0) -> int:
+        """Waits for a process that a fault lets die; returns its exit code."""
+        if self._process is None:
+            raise SimulatorError("the simulator is not running")
+        return self._process.wait(seconds)
+
+    def restart(self) -> Simulator:
+        """The same state on the same port in a new process."""
+        self.stop()
+        return self.start()
+
+    def __enter__(self) -> Simulator:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    # The control API
+
+    def requests(self, **filters: str | int) -> list[dict[str, Any]]:
+        """Records, oldest first; filters: method, account, operation, outcome, path (regex), since (number)."""
+        return list(self._call("GET", f"requests?{urlencode(filters)}"))
+
+    def clear_requests(self) -> None:
+        self._call("DELETE", "requests")
+
+    def counts(self) -> dict[str, Any]:
+        return dict(self._call("GET", "counts"))
+
+    def jobs(self) -> list[dict[str, Any]]:
+        return list(self._call("GET", "jobs"))
+
+    def fault(self, **order: Any) -> int:
+        """Orders a fault (keys: module `faults`); returns its number."""
+        return int(self._call("POST", "faults", order)[0]["id"])
+
+    def faults(self) -> list[dict[str, Any]]:
+        return list(self._call("GET", "faults"))
+
+    def clear_faults(self) -> None:
+        self._call("DELETE", "faults")
+
+    def settings(self, **changes: Any) -> dict[str, Any]:
+        """Changes settings; returns all of them."""
+        return dict(self._call("POST", "settings", changes))
+
+    def revoke(self, account: str | None = None, key: str | None = None, restore: bool = False) -> None:
+        who = {"account": account} if account is not None else {"key": key}
+        self._call("POST", "revoke", {**who, "restore": restore})
+
+    def reset(self) -> None:
+        """Forgets jobs, characters, files, requests, faults and revocations; settings stay."""
+        self._call("POST", "reset")
+
+    def _call(self, method: str, path: str, document: Any = None) -> Any:
+        data = None if document is None else json.dumps(document).encode()
+        request = urllib.request.Request(f"{self.url}/_sim/{path}", data, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            raise SimulatorError(f"{method} {path}: {error.read().decode()}") from error
+
+    def _wait(self, process: subprocess.Popen[bytes]) -> None:
+        until = time.monotonic() + _STARTS_WITHIN
+        announcement = self.state / "simulator.json"
+        while time.monotonic() < until and process.poll() is None:
+            if announcement.exists():
+                self.port = _announced_port(self.state)
+                self._call("GET", "health")
+                return
+            time.sleep(0.02)
+        self.stop()
+        raise SimulatorError(f"the simulator did not start: {self.log.read_text()[-2000:]}")
+
+
+def _announced_port(state: Path) -> int:
+    return int(json.loads((state / "simulator.json").read_text())["url"].rpartition(":")[2])

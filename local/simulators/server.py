@@ -1,0 +1,222 @@
+"""The HTTP server all simulators share: records every request, injects the faults that were ordered, streams both ways.
+
+The standard library's threading server: one thread a connection is enough for a laptop, and a fault can get hold of
+the socket.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import sys
+import time
+import traceback
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+from urllib.parse import parse_qsl
+
+from local.simulators.body import Body, Incoming, read
+from local.simulators.control import PREFIX, Control
+from local.simulators.errors import Refusal
+from local.simulators.faults import Fault, FaultBook
+from local.simulators.provider import Provider, Request, Response, Route
+from local.simulators.recorder import Record, Recorder
+
+_CHUNK = 256 * 1024
+
+
+class SimulatorServer(ThreadingHTTPServer):
+    """Serves one provider on `host:port` (0: any free port; `server_port` tells which)."""
+
+    daemon_threads = True
+    request_queue_size = 256
+
+    def __init__(self, host: str, port: int, provider: Provider, quiet: bool = False) -> None:
+        super().__init__((host, port), _Handler)
+        self.provider = provider
+        self.recorder = Recorder(provider.store)
+        self.faults = FaultBook()
+        self.control = Control(provider, self.recorder, self.faults)
+        self.quiet = quiet
+        self._abandoned: set[int] = set()
+
+    def abandon(self, connection: socket.socket) -> None:
+        """Ends a connection with a reset instead of a farewell."""
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._abandoned.add(id(connection))
+
+    def shutdown_request(self, request: Any) -> None:
+        if id(request) in self._abandoned:
+            self._abandoned.discard(id(request))
+            request.close()  # with no shutdown before it, which would send a FIN and not a RST
+        else:
+            super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), (ConnectionError, TimeoutError)):
+            traceback.print_exc()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = 64 * 1024  # head and body of an answer leave in one packet
+    timeout = 300
+
+    @property
+    def simulator(self) -> SimulatorServer:
+        return cast(SimulatorServer, self.server)
+
+    def _serve(self) -> None:
+        path, _, query = self.path.partition("?")
+        try:
+            incoming = Incoming(cast(BinaryIO, self.rfile), self.headers)
+        except Refusal as refusal:  # nobody can say where this request ends
+            self.close_connection = True
+            self._send(self.simulator.provider.refuse(refusal))
+            return
+        if path.startswith(PREFIX):
+            self._send(self.simulator.control.answer(self.command, path, query, b"".join(incoming)))
+            return
+        caller = self.simulator.provider.identify(self.headers)
+        record = self.simulator.recorder.begin(self.command, path, query, self.headers, caller.account, caller.key)
+        try:
+            self._exchange(record, incoming)
+        except (ConnectionError, TimeoutError):
+            self.simulator.recorder.finish(record, "client_gone", None)
+            self.close_connection = True
+
+    def handle_expect_100(self) -> bool:
+        going_on = super().handle_expect_100()
+        self.wfile.flush()  # the base class relies on an unbuffered stream
+        return going_on
+
+    def _exchange(self, record: Record, incoming: Incoming) -> None:
+        fault = self.simulator.faults.take(self.command, record["path"], record["account"])
+        if fault is not None:
+            record["fault"] = fault.id
+        if fault is not None and fault.before:
+            time.sleep(fault.delay)
+            if fault.action == "reset":
+                self._reset(record)
+                return
+        response = self._process(record, incoming, fault)
+        response.headers["x-request-id"] = record["request_id"]
+        self.simulator.recorder.save(record)  # before anything can go wrong with the answer: the work is done
+        if fault is not None and not fault.before:
+            time.sleep(fault.delay)
+        if fault is not None and fault.action is not None:
+            self._spoil(record, fault, response)
+            return
+        self._send(response)
+        self.simulator.recorder.finish(record, "answered", response.status)
+
+    def _process(self, record: Record, incoming: Incoming, fault: Fault | None) -> Response:
+        """Does the work, unless a fault says that it is not done; refusals come back as answers."""
+        provider = self.simulator.provider
+        body = Body()
+        try:
+            account = provider.authorise(provider.identify(self.headers), self.headers)
+            route, params = provider.find(self.command, record["path"])
+            record["operation"] = route.operation
+            body = self._read_body(incoming)
+            record |= body.describe()
+            if fault is not None and fault.before and fault.action is not None:
+                return Response(204)
+            return self._call(record, route, params, account, body)
+        except Refusal as refusal:
+            return provider.refuse(refusal)
+        except (ConnectionError, TimeoutError):
+            raise
+        except Exception:  # noqa: BLE001 - a defect of ours must be seen in the log, and not end the connection
+            traceback.print_exc()
+            return provider.refuse(Refusal(500, "The simulator has a defect; see its log.", "simulator_defect"))
+        finally:
+            body.discard()
+            self._drain(incoming)
+            record["bytes"] = incoming.count
+
+    def _read_body(self, incoming: Incoming) -> Body:
+        settings = self.simulator.provider.settings
+        multipart = self.headers.get("Content-Type", "").lower().startswith("multipart/")
+        if incoming.chunked and multipart and settings.require_length:
+            raise Refusal(411, "The request needs a Content-Length header.", "length_required")
+        return read(incoming, self.headers, self.simulator.provider.folder, settings.max_body_bytes)
+
+    def _call(self, record: Record, route: Route, params: dict[str, str], account: str, body: Body) -> Response:
+        query = dict(parse_qsl(record["query"], keep_blank_values=True))
+        request = Request(self.command, record["path"], query, self.headers, account, params, body)
+        try:
+            return route.handler(request)
+        finally:
+            record["created"] = request.created
+
+    def _spoil(self, record: Record, fault: Fault, response: Response) -> None:
+        recorder = self.simulator.recorder
+        if fault.action == "die":
+            recorder.finish(record, "died", None)
+            os._exit(70)  # at once, as a machine that loses power: no farewell to any connection
+        elif fault.action == "reset":
+            self._reset(record)
+        elif fault.action == "half":
+            self._send(response, half=True)
+            recorder.finish(record, "half", response.status)
+        else:
+            spoilt = _ordered_answer(fault)
+            self._send(spoilt)
+            recorder.finish(record, "answered", spoilt.status)
+
+    def _reset(self, record: Record) -> None:
+        self.simulator.abandon(self.connection)
+        self.close_connection = True
+        self.simulator.recorder.finish(record, "reset", None)
+
+    def _drain(self, incoming: Incoming) -> None:
+        """Reads what a refusal left unread: closing over unread bytes would tear down the answer as well."""
+        try:
+            incoming.drain()
+        except (ConnectionError, TimeoutError):
+            self.close_connection = True
+
+    def _send(self, response: Response, half: bool = False) -> None:
+        size = response.body.stat().st_size if isinstance(response.body, Path) else len(response.body)
+        self.send_response(response.status)
+        for name, value in response.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(size))
+        if half:
+            self.close_connection = True
+            size //= 2
+        self.end_headers()
+        if self.command != "HEAD":
+            self._write_body(response.body, size)
+        self.wfile.flush()
+
+    def _write_body(self, body: bytes | Path, size: int) -> None:
+        if isinstance(body, bytes):
+            self.wfile.write(body[:size])
+            return
+        with body.open("rb") as file:
+            while size > 0 and (data := file.read(min(_CHUNK, size))):
+                self.wfile.write(data)
+                size -= len(data)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+        if not self.simulator.quiet:
+            sys.stderr.write(f"{self.log_date_time_string()} {format % args}\n")
+
+
+# The base class looks for a method per verb.
+for _verb in ("GET", "POST", "DELETE", "PUT", "PATCH", "HEAD", "OPTIONS"):
+    setattr(_Handler, f"do_{_verb}", _Handler._serve)
+
+
+def _ordered_answer(fault: Fault) -> Response:
+    if isinstance(fault.body, str):
+        response = Response(fault.status, fault.body.encode())
+    else:
+        response = Response.of(fault.body, fault.status)
+    response.headers.update(fault.headers)
+    return response
