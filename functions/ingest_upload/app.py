@@ -29,6 +29,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
             logger.warning("object left for later", extra={"reason": str(passing)})
             ingest.pause(record.receipt_handle, int(record.attributes.approximate_receive_count or 1))
             raise
+        except Exception:
+            logger.exception("object not taken")  # the batch processor would only count it
+            raise
 
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
     return process_partial_response(event, take, processor, context)

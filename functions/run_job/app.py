@@ -11,6 +11,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from understudy import worker
+from understudy.telemetry import logger
 
 MARGIN_SECONDS = 15.0  # to note what was reached before the time is up
 
@@ -20,7 +21,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
     deadline = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - MARGIN_SECONDS
 
     def work(record: SQSRecord) -> None:
-        worker.work(json.loads(record.body), deadline)
+        try:
+            worker.work(json.loads(record.body), deadline)
+        except Exception:
+            logger.exception("job step died")  # the batch processor would only count it
+            raise
 
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
     return process_partial_response(event, work, processor, context)

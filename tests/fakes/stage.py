@@ -9,16 +9,24 @@ import secrets
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import boto3
+import httpx
 
+from tests.fakes.clock import Clock
+from tests.fakes.edges import Edges, Killed
+from tests.fakes.queue import Message, Queue
 from understudy import aws
 
 ROOT = Path(__file__).parents[2]
 NAMES = {"table": "t", "bucket": "bucket", "queue": "q"}
+JOB_MILLISECONDS = 300_000
+
+Form = list[tuple[str, Any]]
 
 
 @dataclass
@@ -41,43 +49,48 @@ class Reply:
     headers: dict[str, str]
     body: Any
 
+    @property
+    def error(self) -> dict[str, Any]:
+        """The error of OpenAI's envelope."""
+        assert set(self.body) == {"error"}, self
+        error: dict[str, Any] = self.body["error"]
+        assert set(error) == {"message", "type", "param", "code"}, self
+        return error
+
 
 @dataclass
 class Stage:
-    """One team's view by default; `team` may be changed between calls."""
+    """One team's view by default; `team` and `key_id` may be changed between calls."""
 
+    clock: Clock
+    edges: Edges
+    queue: Queue
     team: str = "blue"
     key_id: str = "k1"
     scopes: str = ""
     milliseconds: int = 28_000
-    functions: dict[str, ModuleType] = field(default_factory=dict)
+    calls: list[tuple[str, Reply]] = field(default_factory=list)
 
     def call(
         self,
         function: str,
         *,
         json_body: Any = None,
-        form: list[tuple[str, Any]] | None = None,
+        form: Form | None = None,
+        raw: bytes | None = None,
         path: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
         """Call an HTTP function through an event such as API Gateway's."""
-        import httpx
-
-        sent: dict[str, str] = dict(headers or {})
-        raw = b""
-        if form is not None:
-            files = [(name, value if isinstance(value, tuple) else (None, value)) for name, value in form]
-            request = httpx.Request("POST", "http://x/", files=files)
-            raw, sent["content-type"] = request.read(), request.headers["content-type"]
-        elif json_body is not None:
-            raw, sent["content-type"] = json.dumps(json_body).encode(), "application/json"
-        endpoint = self.load(function).handler.endpoint
-        concrete = endpoint.path.format(**(path or {}))
+        sent = {name.lower(): value for name, value in (headers or {}).items()}
+        body, content_type = _encoded(json_body, form, raw)
+        if content_type:
+            sent.setdefault("content-type", content_type)
+        endpoint = load(function).handler.endpoint
         event = {
             "resource": endpoint.path,
-            "path": concrete,
+            "path": endpoint.path.format(**(path or {})),
             "httpMethod": endpoint.method,
             "headers": sent,
             "multiValueHeaders": {name: [value] for name, value in sent.items()},
@@ -88,42 +101,66 @@ class Stage:
                 "requestId": "req-1",
                 "authorizer": {"team": self.team, "key_id": self.key_id, "scopes": self.scopes},
             },
-            "body": base64.b64encode(raw).decode() if raw else None,
-            "isBase64Encoded": bool(raw),
+            "body": base64.b64encode(body).decode() if body else None,
+            "isBase64Encoded": bool(body),
         }
-        answer = self.load(function).handler(event, Context(self.milliseconds))
+        answer = load(function).handler(event, Context(self.milliseconds))
         answered = {name.lower(): values[0] for name, values in answer["multiValueHeaders"].items()}
-        return Reply(answer["statusCode"], answered, json.loads(answer["body"]) if answer["body"] else None)
+        reply = Reply(answer["statusCode"], answered, json.loads(answer["body"]) if answer["body"] else None)
+        self.calls.append((function, reply))
+        return reply
 
     def work(self) -> int:
-        """Run `run_job` on every message that is due or not, as if all delays had passed; returns how many there were."""
-        count = 0
-        for message in self.messages():
-            record = {"messageId": secrets.token_hex(4), "body": message, "eventSource": "aws:sqs", "attributes": {}}
-            answer = self.load("run_job").handler({"Records": [record]}, Context(300_000))
-            assert answer == {"batchItemFailures": []}, answer
+        """Run `run_job` once on every message that is in the queue now; returns how many there were."""
+        count = len(self.queue.waiting)
+        for _ in range(count):
+            message = self.queue.receive()
+            assert message is not None
+            assert self.deliver(message), self.queue.dead
+        return count
+
+    def run(self, seconds: float = 24 * 3600) -> int:
+        """Let time pass until the queue is empty or the seconds are over; returns how many messages were worked on."""
+        end, count = self.clock.now + seconds, 0
+        while message := self.queue.receive(end):
+            self.deliver(message)
             count += 1
         return count
 
+    def deliver(self, message: Message) -> bool:
+        """Give a message to `run_job`; one whose work failed, or whose function died, comes back."""
+        record = {
+            "messageId": secrets.token_hex(4),
+            "body": message.body,
+            "eventSource": "aws:sqs",
+            "attributes": {"ApproximateReceiveCount": str(message.received)},
+        }
+        try:
+            answer = load("run_job").handler({"Records": [record]}, Context(JOB_MILLISECONDS))
+        except Killed:
+            answer = None
+        if answer == {"batchItemFailures": []}:
+            return True
+        self.queue.give_back(message)
+        return False
+
     def messages(self) -> list[str]:
         """Take all messages off the queue, delayed ones included."""
-        from moto.core import DEFAULT_ACCOUNT_ID
-        from moto.sqs import sqs_backends
-
-        queue = sqs_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].queues[NAMES["queue"]]
-        bodies = [message.body for message in queue._messages]
-        queue._messages.clear()
+        bodies = [message.body for message in self.queue.waiting]
+        self.queue.waiting.clear()
         return bodies
 
-    def load(self, function: str) -> ModuleType:
-        if function not in self.functions:
-            spec = importlib.util.spec_from_file_location(f"fn_{function}", ROOT / "functions" / function / "app.py")
-            assert spec and spec.loader
-            module = importlib.util.module_from_spec(spec)
-            sys.modules[spec.name] = module
-            spec.loader.exec_module(module)
-            self.functions[function] = module
-        return self.functions[function]
+
+@cache
+def load(function: str) -> ModuleType:
+    """A function's module."""
+    spec = importlib.util.spec_from_file_location(f"fn_{function}", ROOT / "functions" / function / "app.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 def build() -> None:
@@ -138,8 +175,25 @@ def build() -> None:
         BillingMode="PAY_PER_REQUEST",
     )
     aws.s3().create_bucket(Bucket=NAMES["bucket"])
-    aws.sqs().create_queue(QueueName=NAMES["queue"])
-    manager = boto3.client("secretsmanager")
+    manager = aws.secretsmanager()
     manager.create_secret(Name="ids", SecretString="m" * 64)
     for name in ("a", "b", "c"):
         manager.create_secret(Name=f"understudy/{name}", SecretString=f"key-{name}")
+
+
+@cache
+def parameters() -> Any:
+    """Systems Manager's client; only some deployments keep their keys there."""
+    return boto3.client("ssm")
+
+
+def _encoded(json_body: Any, form: Form | None, raw: bytes | None) -> tuple[bytes, str | None]:
+    if raw is not None:
+        return raw, None
+    if form is not None:
+        files = [(name, value if isinstance(value, tuple) else (None, value)) for name, value in form]
+        request = httpx.Request("POST", "http://x/", files=files)
+        return request.read(), request.headers["content-type"]
+    if json_body is not None:
+        return json.dumps(json_body).encode(), "application/json"
+    return b"", None

@@ -9,53 +9,99 @@ from typing import Any
 
 import httpx
 
+from tests.fakes.clock import Clock
+from tests.fakes.edges import Edges
 from understudy import wire
 
 MP4 = b"\x00\x00\x00\x20ftypisom\x00\x00\x02\x00isomiso2avc1mp41" + b"\x00" * 4096
 
+Answering = Callable[[httpx.Request], httpx.Response]
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A request as it arrived, and when."""
+
+    method: str
+    host: str
+    path: str
+    headers: httpx.Headers
+    content: bytes
+    at: float
+
+    @property
+    def body(self) -> dict[str, Any]:
+        return wire.parse(self.content, self.headers.get("content-type"))
+
+    @property
+    def key(self) -> str:
+        """The bearer key."""
+        return str(self.headers.get("authorization", "")).removeprefix("Bearer ")
+
 
 @dataclass
 class Upstream:
-    """Several servers, told apart by host. `script` may answer instead, once per entry, in order."""
+    """Several servers, told apart by host.
 
-    requests: list[httpx.Request] = field(default_factory=list)
+    `script` may answer instead, once per entry, in order. `rules` answer whenever (method, host, end of path) fit.
+    """
+
+    edges: Edges
+    clock: Clock
+    heard: list[Heard] = field(default_factory=list)
     videos: dict[str, dict[str, Any]] = field(default_factory=dict)
     characters: dict[str, dict[str, Any]] = field(default_factory=dict)
-    script: list[Callable[[httpx.Request], httpx.Response]] = field(default_factory=list)
+    script: list[Answering] = field(default_factory=list)
+    rules: dict[tuple[str, str, str], Answering] = field(default_factory=dict)
 
     def transport(self) -> httpx.MockTransport:
         return httpx.MockTransport(self._handle)
 
-    def submits(self, host: str | None = None) -> list[httpx.Request]:
+    def submits(self, host: str | None = None) -> list[Heard]:
         """The requests that cost money, optionally of one host."""
         return [
-            request
-            for request in self.requests
-            if request.method == "POST"
-            and "characters" not in request.url.path
-            and (host is None or request.url.host == host)
+            one
+            for one in self.heard
+            if one.method == "POST" and "characters" not in one.path and (host is None or one.host == host)
         ]
 
-    def body(self, request: httpx.Request) -> dict[str, Any]:
-        return wire.parse(request.read(), request.headers["content-type"])
+    def polls(self) -> list[Heard]:
+        return [one for one in self.heard if one.method == "GET" and not one.path.endswith("/content")]
 
     def finish(self, status: str = "completed", **changes: Any) -> None:
         for video in self.videos.values():
             video.update(status=status, progress=100, **changes)
 
     def _handle(self, request: httpx.Request) -> httpx.Response:
-        request.read()
-        self.requests.append(request)
+        self.edges.touch(f"{request.method} {request.url.path}")
+        content = request.read()
+        url = request.url
+        self.heard.append(Heard(request.method, url.host, url.path, request.headers, content, self.clock.now))
+        try:
+            return self._answer(request)
+        finally:
+            self.edges.touch("answer")
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
         if self.script:
             return self.script.pop(0)(request)
+        host, path = request.url.host, request.url.path
+        for (method, on, ending), rule in self.rules.items():
+            if method == request.method and on in ("*", host) and path.endswith(ending):
+                return rule(request)
+        return self.serve(request)
+
+    def serve(self, request: httpx.Request) -> httpx.Response:
+        """What a healthy server answers."""
         host, parts = request.url.host, request.url.path.removeprefix("/v1/").split("/")
         match request.method, parts:
             case "POST", ["videos", "characters"]:
-                made = {"id": f"char_{host}_{len(self.characters)}", "name": self.body(request)["name"], "created_at": 1}
+                name = self.heard[-1].body["name"]
+                made = {"id": f"char_{host}_{len(self.characters)}", "name": name, "created_at": 1}
                 self.characters[made["id"]] = made
                 return httpx.Response(200, json=made)
             case "POST", ["videos", *_]:
-                return httpx.Response(200, json=self._make(host, self.body(request)))
+                return httpx.Response(200, json=self._make(host, self.heard[-1].body))
             case "GET", ["videos", video] if f"{host}/{video}" in self.videos:
                 return httpx.Response(200, json=self.videos[f"{host}/{video}"])
             case "GET", ["videos", video, "content"] if f"{host}/{video}" in self.videos:
@@ -78,14 +124,19 @@ class Upstream:
         return video
 
 
-def refuse(status: int, code: str = "refused", message: str = "no", **headers: str) -> Callable[..., httpx.Response]:
-    """A scripted refusal in OpenAI's envelope."""
+def refuse(status: int, code: str = "refused", message: str = "no", **headers: str) -> Answering:
+    """A refusal in OpenAI's envelope."""
     envelope = json.dumps({"error": {"message": message, "type": "x", "param": None, "code": code}})
     return lambda request: httpx.Response(status, content=envelope, headers={"retry-after": "7", **headers})
 
 
-def lose(error: type[httpx.TransportError] = httpx.ReadTimeout) -> Callable[..., httpx.Response]:
-    """A scripted lost answer."""
+def answer(status: int, content: bytes | str, mime_type: str = "text/html") -> Answering:
+    """Any other answer."""
+    return lambda request: httpx.Response(status, content=content, headers={"content-type": mime_type})
+
+
+def lose(error: type[httpx.TransportError] = httpx.ReadTimeout) -> Answering:
+    """A lost answer."""
 
     def raise_(request: httpx.Request) -> httpx.Response:
         raise error("lost", request=request)

@@ -5,12 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import hypothesis
 import pytest
+from aws_lambda_powertools.utilities.circuit_breaker import base as circuits
+from aws_lambda_powertools.utilities.parameters.base import DEFAULT_PROVIDERS
 from moto import mock_aws
 
-from tests.fakes.stage import NAMES, Stage, build
+from tests.fakes import clock as clocks
+from tests.fakes.clock import Clock
+from tests.fakes.edges import Edges
+from tests.fakes.queue import Queue
+from tests.fakes.stage import NAMES, Stage, build, load
 from tests.fakes.upstream import Upstream
-from understudy import aws, deployments, media, outbound, providers, routing, secrets, settings, storage
+from understudy import aws, deployments, jobs, media, outbound, secrets, storage
 
 TOML = """
 [deployments.one]
@@ -32,74 +39,119 @@ base_url = "https://plain.example/v1"
 models = { "wan" = "wan-2.2" }
 """
 
+ENVIRONMENT = {
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "TABLE_NAME": NAMES["table"],
+    "BUCKET_NAME": NAMES["bucket"],
+    "JOB_QUEUE_URL": f"https://sqs.us-east-1.amazonaws.com/123456789012/{NAMES['queue']}",
+    "ID_SECRET": "ids",
+    "POWERTOOLS_SERVICE_NAME": "understudy",
+}
 
-def clear_caches() -> None:
-    """Forget what an execution environment keeps, as a new one would."""
-    cached: list[Any] = [
-        settings.settings,
-        aws.dynamodb,
-        aws.s3,
-        aws.sqs,
-        aws.lambda_,
-        aws.secretsmanager,
-        secrets.id_codec,
-        deployments.deployments,
-        providers.load,
-        routing._circuits,
-        outbound._http,
-    ]
-    for function in cached:
-        getattr(function, "cache_clear", lambda: None)()
+# How long an example takes says nothing on a busy machine.
+hypothesis.settings.register_profile("unit", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("unit")
+
+
+def cold_start() -> None:
+    """Forget what an execution environment keeps, as a new one would; only AWS clients stay, they are dear."""
+    for module in clocks.layer_modules():
+        if module is aws:
+            continue
+        for value in vars(module).values():
+            getattr(value, "cache_clear", lambda: None)()
     secrets._neighbours = (float("-inf"), [])
-    from aws_lambda_powertools.utilities.parameters import clear_caches as clear_parameters
+    for provider in DEFAULT_PROVIDERS.values():
+        provider.clear_cache()
+    for kept in (circuits._LOCAL_FAILURES, circuits._LOCAL_SUCCESSES, circuits._LAST_OBSERVED_STATE):
+        kept.clear()
 
-    clear_parameters()
+
+@pytest.fixture(scope="session")
+def aws_clients() -> Iterator[None]:
+    """Clients live for the session: making one costs more than most tests here."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ENVIRONMENT.items():
+            patch.setenv(name, value)
+        patch.delenv("AWS_ENDPOINT_URL", raising=False)
+        yield
 
 
 @pytest.fixture
-def aws_stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def aws_stack(aws_clients: None) -> Iterator[None]:
     """moto's AWS with what the template makes."""
-    environment = {
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "TABLE_NAME": NAMES["table"],
-        "BUCKET_NAME": NAMES["bucket"],
-        "JOB_QUEUE_URL": f"https://sqs.us-east-1.amazonaws.com/123456789012/{NAMES['queue']}",
-        "ID_SECRET": "ids",
-        "POWERTOOLS_SERVICE_NAME": "understudy",
-    }
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    clear_caches()
+    cold_start()
     with mock_aws():
         build()
         yield
-    clear_caches()
+    cold_start()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Time stands still until the test moves it."""
+    return clocks.install(monkeypatch)
+
+
+@pytest.fixture
+def edges(aws_stack: None) -> Iterator[Edges]:
+    """Every call to AWS and to providers, counted."""
+    edges = Edges()
+    clients = [aws.dynamodb(), aws.s3(), aws.secretsmanager()]
+    for client in clients:
+        client.meta.events.register("before-call", edges.aws)
+    yield edges
+    for client in clients:
+        client.meta.events.unregister("before-call", edges.aws)
 
 
 @pytest.fixture
 def toml() -> str:
+    """The deployments file; a module or test may bring its own."""
     return TOML
 
 
 @pytest.fixture
-def upstream(monkeypatch: pytest.MonkeyPatch) -> Upstream:
-    upstream = Upstream()
+def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Put another deployments file in place, as a deploy would."""
+
+    def configure(text: str) -> None:
+        file = tmp_path / "deployments.toml"
+        file.write_text(text)
+        monkeypatch.setattr(deployments, "FILE", file)
+        deployments.deployments.cache_clear()
+
+    return configure
+
+
+@pytest.fixture
+def upstream(edges: Edges, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Upstream:
+    """The providers; nothing reaches a network."""
+    upstream = Upstream(edges=edges, clock=clock)
     client = httpx.Client(transport=upstream.transport())
     monkeypatch.setattr(outbound, "_http", lambda: client)
     return upstream
 
 
 @pytest.fixture
-def stage(aws_stack: None, upstream: Upstream, toml: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+def queue(edges: Edges, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Queue:
+    """The job queue, in the clock's time."""
+    queue = Queue(clock, edges)
+    monkeypatch.setattr(jobs, "sqs", lambda: queue)
+    return queue
+
+
+@pytest.fixture
+def stage(
+    clock: Clock, edges: Edges, queue: Queue, upstream: Upstream, configure: Any, toml: str, monkeypatch: pytest.MonkeyPatch
+) -> Stage:
     """Handlers, AWS and providers, ready to be called. The sealed media functions answer for a 3 s clip."""
-    file = tmp_path / "deployments.toml"
-    file.write_text(toml)
-    monkeypatch.setattr(deployments, "FILE", file)
+    configure(toml)
     monkeypatch.setattr(media, "_call", _media)
-    return Stage()
+    monkeypatch.setattr(load("run_job"), "time", clock)
+    return Stage(clock, edges, queue)
 
 
 def _media(_function: str, event: dict[str, Any], _param: str) -> dict[str, Any]:

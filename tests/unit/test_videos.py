@@ -24,7 +24,7 @@ def test_a_clip_becomes_a_character_and_a_video_with_her(stage: Stage, upstream:
     assert made.status == 200, made
     assert made.body["status"] == "queued"
     assert made.body["model"] == "sora-2"
-    sent = upstream.body(upstream.submits()[0])
+    sent = upstream.submits()[0].body
     assert sent["characters"] == [{"id": "char_one.example_0"}]
 
     video = {"video_id": made.body["id"]}

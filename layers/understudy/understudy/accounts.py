@@ -19,7 +19,7 @@ def call(deployment: Deployment, deadline: float, ask: Callable[[Account], T]) -
     """Call a provider with the deployment's account; `deadline` is in `time.monotonic()` seconds.
 
     A 401 may only mean that the key was rotated within the last minute: nothing was made, so a fresh key gets one more
-    try. Raises what `ask` raises, and ProviderFailed when the key's secret is missing.
+    try. Raises what `ask` raises, and Refused when there is no key to be had.
     """
 
     def account(key: str | None) -> Account:

@@ -25,7 +25,7 @@ READ_BYTES = 1024 * 1024
 
 def take(thing: Landed, deadline: float) -> None:
     """Make a character of a dropped clip. Raises ingest.Passing for what may pass."""
-    from understudy.ingest import VIDEO_TYPES, Passing
+    from understudy.ingest import Passing
 
     parts = thing.key.split("/")
     if len(parts) != 4 or not keys.TEAM.fullmatch(parts[1]):
@@ -45,7 +45,7 @@ def take(thing: Landed, deadline: float) -> None:
             raise InvalidRequest("The file is not an MP4, MOV or WebM video.", code="not_a_video")
         record = _record(team, thing)
         character, _ = casting.adopt(
-            team, record, name, home, thing.key, thing.version or None, VIDEO_TYPES[kind], deadline
+            team, record, name, home, thing.key, thing.version or None, sniff.VIDEO_TYPES[kind], deadline
         )
         _tell(thing.key, {"status": "completed", "character": present.character(character)})
     except (InvalidRequest, ApiError) as error:

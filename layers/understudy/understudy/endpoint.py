@@ -96,11 +96,8 @@ class Call:
             data = base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body.encode()
             return wire.parse(data, self.headers.get("content-type"))
         except wire.WireError as error:
-            kinds: dict[str, type[ApiError]] = {
-                "unsupported_media_type": UnsupportedMediaType,
-                "too_large": TooLarge,
-            }
-            raise kinds.get(error.code, InvalidRequest)(error.message, param=error.param, code=error.code) from None
+            kinds: dict[int, type[ApiError]] = {413: TooLarge, 415: UnsupportedMediaType}
+            raise kinds.get(error.status, InvalidRequest)(error.message, param=error.param, code=error.code) from None
         except (binascii.Error, UnicodeEncodeError):
             raise InvalidRequest("The body is not what its encoding says.", code="malformed_body") from None
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -52,7 +52,7 @@ class ManagedId:
 class IdCodec:
     """Makes and reads managed ids with the current MAC key, and reads those made with its neighbours.
 
-    `others` is asked, only when an id names another key than `current`, for the keys before and after it.
+    `others` is asked, only when `current` did not make an id, for the keys before and after it.
     """
 
     def __init__(self, current: bytes, others: Callable[[], Iterable[bytes]] = tuple) -> None:
@@ -92,14 +92,19 @@ class IdCodec:
         if payload is None or len(payload) < 2 + TAG_BYTES + MAC_BYTES:
             return None
         body, mac = payload[:-MAC_BYTES], payload[-MAC_BYTES:]
-        keys = (self._current,) if body[1] == _key_id(self._current) else self._others()
-        key = next((key for key in keys if hmac.compare_digest(_mac(key, kind, body), mac)), None)
+        key = next((key for key in self._keys(body[1]) if hmac.compare_digest(_mac(key, kind, body), mac)), None)
         if key is None:
             return None
         if body[0] != VERSION or not hmac.compare_digest(_owner_tag(key, team), body[2 : 2 + TAG_BYTES]):
             return None
         record, provider, model_id, original_id = _unpack(body[2 + TAG_BYTES :])
         return ManagedId(kind, record, provider, model_id, original_id)
+
+    def _keys(self, key_id: int) -> Iterator[bytes]:
+        """The keys that an id may have been made with; a key id is one byte, so two keys may share it."""
+        if key_id == _key_id(self._current):
+            yield self._current
+        yield from (key for key in self._others() if key_id == _key_id(key))
 
 
 def not_found(kind: Kind) -> NotFound:

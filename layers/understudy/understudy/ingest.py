@@ -19,8 +19,6 @@ from understudy.settings import settings
 from understudy.telemetry import logger
 from understudy.uploads import Upload
 
-VIDEO_TYPES = {"mp4": "video/mp4", "mov": "video/quicktime", "webm": "video/webm"}
-
 
 class Passing(Exception):
     """Something that may be gone at the next delivery."""
@@ -86,7 +84,7 @@ def _make(upload: Upload, thing: Landed, deadline: float) -> None:
     kind = sniff.video(head)
     if kind is None:
         raise InvalidRequest("The file is not an MP4, MOV or WebM video.", code="not_a_video")
-    mime_type = VIDEO_TYPES[kind]
+    mime_type = sniff.VIDEO_TYPES[kind]
     if upload.purpose == "character":
         home = casting.home_of(upload.model, None)
         _, objection = casting.adopt(

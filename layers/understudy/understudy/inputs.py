@@ -42,7 +42,7 @@ def video_type(given: FilePart, param: str = "video") -> str:
     kind = sniff.video(given.data[:4096])
     if kind is None:
         raise InvalidRequest(f"{param}: send an MP4, MOV or WebM video.", param=param, code="not_a_video")
-    return {"mp4": "video/mp4", "mov": "video/quicktime", "webm": "video/webm"}[kind]
+    return sniff.VIDEO_TYPES[kind]
 
 
 def clip(call: Call, given: FilePart | VideoReference, record: str) -> File:

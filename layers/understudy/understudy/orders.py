@@ -99,10 +99,6 @@ def place(draft: Job, wish: Wish, choices: list[Option], attempt: Attempt, deadl
         if submit.job.state == "unknown":
             return submit.job
         raise _remembered(attempt, from_unknown(unknown), keep=True) from unknown
-    except ApiError as error:  # our own: the provider's key could not be read, so nothing was sent
-        jobs.delete(submit.job)
-        attempt.forget()
-        raise error
     return submit.job
 
 

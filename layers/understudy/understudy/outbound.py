@@ -10,9 +10,11 @@ from __future__ import annotations
 import io
 import ipaddress
 import socket
+import ssl
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from typing import Any, BinaryIO
 
@@ -30,6 +32,9 @@ CHUNK = 64 * 1024  # of a file on its way out
 
 # Nothing of the request can have reached the server.
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: an IPv4 address in IPv6's clothes
+_deadline: ContextVar[float] = ContextVar("deadline")  # of the call that uses the connection
 
 Headers = Mapping[str, str]
 
@@ -111,8 +116,9 @@ class Client:
             if response.next_request is None:
                 break
             response.close()
-            same_origin = _origin(response.next_request.url) == _origin(request.url)
-            request = self._request("GET", str(response.next_request.url), headers if same_origin else {})
+            if _origin(response.next_request.url) != _origin(request.url):
+                headers = {}  # for good: the other origin may redirect within itself
+            request = self._request("GET", str(response.next_request.url), headers)
         else:
             raise Refused(Reason.UNAVAILABLE, "The provider redirects without end.")
         try:
@@ -131,7 +137,11 @@ class Client:
         if left <= 0:
             raise Refused(Reason.UNAVAILABLE, "No time was left to ask the provider.")
         timeout = httpx.Timeout(left, connect=min(CONNECT_SECONDS, left), pool=min(CONNECT_SECONDS, left))
-        return _http().build_request(method, url, headers=dict(headers), timeout=timeout, **body)
+        _deadline.set(self._deadline)
+        try:
+            return _http().build_request(method, url, headers=dict(headers), timeout=timeout, **body)
+        except (httpx.InvalidURL, UnicodeError) as error:  # a URL or a key that cannot stand in a request
+            raise _unreachable() from error
 
     def _answer(self, request: httpx.Request) -> Answer:
         response = _http().send(request, stream=True)
@@ -148,17 +158,21 @@ class Client:
     def _chunks(self, response: httpx.Response) -> Iterator[bytes]:
         for chunk in response.iter_bytes():
             yield chunk
-            if time.monotonic() > self._deadline:  # httpx's timeouts are per read: a trickle would never end
+            if time.monotonic() > self._deadline:
                 raise httpx.ReadTimeout("the deadline has passed", request=response.request)
 
 
 def check_address(address: str) -> None:
     """Raises Forbidden for an IP address that is not on the public internet, unless the local stack allows it."""
     ip = ipaddress.ip_address(address.partition("%")[0])
-    mapped = getattr(ip, "ipv4_mapped", None) or getattr(ip, "sixtofour", None)
     if settings().allow_private_networks:
         return
-    if not ip.is_global or ip.is_multicast or (mapped is not None and not mapped.is_global):
+    if isinstance(ip, ipaddress.IPv6Address):
+        nat64 = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _NAT64 else None
+        inner = ip.ipv4_mapped or ip.sixtofour or nat64
+        if ip.is_site_local or (inner is not None and not inner.is_global):
+            raise Forbidden(f"{address} is not a public address")
+    if not ip.is_global or ip.is_multicast:
         raise Forbidden(f"{address} is not a public address")
 
 
@@ -183,10 +197,42 @@ class _CheckedBackend(httpcore.SyncBackend):
         failure: Exception | None = None
         for address in addresses:
             try:
-                return super().connect_tcp(address, port, timeout, local_address, socket_options)
+                return _TimedStream(super().connect_tcp(address, port, timeout, local_address, socket_options))
             except httpcore.ConnectError as error:
                 failure = error
         raise failure or httpcore.ConnectError(f"{host} has no address")
+
+
+class _TimedStream(httpcore.NetworkStream):
+    """A connection that ends with the call's deadline. httpx's timeouts are for each read or write: with a byte a
+    second an answer would never end."""
+
+    def __init__(self, stream: httpcore.NetworkStream) -> None:
+        self._stream = stream
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, _left(timeout, httpcore.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, _left(timeout, httpcore.WriteTimeout))
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        return _TimedStream(self._stream.start_tls(ssl_context, server_hostname, timeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+def _left(timeout: float | None, late: type[httpcore.TimeoutException]) -> float:
+    left = _deadline.get() - time.monotonic()
+    if left <= 0:
+        raise late("the deadline has passed")
+    return left if timeout is None else min(left, timeout)
 
 
 @cache

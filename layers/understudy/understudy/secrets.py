@@ -7,7 +7,7 @@ import time
 from functools import cache
 
 from understudy.aws import secretsmanager
-from understudy.errors import NO_RETRY, ProviderFailed
+from understudy.errors import Reason, Refused
 from understudy.ids import IdCodec
 from understudy.settings import settings
 
@@ -18,7 +18,8 @@ def provider_key(reference: str | None, *, fresh: bool = False) -> str | None:
     """The key behind a deployment's `secret`, cached a minute; None when the deployment has none.
 
     `fresh` reads past the cache: after a 401 the key may just have been rotated.
-    Raises ProviderFailed when the reference leads nowhere: ours to fix, and nothing was sent yet.
+    Raises Refused(CREDENTIALS) when the reference leads to nothing that could be sent as a key: ours to fix, nothing
+    was sent yet, and another deployment may be asked.
     """
     if reference is None:
         return None
@@ -31,9 +32,11 @@ def provider_key(reference: str | None, *, fresh: bool = False) -> str | None:
         else:
             value = get_secret(name, max_age=CACHE_SECONDS, force_fetch=fresh)
     except GetParameterError as error:
-        message = "The gateway has no key for this provider. Nothing was created; its operator has to store one."
-        raise ProviderFailed(message, code="provider_credentials", headers=NO_RETRY) from error
-    return str(value).strip()
+        raise Refused(Reason.CREDENTIALS, "The gateway has no key for this provider.") from error
+    key = value.strip() if isinstance(value, str) else ""
+    if not (key and key.isascii() and key.isprintable()):
+        raise Refused(Reason.CREDENTIALS, "The gateway's key for this provider is not one line of ASCII text.")
+    return key
 
 
 @cache

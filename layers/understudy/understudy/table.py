@@ -19,6 +19,7 @@ Values are strings, integers, booleans, None, lists and maps; DynamoDB's numbers
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 PARTITION, SORT, TTL = "pk", "sk", "ttl"
 CIRCUIT = "circuit"
+CONFLICT_PAUSES = (0.05, 0.1, 0.2, 0.4)  # seconds between tries to write together
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,10 @@ def put(key: Key, row: Mapping[str, Any], *, replace: bool = False) -> None:
 
 
 def write_together(*puts: Put) -> None:
-    """All rows or none. Raises RowChanged when one that must be new exists."""
+    """All rows or none. Raises RowChanged when one that must be new exists.
+
+    A write that meets another one on a row waits a moment: that says nothing about the rows yet.
+    """
     from botocore.exceptions import ClientError
 
     writes: list[TransactWriteItemTypeDef] = []
@@ -122,10 +127,15 @@ def write_together(*puts: Put) -> None:
         if not one.replace:
             write["ConditionExpression"] = f"attribute_not_exists({PARTITION})"
         writes.append({"Put": write})
-    try:
-        dynamodb().transact_write_items(TransactItems=writes)
-    except ClientError as error:
-        raise _changed(error) from error
+    for pause in (*CONFLICT_PAUSES, None):
+        try:
+            dynamodb().transact_write_items(TransactItems=writes)
+            return
+        except ClientError as error:
+            changed = _changed(error)
+            if pause is None or isinstance(changed, RowChanged) or "TransactionConflict" not in _reasons(error):
+                raise changed from error
+            time.sleep(pause)
 
 
 def update(key: Key, changes: Mapping[str, Any], *, expect: Mapping[str, Any]) -> Row:
@@ -223,9 +233,14 @@ def each(start: Key, prefix: str) -> Iterator[Row]:
 
 
 def _changed(error: Any) -> Exception:
-    if error.response["Error"]["Code"] in {"ConditionalCheckFailedException", "TransactionCanceledException"}:
+    if error.response["Error"]["Code"] == "ConditionalCheckFailedException" or "ConditionalCheckFailed" in _reasons(error):
         return RowChanged(str(error))
     return error  # type: ignore[no-any-return]
+
+
+def _reasons(error: Any) -> list[str]:
+    """Why a transaction was cancelled, row by row."""
+    return [reason.get("Code", "None") for reason in error.response.get("CancellationReasons", [])]
 
 
 def _key(key: Key) -> Any:

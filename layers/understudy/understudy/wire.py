@@ -409,9 +409,9 @@ def _assemble(entries: list[_Entry], depth: int) -> Value:
 def _rows(entries: list[_Entry], depth: int) -> list[list[_Entry]]:
     """The elements of an array of which only the order is given: `a[][id]=1`, `a[][x]=2`, `a[][id]=3` are two.
 
-    openai-node writes element by element, so that a repeated key starts the next one; openai-python 3.54.0 writes key
-    by key (both ids, then both xs), so that the nth value of a key belongs to the nth element. Where the two readings
-    differ a guess could put a value into the wrong object, unless every key is given equally often.
+    openai-node 6.49.0 writes element by element, so that a repeated key starts the next one; openai-python 3.54.0
+    writes key by key (both ids, then both xs), so that the nth value of a key belongs to the nth element. Where the
+    two readings differ a guess could put a value into the wrong object, unless every key is given equally often.
     """
     by_key: list[int] = []
     by_repetition: list[int] = []

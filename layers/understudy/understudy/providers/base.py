@@ -59,6 +59,7 @@ class Profile:
     edit_upload: bool = False  # of any clip
     extend_seconds: tuple[int, ...] = ()  # how much one extension may add; empty: cannot extend
     extend_upload: bool = False
+    source_by_clip: bool = False  # an edit or extension of its own video, too, needs the clip: `Source.clip`
     remix: bool = False
     delete: bool = False
     slow_inputs: bool = False  # files have to be uploaded there first: too slow for a request, so run_job submits

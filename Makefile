@@ -1,0 +1,89 @@
+# Bare `make` says what it can do.
+.DEFAULT_GOAL := help
+.PHONY: help demo up down reset deploy-local logs url key invoke test check lint types format build openapi lock clean \
+        venvs clients
+.SILENT:
+
+PORT ?= 4000
+export PORT
+
+# The real interpreter, 3.13 first; whatever runs it finds it under its own name (`sam build` asks for python3.13).
+PYTHON := $(shell scripts/python)
+ifeq ($(PYTHON),)
+$(error Python 3.13, 3.12 or 3.11 with its venv module is needed)
+endif
+export PATH := $(dir $(PYTHON)):$(PATH)
+export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/understudy:$(CURDIR)/layers/media
+
+RUN := .venvs/project/bin/python
+SAM := SAM_CLI_TELEMETRY=0 .venvs/sam/bin/sam
+RUNTIME := $(notdir $(PYTHON))
+
+help: ## what `make` can do
+	printf 'Understudy. PORT=%s; another with PORT=.\n\n' $(PORT)
+	sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+demo: venvs ## from a clip to finished videos, in one go
+	$(RUN) -m local.demo
+
+up: venvs ## start the local stack and deploy to it; DEPLOYMENTS= another deployments file
+	$(RUN) -m local.stack up
+
+deploy-local: venvs ## rebuild and redeploy to the running local stack
+	$(RUN) -m local.stack deploy
+
+down: venvs ## stop the local stack; its state stays
+	$(RUN) -m local.stack down
+
+reset: venvs ## stop the local stack and empty its state
+	$(RUN) -m local.stack reset
+
+logs: venvs ## follow the functions' logs
+	$(RUN) -m local.stack logs
+
+url: venvs ## print the base URL of the running stack
+	$(RUN) -m local.stack url
+
+key: venvs ## print a working API key of the running stack
+	$(RUN) -m local.stack key
+
+invoke: venvs ## run one function alone: FN=get_character EVENT=events/get_character.json
+	$(RUN) -m local.invoke $(FN) $(EVENT)
+
+test: venvs clients ## all tests, against a local stack of their own
+	$(RUN) -m pytest $(ARGS)
+
+check: lint types ## format, lint, types and template
+
+lint: venvs
+	mkdir -p .build
+	.venvs/project/bin/ruff check .
+	.venvs/project/bin/ruff format --check .
+	$(RUN) scripts/translate.py > .build/translated.json
+	.venvs/project/bin/cfn-lint template.yaml .build/translated.json
+	$(SAM) validate --lint --region us-east-1 > /dev/null
+
+types: venvs
+	.venvs/project/bin/mypy
+
+format: venvs ## format the code
+	.venvs/project/bin/ruff check --fix .
+	.venvs/project/bin/ruff format .
+
+build: venvs ## sam build for the cloud: ARCH=x86_64 and PYTHON_RUNTIME= for others than the template's defaults
+	$(SAM) build
+
+openapi: venvs ## write docs/openapi.json from the functions
+	$(RUN) scripts/openapi.py
+
+lock: ## renew the lock files from their .in files; UPGRADE=--upgrade for newer versions
+	$(PYTHON) scripts/lock.py $(UPGRADE)
+
+clean: down ## stop the local stack; remove everything that was made here
+	rm -rf .aws-sam .build .local .venvs .hypothesis .mypy_cache .pytest_cache .ruff_cache demo
+
+venvs:
+	$(PYTHON) scripts/venvs.py project sam ministack
+
+clients:
+	$(PYTHON) scripts/venvs.py $(patsubst locks/%.txt,%,$(wildcard locks/client-*.txt))

@@ -1,0 +1,40 @@
+"""Reading the fields of an event. A wrong one is a Refusal `invalid_request` that names it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from understudy_media.refusal import Refusal
+
+
+def text(event: Mapping[str, object], name: str) -> str:
+    """A string that is not empty."""
+    value = event.get(name)
+    if not isinstance(value, str) or not value:
+        raise Refusal("invalid_request", f"'{name}' must be a string.")
+    return value
+
+
+def texts(event: Mapping[str, object], name: str, most: int) -> list[str]:
+    """A list of one to `most` strings."""
+    value = event.get(name)
+    if not isinstance(value, list) or not 1 <= len(value) <= most or not all(isinstance(item, str) for item in value):
+        raise Refusal("invalid_request", f"'{name}' must be a list of 1 to {most} strings.")
+    return value
+
+
+def whole(event: Mapping[str, object], name: str, most: int) -> int:
+    """A whole number from 0 to `most`."""
+    value = event.get(name)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
+        raise Refusal("invalid_request", f"'{name}' must be a whole number from 0 to {most}.")
+    return value
+
+
+def number(event: Mapping[str, object], name: str) -> float:
+    """A finite number, 0 or more."""
+    value = event.get(name)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value) or value < 0:
+        raise Refusal("invalid_request", f"'{name}' must be a number, 0 or more.")
+    return float(value)

@@ -1,0 +1,220 @@
+"""The front door of the local stack: http://127.0.0.1:4000/v1 -> the deployed API's own, longer URL.
+
+    python -m local.front --port 4000 --config FILE
+
+It adds what AWS's gateway does and MiniStack's does not: the limits of size, paths handed on as they were written
+(`%2F` is no slash), the headers of preflight answers. All else passes through untouched, redirects too: the videos are
+on another origin than the API, as in the cloud, so that clients do not send their key along. Standard library only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import socket
+import sys
+import threading
+import time
+import uuid
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+# API Gateway's payload limit and Lambda's for a synchronous event (AWS's quota pages, 2026-11).
+GATEWAY_BYTES = 10 * 1024 * 1024
+EVENT_BYTES = 6_291_556
+# What the gateway puts round a body in the event, beside the headers, which stand in it twice.
+ENVELOPE_BYTES = 2048
+# The gateway's integration timeout is 29 s; the local one answers by itself before this.
+UPSTREAM_SECONDS = 40
+HOP_BY_HOP = frozenset(
+    (
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    )
+)
+# Ours to set, in each direction.
+REPLACED = HOP_BY_HOP | {"content-length", "host"}
+CHUNK = 64 * 1024
+
+
+class TooLarge(Exception):
+    """The body exceeds what the gateway takes. It has been read to its end, so that the answer can be heard."""
+
+
+class Front(ThreadingHTTPServer):
+    """Listens on the loopback interface only."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, port: int, config: dict[str, Any]) -> None:
+        super().__init__(("127.0.0.1", port), Handler)
+        self.config = config
+        self.upstream = threading.local()
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection of a client."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1  # header and body in one packet; without it every answer waits for an acknowledgement
+    server: Front
+
+    def handle_one_request(self) -> None:
+        """Every method goes the same way."""
+        self.raw_requestline = self.rfile.readline(65537)
+        if not self.raw_requestline:
+            self.close_connection = True
+            return
+        if self.parse_request():
+            self._forward()
+            self.wfile.flush()
+
+    def _forward(self) -> None:
+        started = time.monotonic()
+        status = 0
+        try:
+            body = self._body()
+            status = self._pass_on(body)
+        except TooLarge:
+            status = self._refuse("REQUEST_TOO_LARGE")
+        except TimeoutError:
+            status = self._refuse("INTEGRATION_TIMEOUT")
+        except (BrokenPipeError, ConnectionResetError):
+            self.close_connection = True  # the client has gone
+        except (OSError, http.client.HTTPException):
+            status = self._refuse("INTEGRATION_FAILURE")
+        print(f"{self.command} {self.path} {status} {(time.monotonic() - started) * 1000:.0f} ms", flush=True)
+
+    def _body(self) -> bytes:
+        """The whole body, within the limits. Raises TooLarge."""
+        if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
+            pieces = self._chunks()
+        else:
+            pieces = self._counted(int(self.headers.get("Content-Length") or 0))
+        kept = bytearray()
+        total = 0
+        for piece in pieces:
+            total += len(piece)
+            if total <= GATEWAY_BYTES:
+                kept += piece
+        if total > GATEWAY_BYTES or self._event_bytes(kept) > EVENT_BYTES:
+            raise TooLarge
+        return bytes(kept)
+
+    def _counted(self, length: int) -> Any:
+        while length > 0:
+            piece = self.rfile.read(min(length, CHUNK))
+            if not piece:
+                raise ConnectionResetError
+            length -= len(piece)
+            yield piece
+
+    def _chunks(self) -> Any:
+        while size := int(self.rfile.readline(1024).split(b";")[0].strip() or b"0", 16):
+            yield from self._counted(size)
+            self.rfile.readline(8)
+        while self.rfile.readline(65537).strip():
+            pass  # trailers
+
+    def _event_bytes(self, body: bytearray) -> int:
+        """How large the event for the function gets: binary bodies travel as base64, text as a JSON string."""
+        media_type = self.headers.get("Content-Type", "").split(";")[0].strip().lower()
+        if media_type in self.server.config["binary"]:
+            size = (len(body) + 2) // 3 * 4
+        else:
+            size = len(json.dumps(body.decode("utf-8", "replace"), ensure_ascii=False).encode())
+        return size + 2 * len(str(self.headers)) + ENVELOPE_BYTES
+
+    def _pass_on(self, body: bytes) -> int:
+        if not self.path.startswith("/v1/"):
+            return self._respond(404, {}, b'{"message":"The API lives under /v1."}')
+        path, question, query = self.path.removeprefix("/v1").partition("?")
+        # A REST API hands a path on as it was written; MiniStack decodes it once.
+        target = self.server.config["prefix"] + path.replace("%", "%25") + question + query
+        headers = {name: value for name, value in self.headers.items() if name.lower() not in REPLACED}
+        headers["Content-Length"] = str(len(body))
+        headers["X-Forwarded-For"] = self.client_address[0]
+        answer = self._upstream(self.command, target, body, headers)
+        kept = {name: value for name, value in answer.getheaders() if name.lower() not in REPLACED}
+        if self.command == "OPTIONS" and answer.status == 200:
+            kept |= self.server.config["preflight"]
+        return self._respond(answer.status, kept, answer.read())
+
+    def _upstream(self, method: str, target: str, body: bytes, headers: dict[str, str]) -> http.client.HTTPResponse:
+        """Ask over this thread's kept connection, replaced first if the other end has closed it meanwhile."""
+        local = self.server.upstream
+        connection: http.client.HTTPConnection | None = getattr(local, "connection", None)
+        if connection is not None and _closed(connection):
+            connection.close()
+            connection = None
+        if connection is None:
+            connection = http.client.HTTPConnection("127.0.0.1", self.server.config["port"], timeout=UPSTREAM_SECONDS)
+            connection.connect()
+            connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            local.connection = connection
+        try:
+            connection.request(method, target, body, headers)
+            return connection.getresponse()
+        except BaseException:
+            connection.close()
+            local.connection = None
+            raise
+
+    def _refuse(self, kind: str) -> int:
+        refusal = self.server.config["refusals"][kind]
+        headers = {"Content-Type": "application/json", **refusal["headers"]}
+        headers["x-request-id"] = headers["x-amzn-requestid"] = str(uuid.uuid4())
+        return self._respond(refusal["status"], headers, refusal["body"].encode())
+
+    def _respond(self, status: int, headers: dict[str, str], body: bytes) -> int:
+        self.send_response_only(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+        return status
+
+
+def _closed(connection: http.client.HTTPConnection) -> bool:
+    """Whether the other end has closed an idle connection."""
+    if connection.sock is None:
+        return True
+    connection.sock.setblocking(False)
+    try:
+        return connection.sock.recv(1, socket.MSG_PEEK) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    finally:
+        connection.sock.settimeout(UPSTREAM_SECONDS)
+
+
+def main() -> None:
+    """Serve until ended."""
+    parser = argparse.ArgumentParser(prog="python -m local.front")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--config", type=Path, required=True)
+    arguments = parser.parse_args()
+    front = Front(arguments.port, json.loads(arguments.config.read_text()))
+    print(f"http://127.0.0.1:{arguments.port}/v1", flush=True)
+    try:
+        front.serve_forever()
+    except KeyboardInterrupt:
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""What MiniStack's API Gateway leaves out, put back from the template itself.
+
+Its import of an OpenAPI body skips `x-amazon-apigateway-gateway-responses` (ours stand there because on AWS a gateway
+response counts only from the next deployment on), and its preflight mocks answer without headers: the front adds them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from local import sam
+from local.settings import ROOT, Settings
+
+STAGE = "v1"
+
+
+def put_responses(settings: Settings, api_id: str) -> None:
+    """Give the deployed API the template's gateway responses, and deploy them to its stage."""
+    apigateway = settings.client("apigateway")
+    for response_type, response in _api(settings)["GatewayResponses"].items():
+        headers = response.get("ResponseParameters", {}).get("Headers", {})
+        status = {"statusCode": str(response["StatusCode"])} if "StatusCode" in response else {}
+        apigateway.put_gateway_response(
+            restApiId=api_id,
+            responseType=response_type,
+            responseParameters={f"gatewayresponse.header.{name}": value for name, value in headers.items()},
+            responseTemplates=response["ResponseTemplates"],
+            **status,
+        )
+    apigateway.create_deployment(restApiId=api_id, stageName=STAGE)
+
+
+def for_front(settings: Settings, api_id: str) -> dict[str, Any]:
+    """What the front has to know: where the API is, and what it answers in the gateway's stead."""
+    api = _api(settings)
+    refusals = {
+        kind: {
+            "status": api["GatewayResponses"][kind]["StatusCode"],
+            "headers": {
+                name: value.strip("'")
+                for name, value in api["GatewayResponses"][kind]["ResponseParameters"]["Headers"].items()
+                if not value.startswith("context.")
+            },
+            "body": api["GatewayResponses"][kind]["ResponseTemplates"]["application/json"],
+        }
+        for kind in ("REQUEST_TOO_LARGE", "INTEGRATION_TIMEOUT", "INTEGRATION_FAILURE")
+    }
+    cors = {name: value.strip("'") for name, value in api["Cors"].items()}
+    return {
+        "port": settings.port + 1,
+        "prefix": f"/_aws/execute-api/{api_id}/{STAGE}",
+        "binary": api["BinaryMediaTypes"],
+        "refusals": refusals,
+        "preflight": {
+            "Access-Control-Allow-Origin": cors["AllowOrigin"],
+            "Access-Control-Allow-Methods": cors["AllowMethods"],
+            "Access-Control-Allow-Headers": cors["AllowHeaders"],
+            "Access-Control-Max-Age": cors["MaxAge"],
+        },
+    }
+
+
+def _api(settings: Settings) -> dict[str, Any]:
+    from samtranslator.yaml_helper import yaml_parse
+
+    template = yaml_parse((ROOT / "template.yaml").read_text())
+    defaults = {name: str(value.get("Default", "")) for name, value in template["Parameters"].items()}
+    values = defaults | sam.parameters(settings)
+    return dict(_substitute(template["Resources"]["Api"]["Properties"], values))
+
+
+def _substitute(node: Any, values: dict[str, str]) -> Any:
+    """Resolve `!Sub` of parameters, the only function that these properties use."""
+    if isinstance(node, dict):
+        if set(node) == {"Fn::Sub"} and isinstance(node["Fn::Sub"], str):
+            return re.sub(r"\$\{([A-Za-z]+)\}", lambda match: values[match[1]], node["Fn::Sub"])
+        return {key: _substitute(value, values) for key, value in node.items() if key != "Auth"}
+    return [_substitute(item, values) for item in node] if isinstance(node, list) else node

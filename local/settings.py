@@ -1,0 +1,86 @@
+"""Where one local stack lives: its ports, its folder, its names. Everything follows from PORT."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+HOST = "127.0.0.1"
+REGION = "us-east-1"
+STACK = "understudy"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One local stack. The front has `port`, the local AWS the next one, simulators those after it."""
+
+    port: int = 4000
+
+    @classmethod
+    def from_environment(cls) -> Settings:
+        """PORT, or 4000. Raises ValueError for a PORT that leaves no room for the others."""
+        port = int(os.environ.get("PORT") or 4000)
+        if not 1024 <= port <= 65000:
+            raise ValueError(f"PORT has to be from 1024 to 65000, not {port}")
+        return cls(port)
+
+    @cached_property
+    def folder(self) -> Path:
+        """Everything that the stack keeps."""
+        return ROOT / ".local" / str(self.port)
+
+    @property
+    def base_url(self) -> str:
+        """What clients are given."""
+        return f"http://{HOST}:{self.port}/v1"
+
+    @property
+    def aws_url(self) -> str:
+        """The local AWS."""
+        return f"http://{HOST}:{self.port + 1}"
+
+    def simulator_port(self, index: int) -> int:
+        """The port of the n-th simulator, from 0."""
+        return self.port + 2 + index
+
+    @property
+    def root_credentials(self) -> dict[str, str]:
+        """The operator's environment for AWS tools. Root bypasses every policy: never for what a test is to prove."""
+        return {
+            "AWS_ENDPOINT_URL": self.aws_url,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_REGION": REGION,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of the operator."""
+        import boto3
+
+        return boto3.client(
+            service,  # type: ignore[call-overload]
+            region_name=REGION,
+            endpoint_url=self.aws_url,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+
+    def remember(self, **facts: Any) -> None:
+        """Keep facts about the running stack; only the owner may read them, for a key is among them."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        file = self.folder / "facts.json"
+        file.touch(mode=0o600)
+        file.write_text(json.dumps({**self.facts(), **facts}, indent=2) + "\n")
+
+    def facts(self) -> dict[str, Any]:
+        """What was remembered; empty before the first `make up`."""
+        file = self.folder / "facts.json"
+        text = file.read_text() if file.exists() else ""
+        return dict(json.loads(text)) if text else {}

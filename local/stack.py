@@ -1,0 +1,192 @@
+"""The local stack: `python -m local.stack up|deploy|down|reset|logs|url|key`. The Makefile's targets call it.
+
+Local means deployed: the real template through the real `sam`, on a local AWS that enforces IAM. `up` is quick when
+nothing has changed since the last deployment, for the local AWS keeps its state.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+
+from local import gateway, ministack, providers, sam
+from local.processes import DidNotStart, Process, digest
+from local.settings import ROOT, Settings
+
+TEAM = "local"
+
+
+class Progress:
+    """Says what is being done and how long it took. On standard error: `url` and `key` own the other."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+
+    def __call__(self, text: str) -> None:
+        print(f"{time.monotonic() - self._started:6.1f} s  {text}", file=sys.stderr, flush=True)
+
+
+def up(settings: Settings, *, redeploy: bool = False) -> None:
+    """Start everything and deploy what has changed; leaves a stack that answers on its base URL.
+
+    Raises DidNotStart, SamFailed or BadDeploymentsFile.
+    """
+    say = Progress()
+    rendered, simulators = providers.render(settings)
+    ministack.start(settings)
+    say(f"local AWS on {settings.aws_url}")
+    providers.start_simulators(settings, simulators)
+    for name in simulators:
+        say(f"simulator {name} on {providers.url(settings, name)}")
+    sources = sam.digest(rendered)
+    outputs = sam.outputs(settings)
+    if redeploy or not outputs or settings.facts().get("sources") != sources:
+        sam.build(settings, rendered)
+        say("sam build")
+        outputs = sam.deploy(settings)
+        gateway.put_responses(settings, outputs["ApiId"])
+        settings.remember(sources=sources, outputs=outputs)
+        say("sam deploy")
+    else:
+        say("nothing changed since the last deployment")
+    warnings = providers.provide_secrets(settings, rendered)
+    _start_front(settings, outputs["ApiId"])
+    key = _key(settings, outputs)
+    say(f"API on {settings.base_url}")
+    for warning in warnings:
+        print(f"\n  Note: {warning}", file=sys.stderr)
+    print(_welcome(settings.base_url, key), file=sys.stderr)
+
+
+def down(settings: Settings) -> None:
+    """Stop everything; the state stays."""
+    _front(settings).stop(seconds=5)
+    providers.start_simulators(settings, [])
+    ministack.stop(settings)
+
+
+def reset(settings: Settings) -> None:
+    """Stop everything and forget everything."""
+    down(settings)
+    shutil.rmtree(settings.folder, ignore_errors=True)
+
+
+def runs(settings: Settings) -> bool:
+    """Whether this stack answers."""
+    return _front(settings).pid() is not None
+
+
+def url(settings: Settings) -> str:
+    """The base URL of the running stack. Raises SystemExit when none runs."""
+    if not runs(settings):
+        raise SystemExit(f"No local stack runs on port {settings.port}; `make up` starts one.")
+    return settings.base_url
+
+
+def key(settings: Settings) -> str:
+    """A working API key of the running stack. Raises SystemExit when none runs."""
+    url(settings)
+    return str(settings.facts()["key"])
+
+
+def logs(settings: Settings) -> None:
+    """Follow the functions' logs until interrupted."""
+    url(settings)
+    client = settings.client("logs")
+    group = settings.facts()["outputs"]["LogGroupName"]
+    since, seen = int((time.time() - 60) * 1000), set[tuple[object, ...]]()
+    while True:
+        for event in client.filter_log_events(logGroupName=group, startTime=since).get("events", []):
+            identity = (event["logStreamName"], event["timestamp"], event["message"])  # MiniStack gives no eventId
+            if identity not in seen:
+                seen.add(identity)
+                since = max(since, event["timestamp"] - 5000)
+                print(event["message"].rstrip(), flush=True)
+        time.sleep(0.5)
+
+
+def _front(settings: Settings) -> Process:
+    return Process("front", settings.folder, settings.port)
+
+
+def _start_front(settings: Settings, api_id: str) -> None:
+    file = settings.folder / "front.json"
+    file.write_text(json.dumps(gateway.for_front(settings, api_id), indent=2))
+    command = [sys.executable, "-m", "local.front", "--port", str(settings.port), "--config", str(file)]
+    environment = {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    made_of = digest(file, ROOT / "local" / "front.py")
+    _front(settings).ensure(command, environment, lambda: _status(f"{settings.base_url}/") != 0, made_of)
+
+
+def _key(settings: Settings, outputs: dict[str, str]) -> str:
+    """The stack's own key, made when there is none or it no longer works (after the table was emptied)."""
+    known = settings.facts().get("key")
+    if known and _status(f"{settings.base_url}/models", known) != 401:
+        return str(known)
+    # The layer's own code makes the row, with the operator's rights.
+    os.environ.update(settings.root_credentials, TABLE_NAME=outputs["TableName"])
+    sys.path.insert(0, str(ROOT / "layers" / "understudy"))
+    from understudy import keys
+
+    made, _ = keys.mint(TEAM)
+    settings.remember(key=made)
+    return made
+
+
+def _status(address: str, key: str = "") -> int:
+    """The status of a GET; 0 when nobody answers."""
+    request = urllib.request.Request(address, headers={"Authorization": f"Bearer {key}"} if key else {})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except (urllib.error.URLError, OSError):
+        return 0
+
+
+def _welcome(base: str, key: str) -> str:
+    auth = f"-H 'Authorization: Bearer {key}'"
+    return f"""
+  Base URL  {base}
+  API key   {key}
+
+  curl {base}/models {auth}
+  curl {base}/videos/characters {auth} -F name=Luna -F video=@luna.mp4
+  curl {base}/videos {auth} -F model=sora-2 -F prompt='Luna runs over wet stones' -F 'characters[][id]=CHARACTER_ID'
+  curl {base}/videos/VIDEO_ID {auth}
+  curl -L {base}/videos/VIDEO_ID/content {auth} -o video.mp4
+"""
+
+
+def main() -> None:
+    """Read the command line."""
+    commands: dict[str, Callable[[Settings], object]] = {
+        "up": up,
+        "deploy": lambda settings: up(settings, redeploy=True),
+        "down": down,
+        "reset": reset,
+        "logs": logs,
+        "url": lambda settings: print(url(settings)),
+        "key": lambda settings: print(key(settings)),
+    }
+    parser = argparse.ArgumentParser(prog="python -m local.stack")
+    parser.add_argument("command", choices=commands)
+    arguments = parser.parse_args()
+    try:
+        commands[arguments.command](Settings.from_environment())
+    except (DidNotStart, sam.SamFailed, providers.BadDeploymentsFile, ValueError) as error:
+        raise SystemExit(f"\n{error}") from error
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+"""Generate docs/openapi.json from the functions: `python scripts/openapi.py [--check]`.
+
+Each HTTP function's handler carries its `Endpoint`; request bodies are pydantic models and answers typed dicts, so the
+description is what the code does. With --check nothing is written and a difference is an error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "layers" / "understudy"))
+
+from pydantic import TypeAdapter  # noqa: E402
+
+import understudy  # noqa: E402
+from understudy.endpoint import Endpoint  # noqa: E402
+
+TARGET = ROOT / "docs" / "openapi.json"
+REF = "#/components/schemas/{model}"
+ERROR = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "param", "code"],
+            "properties": {
+                "message": {"type": "string"},
+                "type": {"type": "string"},
+                "param": {"type": ["string", "null"]},
+                "code": {"type": ["string", "null"]},
+            },
+        }
+    },
+}
+READS = {401: "The key is missing, unknown or revoked.", 404: "No such thing of the caller's.", 429: "Too many calls."}
+WRITES = {
+    400: "Something is wrong with the request; `param` names it.",
+    409: "The first request with this Idempotency-Key is still running.",
+    413: "The body is too large for the gateway; upload the file first.",
+    415: "The body's content type is not understood.",
+    422: "The Idempotency-Key was used with another request.",
+}
+UPSTREAM = {
+    500: "Something went wrong here.",
+    502: "The provider failed, or its answer was lost.",
+    503: "The provider is not reachable.",
+    504: "The provider did not answer in time.",
+}
+PAGING = [
+    {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 0, "maximum": 100, "default": 20}},
+    {"name": "order", "in": "query", "schema": {"type": "string", "enum": ["asc", "desc"], "default": "desc"}},
+    {"name": "after", "in": "query", "schema": {"type": "string"}, "description": "The last id of the page before."},
+]
+
+
+def endpoints() -> list[tuple[str, Endpoint, str]]:
+    """(function name, endpoint, description) of every HTTP function."""
+    found = []
+    for file in sorted((ROOT / "functions").glob("*/app.py")):
+        text = file.read_text("utf-8")
+        if "Endpoint(" not in text:
+            continue
+        spec = importlib.util.spec_from_file_location(f"functions_{file.parent.name}", file)
+        assert spec and spec.loader
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        found.append((file.parent.name, module.handler.endpoint, (module.handler.__doc__ or "").strip()))
+    return found
+
+
+def description() -> dict[str, Any]:
+    """The whole document."""
+    schemas: dict[str, Any] = {"Error": ERROR}
+    paths: dict[str, dict[str, Any]] = {}
+    for name, endpoint, text in endpoints():
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(name, endpoint, text, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Understudy",
+            "version": understudy.__version__,
+            "description": "OpenAI's Videos API with characters, edits and extensions, on any provider that is alive.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "http://127.0.0.1:4000/v1", "description": "make up"}],
+        "security": [{"key": []}],
+        "paths": dict(sorted(paths.items())),
+        "components": {
+            "schemas": dict(sorted(schemas.items())),
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _operation(name: str, endpoint: Endpoint, text: str, schemas: dict[str, Any]) -> dict[str, Any]:
+    documentation = endpoint.documentation
+    parameters: list[dict[str, Any]] = [
+        {"name": path, "in": "path", "required": True, "schema": {"type": "string"}}
+        for path in re.findall(r"{(\w+)}", endpoint.path)
+    ]
+    if documentation.get("paged"):
+        parameters += PAGING
+    if variants := documentation.get("variants"):
+        schema = {"type": "string", "enum": list(variants), "default": variants[0]}
+        parameters.append({"name": "variant", "in": "query", "schema": schema})
+    operation: dict[str, Any] = {"operationId": name, "summary": documentation["summary"], "description": text}
+    failures = dict(READS)
+    if parameters:
+        failures[400] = WRITES[400]
+    if body := documentation.get("body"):
+        parameters.append({"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "maxLength": 255}})
+        operation["requestBody"] = _request(body, schemas)
+        failures |= WRITES
+    if endpoint.method != "GET":
+        failures[400] = WRITES[400]
+    failures |= UPSTREAM
+    operation["parameters"] = parameters
+    operation["responses"] = {"302" if documentation.get("redirects") else "200": _success(documentation, schemas)}
+    operation["responses"] |= {
+        str(status): {"description": text, "content": {"application/json": {"schema": {"$ref": REF.format(model="Error")}}}}
+        for status, text in sorted(failures.items())
+    }
+    return {key: value for key, value in operation.items() if value}
+
+
+def _success(documentation: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
+    if documentation.get("redirects"):
+        location = {"Location": {"schema": {"type": "string", "format": "uri"}}}
+        return {"description": "Where the file is, for an hour.", "headers": location}
+    answer = documentation["answer"]
+    _collect(answer, schemas)
+    schema = {"$ref": REF.format(model=answer.__name__)}
+    return {"description": "Done.", "content": {"application/json": {"schema": schema}}}
+
+
+def _request(body: Any, schemas: dict[str, Any]) -> dict[str, Any]:
+    _collect(body, schemas)
+    schema = {"$ref": REF.format(model=body.__name__)}
+    return {"required": True, "content": {kind: {"schema": schema} for kind in ("application/json", "multipart/form-data")}}
+
+
+def _collect(kind: Any, schemas: dict[str, Any]) -> None:
+    schema = TypeAdapter(kind).json_schema(ref_template=REF, mode="validation")
+    schemas |= schema.pop("$defs", {})
+    schemas[kind.__name__] = schema
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true")
+    check = parser.parse_args().check
+    text = json.dumps(description(), indent=2, ensure_ascii=False) + "\n"
+    if not check:
+        TARGET.write_text(text, "utf-8")
+    elif not TARGET.exists() or TARGET.read_text("utf-8") != text:
+        print("docs/openapi.json is not what the functions say: run `make openapi`", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""Time that passes only when a test says so."""
+
+from __future__ import annotations
+
+import datetime
+import importlib
+import pkgutil
+import time
+from types import ModuleType
+
+import pytest
+
+import understudy
+
+START = 1_800_000_000.0
+_CIRCUITS = "aws_lambda_powertools.utilities.circuit_breaker"
+
+
+class Clock:
+    """Stands in for the `time` module in every module of the layer."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+    def time(self) -> float:
+        return self.now
+
+    def time_ns(self) -> int:
+        """Each look moves the clock by a millisecond, so that ids made one after the other differ and sort."""
+        self.now += 0.001
+        return round(self.now * 1000) * 1_000_000
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.advance(seconds)
+
+
+class _Datetime:
+    """`import datetime as dt`, as far as `dt.datetime.now()` goes."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.datetime, self._clock = self, clock
+
+    def now(self) -> datetime.datetime:
+        return datetime.datetime.fromtimestamp(self._clock.now, datetime.UTC)
+
+
+def layer_modules() -> list[ModuleType]:
+    """Every module of the layer, imported."""
+    found = pkgutil.walk_packages(understudy.__path__, f"{understudy.__name__}.")
+    return [understudy, *(importlib.import_module(one.name) for one in found)]
+
+
+def install(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """From here on the layer sees this clock."""
+    clock = Clock()
+    for module in layer_modules():
+        if getattr(module, "time", None) is time:
+            monkeypatch.setattr(module, "time", clock)
+    for name in ("base", "persistence.base", "persistence.dynamodb"):
+        monkeypatch.setattr(importlib.import_module(f"{_CIRCUITS}.{name}"), "dt", _Datetime(clock))
+    return clock

@@ -1,0 +1,98 @@
+"""The layer as `sam build` makes it: whole, compiled, small, and of the right processor."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
+SERVICES = ("dynamodb", "lambda", "s3", "secretsmanager", "sqs", "ssm", "sts")
+
+
+def _build(folder: Path, arch: str) -> Path:
+    environment = {
+        "PATH": f"{Path(sys.executable).resolve().parent}{os.pathsep}{os.environ['PATH']}",
+        "HOME": os.environ["HOME"],
+        "ARTIFACTS_DIR": str(folder),
+        "PYTHON_RUNTIME": RUNTIME,
+        "ARCH": arch,
+        "DEPLOYMENTS": str(ROOT / "config" / "deployments.toml"),
+    }
+    make = ["make", "--silent", "build-UnderstudyLayer"]
+    subprocess.run(make, cwd=ROOT / "layers" / "understudy", env=environment, check=True)
+    return folder / "python"
+
+
+@pytest.fixture(scope="module")
+def layer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The layer for this machine."""
+    arch = "arm64" if os.uname().machine in ("arm64", "aarch64") else "x86_64"
+    return _build(tmp_path_factory.mktemp("layer"), arch)
+
+
+def _run(layer: Path, code: str) -> str:
+    """Run code that sees the standard library and the layer, as a function does."""
+    command = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(layer)!r})\n{code}"]
+    return subprocess.run(command, capture_output=True, text=True, check=True, cwd=layer.parent).stdout.strip()
+
+
+def test_understudy_is_imported_from_its_compiled_files(layer: Path) -> None:
+    loaded = _run(layer, "import understudy.deployments as m; print(m.__file__, m.__cached__)").split()
+    assert loaded[0] == str(layer / "understudy" / "deployments.py")
+    assert Path(loaded[1]).is_file()
+
+
+def test_every_module_has_its_bytecode_and_it_is_not_checked(layer: Path) -> None:
+    tag = sys.implementation.cache_tag
+    sources = list((layer / "understudy").rglob("*.py"))
+    assert sources
+    for source in [*sources, *(layer / "aws_lambda_powertools").rglob("*.py"), *(layer / "botocore").rglob("*.py")]:
+        compiled = source.parent / "__pycache__" / f"{source.stem}.{tag}.pyc"
+        assert compiled.is_file(), source
+        # PEP 552: bit 0 says that a hash stands in the file, bit 1 that it is compared with the source.
+        assert int.from_bytes(compiled.read_bytes()[4:8], "little") == 0b01, source
+
+
+def test_the_deployments_file_travels_with_it(layer: Path) -> None:
+    shipped = (layer / "understudy" / "deployments.toml").read_bytes()
+    assert shipped == (ROOT / "config" / "deployments.toml").read_bytes()
+
+
+def test_it_stays_small(layer: Path) -> None:
+    size = sum(file.stat().st_size for file in layer.rglob("*") if file.is_file())
+    assert size <= 40 * 1024 * 1024, f"{size / 1024 / 1024:.1f} MB"
+
+
+def test_it_brings_no_installer_no_tests_and_no_path_hooks(layer: Path) -> None:
+    top = {entry.name for entry in layer.iterdir()}
+    assert not top & {"pip", "setuptools", "wheel", "bin", "tests"}
+    assert not list(layer.rglob("*.pth"))
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_trimmed_boto3_still_serves_what_we_call(layer: Path, service: str) -> None:
+    code = f"""
+import boto3
+client = boto3.client({service!r}, region_name="eu-west-1", aws_access_key_id="a", aws_secret_access_key="b")
+print(client.meta.endpoint_url)
+"""
+    assert "eu-west-1.amazonaws.com" in _run(layer, code)
+
+
+def test_versions_of_libraries_can_be_asked(layer: Path) -> None:
+    code = "from importlib.metadata import version; print(*map(version, ['boto3', 'httpx', 'multipart', 'pydantic']))"
+    assert len(_run(layer, code).split()) == 4
+
+
+@pytest.mark.parametrize(("arch", "machine"), [("arm64", 183), ("x86_64", 62)])
+def test_it_is_built_for_the_processor_that_was_asked_for(tmp_path: Path, arch: str, machine: int) -> None:
+    libraries = list(_build(tmp_path, arch).rglob("*.so"))
+    assert any("pydantic_core" in str(library) for library in libraries)
+    for library in libraries:
+        # e_machine of the ELF header: EM_AARCH64 is 183, EM_X86_64 is 62.
+        assert int.from_bytes(library.read_bytes()[18:20], "little") == machine, library

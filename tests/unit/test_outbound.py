@@ -1,0 +1,469 @@
+"""The way out, against servers made of bare sockets: what a failure means for money, and where we must not connect."""
+
+from __future__ import annotations
+
+import io
+import json
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import httpcore
+import httpx
+import pytest
+
+from understudy import outbound
+from understudy.errors import OutcomeUnknown, Reason, Refused
+from understudy.outbound import Client
+from understudy.providers.base import Part
+from understudy.settings import settings
+
+OK = b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 11\r\n\r\n{"id": "v"}'
+SHORT = 0.3  # seconds; only servers that never answer make a test wait for it
+LONG = 20.0
+
+
+class Server:
+    """Takes connections on 127.0.0.1 and lets `answer` talk on each; keeps what it was sent."""
+
+    def __init__(self, answer: Callable[[socket.socket, Server], None], host: str = "127.0.0.1") -> None:
+        self.received: list[bytes] = []
+        self._answer = answer
+        self._listening = socket.create_server((host, 0))
+        self.port: int = self._listening.getsockname()[1]
+        self.url = f"http://{host}:{self.port}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listening.accept()
+            except OSError:
+                return
+            self.received.append(b"")
+            with connection, suppress(OSError):
+                self._answer(connection, self)
+
+    def read_request(self, connection: socket.socket) -> bytes:
+        """The whole request, by its Content-Length."""
+        data = b""
+        while b"\r\n\r\n" not in data:
+            data += connection.recv(65536)
+        head, _, body = data.partition(b"\r\n\r\n")
+        length = next((int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0)
+        while len(body) < length:
+            body += connection.recv(65536)
+        self.received[-1] = head + b"\r\n\r\n" + body
+        return self.received[-1]
+
+    def close(self) -> None:
+        self._listening.close()
+
+
+Serving = Callable[..., Server]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serving]:
+    servers: list[Server] = []
+
+    def serve(answer: Callable[[socket.socket, Server], None], host: str = "127.0.0.1") -> Server:
+        servers.append(Server(answer, host))
+        return servers[-1]
+
+    yield serve
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.delenv("ALLOW_PRIVATE_NETWORKS", raising=False)
+    kept = (settings, outbound._http)
+    for one in kept:
+        one.cache_clear()
+    yield
+    for one in kept:
+        one.cache_clear()
+
+
+@pytest.fixture
+def private(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the local stack: providers may live on 127.0.0.1."""
+    monkeypatch.setenv("ALLOW_PRIVATE_NETWORKS", "1")
+    settings.cache_clear()
+
+
+def client(seconds: float = LONG) -> Client:
+    return Client(time.monotonic() + seconds)
+
+
+def answering(data: bytes) -> Callable[[socket.socket, Server], None]:
+    def answer(connection: socket.socket, server: Server) -> None:
+        server.read_request(connection)
+        connection.sendall(data)
+
+    return answer
+
+
+def reset(connection: socket.socket) -> None:
+    """Close with a RST instead of a FIN."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+def silent(connection: socket.socket, server: Server) -> None:
+    server.read_request(connection)
+    connection.recv(1)  # until the client gives up
+
+
+@pytest.mark.usefixtures("private")
+class TestVerdict:
+    """Never sent: another deployment may be asked. Sent: nothing is sent again."""
+
+    def test_an_answer(self, serve: Serving) -> None:
+        server = serve(answering(OK))
+        answer = client().post(f"{server.url}/videos", {"authorization": "Bearer k"}, json={"prompt": "é"})
+        assert (answer.status, answer.json()) == (200, {"id": "v"})
+        head, _, body = server.received[0].partition(b"\r\n\r\n")
+        assert head.startswith(b"POST /videos HTTP/1.1\r\n")
+        assert b"authorization: Bearer k" in head.replace(b"Authorization", b"authorization")
+        assert json.loads(body) == {"prompt": "é"}
+
+    def test_a_port_where_nobody_listens(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+        with pytest.raises(Refused) as caught:
+            client().post(f"http://127.0.0.1:{port}/videos", {}, json={})
+        assert caught.value.reason is Reason.UNAVAILABLE
+
+    def test_a_name_that_does_not_exist(self) -> None:
+        with pytest.raises(Refused) as caught:
+            client().post("http://nowhere.invalid/videos", {}, json={})
+        assert caught.value.reason is Reason.UNAVAILABLE
+
+    def test_no_time_left(self, serve: Serving) -> None:
+        server = serve(answering(OK))
+        with pytest.raises(Refused) as caught:
+            client(-1).post(f"{server.url}/videos", {}, json={})
+        assert caught.value.reason is Reason.UNAVAILABLE
+        assert server.received == []
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            pytest.param(lambda connection, server: (connection.recv(1), reset(connection)), id="reset while reading"),
+            pytest.param(
+                lambda connection, server: (server.read_request(connection), reset(connection)), id="reset after reading"
+            ),
+            pytest.param(lambda connection, server: server.read_request(connection), id="closed without an answer"),
+            pytest.param(answering(OK[:-5]), id="half a body"),
+            pytest.param(answering(OK[:20]), id="half a head"),
+            pytest.param(answering(b"SSH-2.0-x\r\n\r\n"), id="not HTTP"),
+            pytest.param(answering(OK.replace(b"\r\n\r\n", b"\r\ncontent-encoding: gzip\r\n\r\n")), id="not gzip"),
+        ],
+    )
+    def test_lost_after_bytes_were_sent(self, serve: Serving, answer: Callable[..., None]) -> None:
+        server = serve(answer)
+        with pytest.raises(OutcomeUnknown) as caught:
+            client().post(f"{server.url}/videos", {}, json={"prompt": "x"})
+        assert not caught.value.timed_out
+        assert len(server.received) == 1
+
+    def test_no_answer_in_time(self, serve: Serving) -> None:
+        server = serve(silent)
+        with pytest.raises(OutcomeUnknown) as caught:
+            client(SHORT).post(f"{server.url}/videos", {}, json={})
+        assert caught.value.timed_out
+
+    @pytest.mark.parametrize("start", [b"HTTP/1.1 200 OK\r\nx-slow: ", OK.split(b"\r\n\r\n")[0] + b"\r\n\r\n", b""])
+    def test_a_trickle_does_not_outlast_the_deadline(self, serve: Serving, start: bytes) -> None:
+        def trickle(connection: socket.socket, server: Server) -> None:
+            server.read_request(connection)
+            connection.sendall(start.replace(b"content-length: 11", b"content-length: 100000") or b"HTTP/1.1 200 ")
+            for _ in range(200):
+                connection.sendall(b"a")
+                time.sleep(0.02)
+
+        server = serve(trickle)
+        with pytest.raises(OutcomeUnknown) as caught:
+            client(SHORT).post(f"{server.url}/videos", {}, json={})
+        assert caught.value.timed_out
+
+    def test_an_endless_answer_is_cut(self, serve: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(outbound, "MAX_ANSWER_BYTES", 1000)
+        server = serve(answering(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 100_000))
+        with pytest.raises(OutcomeUnknown):
+            client().post(f"{server.url}/videos", {}, json={})
+
+    @pytest.mark.parametrize("method", ["get", "delete"])
+    def test_reading_is_free_so_every_failure_is_passing(self, serve: Serving, method: str) -> None:
+        server = serve(lambda connection, server: (server.read_request(connection), reset(connection)))
+        with pytest.raises(Refused) as caught:
+            getattr(client(), method)(f"{server.url}/videos/1", {})
+        assert caught.value.reason is Reason.UNAVAILABLE
+
+    def test_a_file_that_breaks_off(self, serve: Serving) -> None:
+        server = serve(answering(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf"))
+        got = []
+        with pytest.raises(Refused) as caught, client().stream(f"{server.url}/content", {}) as (status, _, chunks):
+            assert status == 200
+            got += list(chunks)
+        assert caught.value.reason is Reason.UNAVAILABLE
+
+    def test_the_second_call_does_not_meet_a_closed_connection(self, serve: Serving) -> None:
+        server = serve(answering(OK))  # says nothing of closing, and closes
+        for _ in range(3):
+            assert client().post(f"{server.url}/videos", {}, json={}).status == 200
+
+
+@pytest.mark.parametrize("error", [httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout])
+def test_errors_before_a_byte_was_sent(monkeypatch: pytest.MonkeyPatch, error: type[httpx.HTTPError]) -> None:
+    with pytest.raises(Refused):
+        _failing(monkeypatch, error).post("https://a.example/", {}, json={})
+
+
+@pytest.mark.parametrize(
+    ("error", "timed_out"),
+    [
+        (httpx.ReadTimeout, True),
+        (httpx.WriteTimeout, True),
+        (httpx.ReadError, False),
+        (httpx.WriteError, False),
+        (httpx.CloseError, False),
+        (httpx.RemoteProtocolError, False),
+        (httpx.DecodingError, False),
+        (httpx.TransportError, False),
+    ],
+)
+def test_errors_after_a_byte_was_sent(
+    monkeypatch: pytest.MonkeyPatch, error: type[httpx.HTTPError], timed_out: bool
+) -> None:
+    with pytest.raises(OutcomeUnknown) as caught:
+        _failing(monkeypatch, error).post("https://a.example/", {}, json={})
+    assert caught.value.timed_out == timed_out
+
+
+@pytest.mark.parametrize("url", ["ftp://a.example/", "https://", "https://[bad/", "https://a b/", "https://a:x/", "x"])
+@pytest.mark.parametrize("method", ["post", "get"])
+def test_a_url_that_is_none(url: str, method: str) -> None:
+    with pytest.raises(Refused):
+        getattr(client(), method)(url, {})
+
+
+def _failing(monkeypatch: pytest.MonkeyPatch, error: type[httpx.HTTPError]) -> Client:
+    def fail(request: httpx.Request) -> httpx.Response:
+        raise error("failed")
+
+    return over(monkeypatch, fail)
+
+
+def over(monkeypatch: pytest.MonkeyPatch, handle: Callable[[httpx.Request], httpx.Response]) -> Client:
+    http = httpx.Client(transport=httpx.MockTransport(handle))
+    monkeypatch.setattr(outbound, "_http", lambda: http)
+    return client()
+
+
+@pytest.mark.usefixtures("private")
+class TestForms:
+    """A file goes out piece by piece, behind an exact length."""
+
+    class File(io.RawIOBase):
+        """A seekable file that remembers how much of it was asked for at once."""
+
+        def __init__(self, size: int) -> None:
+            self.size, self.at, self.largest = size, 0, 0
+
+        def readable(self) -> bool:
+            return True
+
+        def seekable(self) -> bool:
+            return True
+
+        def tell(self) -> int:
+            return self.at
+
+        def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+            self.at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self.at, io.SEEK_END: self.size}[whence]
+            return self.at
+
+        def readinto(self, buffer: Any) -> int:
+            count = min(len(buffer), self.size - self.at)
+            self.largest = max(self.largest, count)
+            buffer[:count] = b"v" * count
+            self.at += count
+            return count
+
+    def test_multipart_has_a_length_and_keeps_its_order(self, serve: Serving) -> None:
+        server = serve(answering(OK))
+        file = self.File(3_000_000)
+        part = Part("clip.mp4", "video/mp4", io.BufferedReader(file, 64 * 1024))
+        form: list[tuple[str, str | Part]] = [("characters[][id]", "1"), ("video", part), ("characters[][id]", "2")]
+        assert client().post(f"{server.url}/videos", {}, form=form).status == 200
+        head, _, body = server.received[0].partition(b"\r\n\r\n")
+        assert f"content-length: {len(body)}".encode() in head.lower()
+        assert b"transfer-encoding" not in head.lower()
+        assert body.index(b"\r\n\r\n1\r\n") < body.index(b"clip.mp4") < body.index(b"\r\n\r\n2\r\n")
+        assert body.count(b"v" * 3_000_000) == 1
+        assert file.largest < 1_000_000
+
+    def test_a_bare_file_has_a_length(self, serve: Serving) -> None:
+        server = serve(answering(OK))
+        part = Part("clip.mp4", "video/mp4", io.BufferedReader(self.File(200_000)))
+        assert client().upload(f"{server.url}/files", {}, file=part).status == 200
+        head, _, body = server.received[0].partition(b"\r\n\r\n")
+        assert b"content-length: 200000" in head.lower()
+        assert b"content-type: video/mp4" in head.lower()
+        assert b"transfer-encoding" not in head.lower()
+        assert body == b"v" * 200_000
+
+
+FORBIDDEN = [
+    *("127.0.0.1", "127.1.2.3", "0.0.0.0", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1"),
+    *("192.0.0.1", "198.18.0.1", "224.0.0.1", "239.255.255.250", "240.0.0.1", "255.255.255.255", "192.0.2.1"),
+    *("::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "fd00:ec2::254", "fec0::1", "ff02::1", "ff0e::1"),
+    *("::ffff:127.0.0.1", "::ffff:169.254.169.254", "::ffff:10.0.0.1", "2002:7f00:1::", "2002:a9fe:a9fe::1"),
+    *("64:ff9b::a9fe:a9fe", "64:ff9b::7f00:1", "64:ff9b:1::1", "2001:db8::1", "2001::1"),
+]
+
+
+@pytest.mark.parametrize("address", FORBIDDEN)
+def test_addresses_inside_are_forbidden(address: str) -> None:
+    with pytest.raises(outbound.Forbidden):
+        outbound.check_address(address)
+
+
+@pytest.mark.parametrize("address", ["1.1.1.1", "52.94.236.248", "2606:4700::1111", "64:ff9b::101:101"])
+def test_addresses_outside_are_fine(address: str) -> None:
+    outbound.check_address(address)
+
+
+@pytest.mark.usefixtures("private")
+@pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.1", "::1"])
+def test_the_local_stack_may_use_them(address: str) -> None:
+    outbound.check_address(address)
+
+
+class TestGuard:
+    """The check is on the address that is connected to, whatever name led there."""
+
+    @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1", "2130706433", "0x7f.1"])
+    def test_nothing_inside_is_reached(self, serve: Serving, host: str) -> None:
+        server = serve(answering(OK))
+        for call in (lambda: client().post(url, {}, json={}), lambda: client().get(url, {})):
+            url = f"http://{host}:{server.port}/latest/meta-data"
+            with pytest.raises(Refused):
+                call()
+        assert server.received == []
+
+    def test_one_address_inside_is_enough(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        _resolve(monkeypatch, {"two.example": ["93.184.216.34", "127.0.0.1"]})
+        with pytest.raises(httpcore.ConnectError):
+            outbound._CheckedBackend().connect_tcp("two.example", 80)
+
+    def test_a_redirect_does_not_lead_inside(self, serve: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+        inside = serve(answering(OK), "127.0.0.2")
+        outside = serve(answering(f"HTTP/1.1 302 Found\r\nlocation: {inside.url}/\r\ncontent-length: 0\r\n\r\n".encode()))
+        check = outbound.check_address
+        monkeypatch.setattr(outbound, "check_address", lambda one: None if one == "127.0.0.1" else check(one))
+        with pytest.raises(Refused), client().stream(f"{outside.url}/image.png", {}):
+            pass
+        assert len(outside.received) == 1
+        assert inside.received == []
+
+    def test_the_name_is_looked_up_once(self, serve: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+        server = serve(answering(OK))
+        lookups = _resolve(monkeypatch, {"video.example": ["127.0.0.1"]})
+        monkeypatch.setattr(outbound, "check_address", lambda one: None)
+        assert client().get(f"http://video.example:{server.port}/", {}).status == 200
+        assert lookups.count("video.example") == 1
+        assert b"Host: video.example" in server.received[0]
+
+    def test_no_proxy_of_the_environment_is_used(self, serve: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+        proxy = serve(answering(OK))
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        with pytest.raises(Refused):
+            client().get("http://nowhere.invalid/", {})
+        assert proxy.received == []
+
+
+def _resolve(monkeypatch: pytest.MonkeyPatch, names: dict[str, list[str]]) -> list[str]:
+    """Answer these names; returns what is looked up."""
+    lookups: list[str] = []
+    real = socket.getaddrinfo
+
+    def getaddrinfo(host: str, port: int, *rest: Any, **more: Any) -> Any:
+        lookups.append(host)
+        if host not in names:
+            return real(host, port, *rest, **more)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in names[host]]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    return lookups
+
+
+class TestRedirects:
+    """Followed when reading files, a few times; a key stays with the origin that it is for."""
+
+    KEY = {"authorization": "Bearer secret", "api-key": "secret"}
+
+    def follow(self, monkeypatch: pytest.MonkeyPatch, *hops: str) -> list[tuple[str, bool]]:
+        """Where each request went, and whether it carried the key."""
+        went: list[tuple[str, bool]] = []
+
+        def handle(request: httpx.Request) -> httpx.Response:
+            went.append((str(request.url), "secret" in str(request.headers.raw)))
+            if len(went) < len(hops):
+                return httpx.Response(302, headers={"location": hops[len(went)]})
+            return httpx.Response(200, content=b"bytes")
+
+        http = over(monkeypatch, handle)
+        with http.stream(hops[0], self.KEY) as (status, _, chunks):
+            assert (status, b"".join(chunks)) == (200, b"bytes")
+        return went
+
+    def test_within_an_origin_the_key_goes_along(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        went = self.follow(monkeypatch, "https://a.example/1", "https://a.example/2", "/3")
+        assert went == [(f"https://a.example/{n}", True) for n in (1, 2, 3)]
+
+    @pytest.mark.parametrize("other", ["https://b.example/", "http://a.example/", "https://a.example:444/"])
+    def test_another_origin_does_not_get_it(self, monkeypatch: pytest.MonkeyPatch, other: str) -> None:
+        assert self.follow(monkeypatch, "https://a.example/", other) == [("https://a.example/", True), (other, False)]
+
+    def test_nor_at_a_later_hop(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        went = self.follow(
+            monkeypatch, "https://a.example/", "https://b.example/1", "https://b.example/2", "https://a.example/"
+        )
+        assert [carried for _, carried in went] == [True, False, False, False]
+
+    def test_not_without_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        asked = []
+
+        def turn(request: httpx.Request) -> httpx.Response:
+            asked.append(request)
+            return httpx.Response(302, headers={"location": "/again"})
+
+        with pytest.raises(Refused), over(monkeypatch, turn).stream("https://a.example/", {}):
+            pass
+        assert len(asked) == outbound.MAX_REDIRECTS + 1
+
+    @pytest.mark.parametrize("location", ["file:///etc/passwd", "https://[bad/", "//", "ftp://a.example/"])
+    def test_not_to_what_is_no_url(self, monkeypatch: pytest.MonkeyPatch, location: str) -> None:
+        http = over(monkeypatch, lambda request: httpx.Response(302, headers={"location": location}))
+        with pytest.raises(Refused), http.stream("https://a.example/", {}):
+            pass
+
+    def test_a_post_is_never_sent_on(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        asked = []
+
+        def turn(request: httpx.Request) -> httpx.Response:
+            asked.append(request)
+            return httpx.Response(307, headers={"location": "https://b.example/"})
+
+        assert over(monkeypatch, turn).post("https://a.example/", {}, json={}).status == 307
+        assert len(asked) == 1
+

@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.fakes.clock import Clock
+from understudy import aws, table
+from understudy.table import Key, Put, RowChanged
+
+pytestmark = pytest.mark.usefixtures("aws_stack")
+
+KEY = Key("team#blue", "video#1")
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "text", "ünïcode 😀", 0, -5, 10**30, True, False, None, [], ["a", 1, None], {}, {"a": {"b": [1]}}],
+)
+def test_values_come_back_as_they_were(value: object) -> None:
+    table.put(KEY, {"value": value})
+    row = table.get(KEY)
+    assert row == {"pk": KEY.pk, "sk": KEY.sk, "value": value}
+    assert type(row["value"]) is type(value)
+
+
+def test_a_float_is_refused_rather_than_cut() -> None:
+    with pytest.raises(TypeError):
+        table.put(KEY, {"value": 1.5})
+
+
+def test_an_absent_row_is_none() -> None:
+    assert table.get(KEY) is None
+
+
+def test_a_row_is_not_overwritten_unless_asked() -> None:
+    table.put(KEY, {"n": 1})
+    with pytest.raises(RowChanged):
+        table.put(KEY, {"n": 2})
+    assert table.get(KEY) == {"pk": KEY.pk, "sk": KEY.sk, "n": 1}
+    table.put(KEY, {"n": 3}, replace=True)
+    assert table.get(KEY) == {"pk": KEY.pk, "sk": KEY.sk, "n": 3}
+
+
+class TestTogether:
+    OTHER = Key("team#blue", "once#create#hash")
+
+    def test_all_rows_are_written(self) -> None:
+        table.write_together(Put(KEY, {"n": 1}), Put(self.OTHER, {"n": 2}))
+        assert table.get(KEY)
+        assert table.get(self.OTHER)
+
+    def test_none_is_written_when_one_exists(self) -> None:
+        table.put(self.OTHER, {"n": 1})
+        with pytest.raises(RowChanged):
+            table.write_together(Put(KEY, {"n": 2}), Put(self.OTHER, {"n": 2}))
+        assert table.get(KEY) is None
+
+    def test_a_row_that_may_be_replaced_is_no_obstacle(self) -> None:
+        table.put(self.OTHER, {"n": 1})
+        table.write_together(Put(KEY, {"n": 2}), Put(self.OTHER, {"n": 2}, replace=True))
+        row = table.get(self.OTHER)
+        assert row is not None
+        assert row["n"] == 2
+
+    def test_two_writes_that_meet_are_not_two_of_the_same_call(self, clock: Clock) -> None:
+        """Two equal prompts at the same moment both replace the caller's last row: DynamoDB lets one of them wait."""
+        with Stubber(aws.dynamodb()) as dynamodb:
+            for _ in range(2):
+                dynamodb.add_client_error("transact_write_items", **cancelled("None", "TransactionConflict"))
+            dynamodb.add_response("transact_write_items", {})
+            table.write_together(Put(KEY, {"n": 1}), Put(self.OTHER, {"n": 2}, replace=True))
+            dynamodb.assert_no_pending_responses()
+
+    def test_writes_that_keep_meeting_are_an_error_of_ours(self, clock: Clock) -> None:
+        with Stubber(aws.dynamodb()) as dynamodb:
+            for _ in range(10):
+                dynamodb.add_client_error("transact_write_items", **cancelled("TransactionConflict"))
+            with pytest.raises(ClientError):
+                table.write_together(Put(KEY, {"n": 1}))
+
+    def test_a_condition_that_failed_beside_a_conflict_is_final(self, clock: Clock) -> None:
+        with Stubber(aws.dynamodb()) as dynamodb:
+            reasons = cancelled("ConditionalCheckFailed", "TransactionConflict")
+            dynamodb.add_client_error("transact_write_items", **reasons)
+            with pytest.raises(RowChanged):
+                table.write_together(Put(KEY, {"n": 1}), Put(self.OTHER, {"n": 2}))
+
+
+def cancelled(*codes: str) -> dict[str, object]:
+    return {
+        "service_error_code": "TransactionCanceledException",
+        "modeled_fields": {"CancellationReasons": [{"Code": code} for code in codes]},
+    }
+
+
+class TestUpdate:
+    def test_it_answers_the_whole_new_row(self) -> None:
+        table.put(KEY, {"state": "running", "size": "a", "name": None})
+        row = table.update(KEY, {"state": "completed"}, expect={"state": "running"})
+        assert row == {"pk": KEY.pk, "sk": KEY.sk, "state": "completed", "size": "a", "name": None}
+        assert table.get(KEY) == row
+
+    def test_an_attribute_may_be_both_changed_and_expected(self) -> None:
+        table.put(KEY, {"n": 1, "ttl": 5})
+        assert table.update(KEY, {"n": 2, "ttl": 6}, expect={"n": 1, "ttl": 5})["n"] == 2
+
+    @pytest.mark.parametrize(
+        ("value", "expected", "fits"),
+        [
+            ("a", "a", True),
+            ("a", "b", False),
+            ("a", ["b", "a"], True),
+            ("a", ("b", "c"), False),
+            (None, None, True),
+            ("a", None, False),
+            (0, 0, True),
+            (0, None, False),
+            (None, "a", False),
+        ],
+    )
+    def test_expectations(self, value: object, expected: object, fits: bool) -> None:
+        table.put(KEY, {"value": value})
+        if fits:
+            assert table.update(KEY, {"n": 1}, expect={"value": expected})["n"] == 1
+        else:
+            with pytest.raises(RowChanged):
+                table.update(KEY, {"n": 1}, expect={"value": expected})
+            assert table.get(KEY) == {"pk": KEY.pk, "sk": KEY.sk, "value": value}
+
+    def test_an_expected_none_also_fits_an_absent_attribute(self) -> None:
+        table.put(KEY, {})
+        assert table.update(KEY, {"n": 1}, expect={"value": None})["n"] == 1
+
+    def test_every_expectation_has_to_fit(self) -> None:
+        table.put(KEY, {"a": 1, "b": 2})
+        with pytest.raises(RowChanged):
+            table.update(KEY, {"a": 3}, expect={"a": 1, "b": 1})
+
+    def test_a_row_is_never_made_by_it(self) -> None:
+        with pytest.raises(RowChanged):
+            table.update(KEY, {"n": 1}, expect={})
+        assert table.get(KEY) is None
+
+
+class TestDelete:
+    def test_it_is_gone_and_may_be_gone_before(self) -> None:
+        table.put(KEY, {})
+        table.delete(KEY)
+        table.delete(KEY)
+        assert table.get(KEY) is None
+
+    def test_only_in_the_expected_state(self) -> None:
+        table.put(KEY, {"state": "completed"})
+        with pytest.raises(RowChanged):
+            table.delete(KEY, expect={"state": "failed"})
+        table.delete(KEY, expect={"state": "completed"})
+        with pytest.raises(RowChanged):
+            table.delete(KEY, expect={"state": "completed"})
+
+
+START = Key("team#blue", "video#")
+
+
+class TestPage:
+    teams = itertools.count()
+
+    def put(self, *ids: str, team: str = "blue", family: str = "video") -> None:
+        for one in ids:
+            table.put(Key(f"team#{team}", f"{family}#{one}"), {"id": one})
+
+    def ids(self, *, limit: int = 100, newest_first: bool = True, after: str | None = None) -> list[str]:
+        rows = table.page(START, START.sk, limit=limit, newest_first=newest_first, after=after)
+        return [row["id"] for row in rows]
+
+    def test_order_limit_and_after(self) -> None:
+        self.put(*"abcde")
+        assert self.ids() == list("edcba")
+        assert self.ids(newest_first=False) == list("abcde")
+        assert self.ids(limit=2) == ["e", "d"]
+        assert self.ids(limit=2, after="d") == ["c", "b"]
+        assert self.ids(limit=2, newest_first=False, after="d") == ["e"]
+        assert self.ids(after="a") == []
+
+    def test_after_a_row_that_is_gone(self) -> None:
+        self.put("a", "c")
+        assert self.ids(after="b") == ["a"]
+        assert self.ids(after="b", newest_first=False) == ["c"]
+        assert self.ids(limit=1, after="d") == ["c"]
+
+    def test_neighbours_are_not_seen(self) -> None:
+        self.put("a")
+        self.put("b", team="red")
+        self.put("c", family="videos")
+        self.put("d", family="character")
+        self.put("e", family="vide")
+        assert self.ids() == ["a"]
+
+    def test_a_page_may_take_several_queries(self) -> None:
+        for n in range(30):
+            table.put(Key("team#blue", f"video#{n:02}"), {"id": f"{n:02}", "prompt": "x" * 60_000})
+        assert self.ids(limit=25, newest_first=False) == [f"{n:02}" for n in range(25)]
+
+    def test_each_goes_through_all(self) -> None:
+        ids = [f"{n:03}" for n in range(205)]
+        for start in range(0, len(ids), 50):
+            table.write_together(
+                *(Put(Key("team#blue", f"video#{one}"), {"id": one}) for one in ids[start : start + 50])
+            )
+        assert [row["id"] for row in table.each(START, START.sk)] == ids
+
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+    @given(
+        chosen=st.sets(st.integers(0, 30), max_size=12),
+        limit=st.integers(1, 13),
+        newest_first=st.booleans(),
+        after=st.none() | st.integers(0, 30),
+    )
+    def test_it_is_a_slice(self, chosen: set[int], limit: int, newest_first: bool, after: int | None) -> None:
+        team = next(self.teams)
+        for n in chosen:
+            table.put(Key(f"team#{team}", f"video#{n:02}"), {"n": n})
+        start = Key(f"team#{team}", "video#")
+        cut = None if after is None else f"{after:02}"
+        rows = table.page(start, start.sk, limit=limit, newest_first=newest_first, after=cut)
+        ordered = sorted(chosen, reverse=newest_first)
+        beyond = [n for n in ordered if after is None or (n < after if newest_first else n > after)]
+        assert [row["n"] for row in rows] == beyond[:limit]
