@@ -15,8 +15,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     if caller is None:
         logger.info("unknown key")
         return _policy("anonymous", "Deny", stage, {})
-    context = {"team": caller.team, "key_id": caller.key_id, "scopes": " ".join(sorted(caller.scopes))}
-    return _policy(caller.key_id, "Allow", stage, context)
+    return _policy(caller.key_id, "Allow", stage, caller.context())
 
 
 def _key(event: dict[str, Any]) -> str:

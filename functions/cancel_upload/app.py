@@ -8,7 +8,7 @@ from understudy.errors import NotReady
 from understudy.ids import Kind
 
 
-@Endpoint("DELETE", "/videos/uploads/{upload_id}", summary="Cancel upload", answer=present.Deleted)
+@Endpoint("DELETE", "/videos/uploads/{upload_id}", counts="touch", summary="Cancel upload", answer=present.Deleted)
 def handler(call: Call) -> Answer:
     """Give an upload up. What it has become already stays."""
     upload = inputs.upload(call, call.text("upload_id"))

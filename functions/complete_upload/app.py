@@ -7,7 +7,13 @@ from understudy.endpoint import Answer, Call, Endpoint
 from understudy.errors import InvalidRequest
 
 
-@Endpoint("POST", "/videos/uploads/{upload_id}/complete", summary="Complete upload", answer=present.UploadObject)
+@Endpoint(
+    "POST",
+    "/videos/uploads/{upload_id}/complete",
+    counts="touch",
+    summary="Complete upload",
+    answer=present.UploadObject,
+)
 def handler(call: Call) -> Answer:
     """Put the parts of an upload together, once they add up to the declared bytes."""
     upload = inputs.upload(call, call.text("upload_id"))

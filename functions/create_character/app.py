@@ -8,7 +8,12 @@ from understudy.schema import CreateCharacter
 
 
 @Endpoint(
-    "POST", "/videos/characters", summary="Create character", body=CreateCharacter, answer=present.CharacterObject
+    "POST",
+    "/videos/characters",
+    counts="make",
+    summary="Create character",
+    body=CreateCharacter,
+    answer=present.CharacterObject,
 )
 def handler(call: Call) -> Answer:
     """Turn a short clip into a reusable character. The clip comes as a file or as the id of a finished video."""

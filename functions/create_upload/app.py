@@ -8,7 +8,9 @@ from understudy.endpoint import Answer, Call, Endpoint
 from understudy.schema import CreateUpload
 
 
-@Endpoint("POST", "/videos/uploads", summary="Create upload", body=CreateUpload, answer=present.UploadObject)
+@Endpoint(
+    "POST", "/videos/uploads", counts="touch", summary="Create upload", body=CreateUpload, answer=present.UploadObject
+)
 def handler(call: Call) -> Answer:
     """Get a presigned way into the bucket for a file that is too large for a request body."""
     request = call.body(CreateUpload)

@@ -7,7 +7,7 @@ from understudy.endpoint import Answer, Call, Endpoint
 from understudy.schema import CreateVideo
 
 
-@Endpoint("POST", "/videos", summary="Create video", body=CreateVideo, answer=present.Video)
+@Endpoint("POST", "/videos", counts="make", summary="Create video", body=CreateVideo, answer=present.Video)
 def handler(call: Call) -> Answer:
     """Generate a video from a prompt, with characters and a first frame if given."""
     return present.created(*videos.create(call, call.body(CreateVideo)))

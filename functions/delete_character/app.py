@@ -7,7 +7,9 @@ from understudy.endpoint import Answer, Call, Endpoint
 from understudy.ids import Kind, not_found
 
 
-@Endpoint("DELETE", "/videos/characters/{character_id}", summary="Delete character", answer=present.Deleted)
+@Endpoint(
+    "DELETE", "/videos/characters/{character_id}", counts="touch", summary="Delete character", answer=present.Deleted
+)
 def handler(call: Call) -> Answer:
     """Delete a character with its clip, its stills and what providers keep of it."""
     managed = call.id("character_id", Kind.CHARACTER)

@@ -8,7 +8,7 @@ from understudy.errors import NotReady
 from understudy.ids import Kind, not_found
 
 
-@Endpoint("DELETE", "/videos/{video_id}", summary="Delete video", answer=present.Deleted)
+@Endpoint("DELETE", "/videos/{video_id}", counts="touch", summary="Delete video", answer=present.Deleted)
 def handler(call: Call) -> Answer:
     """Delete a completed or failed video, here and at its provider."""
     managed = call.id("video_id", Kind.VIDEO)

@@ -7,7 +7,7 @@ from understudy.endpoint import Answer, Call, Endpoint
 from understudy.schema import EditVideo
 
 
-@Endpoint("POST", "/videos/edits", summary="Edit video", body=EditVideo, answer=present.Video)
+@Endpoint("POST", "/videos/edits", counts="make", summary="Edit video", body=EditVideo, answer=present.Video)
 def handler(call: Call) -> Answer:
     """Change a finished video of the caller's, or an uploaded clip, as the prompt says."""
     return present.created(*videos.remake(call, "edit", call.body(EditVideo)))

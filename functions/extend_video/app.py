@@ -7,7 +7,7 @@ from understudy.endpoint import Answer, Call, Endpoint
 from understudy.schema import ExtendVideo
 
 
-@Endpoint("POST", "/videos/extensions", summary="Extend video", body=ExtendVideo, answer=present.Video)
+@Endpoint("POST", "/videos/extensions", counts="make", summary="Extend video", body=ExtendVideo, answer=present.Video)
 def handler(call: Call) -> Answer:
     """Continue a finished video of the caller's, or an uploaded clip, by some seconds; the result is the whole."""
     return present.created(*videos.remake(call, "extend", call.body(ExtendVideo)))

@@ -9,7 +9,9 @@ from understudy.errors import InvalidRequest
 FILES = {"video": "video.mp4", "thumbnail": "thumbnail.webp", "spritesheet": "spritesheet.jpg"}
 
 
-@Endpoint("GET", "/videos/{video_id}/content", summary="Download video", redirects=True, variants=tuple(FILES))
+@Endpoint(
+    "GET", "/videos/{video_id}/content", counts="touch", summary="Download video", redirects=True, variants=tuple(FILES)
+)
 def handler(call: Call) -> Answer:
     """Redirect to a GET of the file that works for an hour, without any credential, and understands Range."""
     variant = call.query.get("variant", "video")

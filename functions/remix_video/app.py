@@ -7,7 +7,9 @@ from understudy.endpoint import Answer, Call, Endpoint
 from understudy.schema import RemixVideo
 
 
-@Endpoint("POST", "/videos/{video_id}/remix", summary="Remix video", body=RemixVideo, answer=present.Video)
+@Endpoint(
+    "POST", "/videos/{video_id}/remix", counts="make", summary="Remix video", body=RemixVideo, answer=present.Video
+)
 def handler(call: Call) -> Answer:
     """Make a new version of a finished video where it was made."""
     return present.created(*videos.remix(call, call.text("video_id"), call.body(RemixVideo).prompt))

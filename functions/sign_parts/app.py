@@ -8,7 +8,14 @@ from understudy.errors import InvalidRequest
 from understudy.schema import SignParts
 
 
-@Endpoint("POST", "/videos/uploads/{upload_id}/parts", summary="Sign parts", body=SignParts, answer=present.UploadParts)
+@Endpoint(
+    "POST",
+    "/videos/uploads/{upload_id}/parts",
+    counts="touch",
+    summary="Sign parts",
+    body=SignParts,
+    answer=present.UploadParts,
+)
 def handler(call: Call) -> Answer:
     """Get fresh part URLs and the list of parts that have arrived, so that a broken upload goes on where it stopped."""
     upload = inputs.upload(call, call.text("upload_id"))

@@ -20,7 +20,7 @@ import httpx
 from tests.fakes.clock import Clock
 from tests.fakes.edges import Edges, Killed
 from tests.fakes.queue import Message, Queue
-from understudy import aws
+from understudy import aws, table
 
 ROOT = Path(__file__).parents[2]
 NAMES = {"table": "t", "bucket": "bucket", "queue": "q"}
@@ -175,6 +175,9 @@ def build() -> None:
         BillingMode="PAY_PER_REQUEST",
     )
     aws.s3().create_bucket(Bucket=NAMES["bucket"])
+    for key_id in ("k1", "k2", "k3"):
+        table.put(table.api_key_key(key_id), {"team": "blue", "key_id": key_id, "scopes": []})
+        table.put(table.slots_key(key_id), {"open": {}})
     manager = aws.secretsmanager()
     manager.create_secret(Name="ids", SecretString="m" * 64)
     for name in ("a", "b", "c"):

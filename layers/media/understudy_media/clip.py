@@ -135,7 +135,7 @@ def _describe(media: InputContainer, kind: Kind, reader: RangeReader, deadline: 
         raise Refusal("no_video_stream", "The file has no pictures, only sound or data. Send a video.")
     _check_codec(video, limits.VIDEO_DECODERS, "video", "H.264")
     context = video.codec_context
-    if context.width * context.height * max(_pixel_aspect(video), 1) > limits.MAX_PIXELS:
+    if context.width * context.height * max(_pixel_aspect(video), Fraction(1)) > limits.MAX_PIXELS:
         size = f"{context.width}x{context.height}"
         raise Refusal("too_large", f"The video is {size}; the most is 4096x2304. Scale it down.")
     # Phones record a second sound, in a codec of their own, beside the common one.
@@ -147,7 +147,10 @@ def _describe(media: InputContainer, kind: Kind, reader: RangeReader, deadline: 
             stream.discard = Discard.all
     context.thread_count = 1
     context.options = {"max_pixels": str(limits.MAX_PIXELS)}
-    _check_index(video, reader.size)
+    if max(len(video.index_entries), video.frames) > limits.MAX_PICTURES:
+        raise Refusal("too_large", f"The video has more than {limits.MAX_PICTURES} pictures. Send a shorter one.")
+    for stream in (video, *([audio] if audio is not None else [])):
+        _check_index(stream, reader.size)
     start = (video.start_time or 0) * ticks(video)
     duration = _measure(media, video, deadline)
     if duration <= 0:
@@ -189,11 +192,12 @@ def check_audio(stream: AudioStream) -> None:
     _check_codec(stream, limits.AUDIO_DECODERS, "audio", "AAC")
 
 
-def _check_index(video: VideoStream, size: int) -> None:
+def _check_index(stream: Stream, size: int) -> None:
     """A file that was cut off has an index that points beyond its end. Without this it would be a shorter video."""
-    entries = video.index_entries
-    if max(len(entries), video.frames) > limits.MAX_PICTURES:
-        raise Refusal("too_large", f"The video has more than {limits.MAX_PICTURES} pictures. Send a shorter one.")
+    entries = stream.index_entries
+    # Packets of sound are shorter than pictures; ten minutes of them are fewer than this, with every codec in use.
+    if len(entries) > 8 * limits.MAX_PICTURES:
+        raise Refusal("too_large", "The video has too many packets of sound. Export it with AAC.")
     if any(entry.pos + entry.size > size for entry in entries):
         raise damaged()
 

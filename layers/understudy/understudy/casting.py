@@ -31,6 +31,8 @@ def create(call: Call, request: CreateCharacter) -> tuple[Character, bool]:
     if row is not None and (made := characters.find(call.caller.team, row["record"])):
         return made, True
     home = home_of(request.named_model, request.custom_llm_provider)
+    if request.named_model:
+        call.check_model(request.named_model)
     team, record = call.caller.team, jobs.new_id()
     _store_clip(call, request, record)
     clip = characters.examine(team, record)

@@ -25,12 +25,22 @@ from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from understudy import keys
-from understudy.errors import NO_RETRY, ApiError, InvalidRequest, NotFound, TooLarge, UnsupportedMediaType
+from understudy.errors import (
+    NO_RETRY,
+    ApiError,
+    InvalidRequest,
+    NotFound,
+    PermissionDenied,
+    TooLarge,
+    UnsupportedMediaType,
+)
 from understudy.ids import Kind, ManagedId
 from understudy.settings import settings
 from understudy.telemetry import logger
 
 if TYPE_CHECKING:
+    from understudy.admission import Admission
+    from understudy.admission import Kind as CallKind
     from understudy.once import Attempt
     from understudy.schema import Body
 
@@ -53,14 +63,28 @@ class Answer:
 class Call:
     """One HTTP call. Everything is read on first use."""
 
-    def __init__(self, event: APIGatewayProxyEvent, context: LambdaContext) -> None:
-        self._event = event
+    def __init__(self, event: APIGatewayProxyEvent, context: LambdaContext, kind: CallKind | None) -> None:
+        self._event, self._kind = event, kind
         self.deadline = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - MARGIN_SECONDS
 
     @cached_property
     def caller(self) -> keys.Caller:
         """Who is asking. Raises Unauthenticated when no authorizer stood in front."""
         return keys.from_authorizer(self._event["requestContext"].get("authorizer") or {})
+
+    @cached_property
+    def admission(self) -> Admission:
+        """The call, counted against the key's limits. Raises RateLimited and Unauthenticated."""
+        from understudy import admission
+
+        return admission.admit(self.caller, self._kind or "touch")
+
+    def check_model(self, model: str) -> None:
+        """Raises PermissionDenied for a model that the key may not use."""
+        if self.caller.models and model not in self.caller.models:
+            allowed = ", ".join(sorted(self.caller.models))
+            message = f"This API key may not use the model {model[:80]!r}. It may use: {allowed}."
+            raise PermissionDenied(message, param="model", code="model_not_allowed")
 
     @cached_property
     def headers(self) -> dict[str, str]:
@@ -126,16 +150,19 @@ class Call:
 
 
 class Endpoint:
-    """One route of the API as a Lambda function. `documentation` goes to the OpenAPI description
-    (scripts/openapi.py)."""
+    """One route of the API as a Lambda function.
 
-    def __init__(self, method: str, path: str, **documentation: Any) -> None:
-        self.method, self.path, self.documentation = method, path, documentation
+    `counts`: the call makes something, or changes or signs something, and is counted against its key's limits.
+    `documentation` goes to the OpenAPI description (scripts/openapi.py).
+    """
+
+    def __init__(self, method: str, path: str, counts: CallKind | None = None, **documentation: Any) -> None:
+        self.method, self.path, self.counts, self.documentation = method, path, counts, documentation
 
     def __call__(self, function: Callable[[Call], Answer]) -> Handler:
         """The Lambda handler around `function`."""
         app = APIGatewayRestResolver(cors=CORSConfig(allow_origin=settings().allowed_origin))
-        app.route(self._powertools_path, method=self.method)(lambda **_: _answer(app, function))
+        app.route(self._powertools_path, method=self.method)(lambda **_: _answer(app, self.counts, function))
         app.not_found(lambda _: _error(app, NotFound("Unknown route.", code="unknown_url")))
         app.exception_handler(ApiError)(lambda error: _error(app, error))
         app.exception_handler(Exception)(lambda error: _unexpected(app, error))
@@ -159,10 +186,12 @@ class Endpoint:
         return self.path.replace("{", "<").replace("}", ">")
 
 
-def _answer(app: APIGatewayRestResolver, function: Callable[[Call], Answer]) -> Response[str]:
-    answer = function(Call(app.current_event, app.lambda_context))
+def _answer(app: APIGatewayRestResolver, counts: CallKind | None, function: Callable[[Call], Answer]) -> Response[str]:
+    call = Call(app.current_event, app.lambda_context, counts)
+    limits = call.admission.headers if counts else {}
+    answer = function(call)
     body = json.dumps(answer.body) if answer.body is not None else ""
-    return _response(app, answer.status, body, answer.headers)
+    return _response(app, answer.status, body, limits | answer.headers)
 
 
 def _error(app: APIGatewayRestResolver, error: ApiError) -> Response[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 from typing import TYPE_CHECKING
 
 from understudy import media, sniff, storage, uploads
@@ -45,16 +46,20 @@ def video_type(given: FilePart, param: str = "video") -> str:
     return sniff.VIDEO_TYPES[kind]
 
 
-def clip(call: Call, given: FilePart | VideoReference, record: str) -> File:
-    """Store a clip to edit or extend. Raises InvalidRequest for what cannot be opened as a video."""
+def clip(call: Call, given: FilePart | VideoReference, record: str) -> tuple[File, int]:
+    """Store a clip to edit or extend; returns it and its seconds, rounded up.
+
+    Raises InvalidRequest for what cannot be opened as a video.
+    """
     if isinstance(given, VideoReference):
-        return uploaded(call, given.upload_id or "", "video", "video.upload_id")
+        file = uploaded(call, given.upload_id or "", "video", "video.upload_id")
+        facts = media.inspect(file.key, stills_prefix="", stills=0)
+        return file, math.ceil(facts.milliseconds / 1000)
     mime_type = video_type(given)
-    prefix = storage.input_key(call.caller.team, record, "")
-    key = f"{prefix}clip.{storage.EXTENSIONS[mime_type]}"
+    key = storage.input_key(call.caller.team, record, f"clip.{storage.EXTENSIONS[mime_type]}")
     storage.put(key, given.data, mime_type)
-    media.inspect(key, stills_prefix=prefix, stills=0)
-    return File(key, mime_type, len(given.data))
+    facts = media.inspect(key, stills_prefix="", stills=0)
+    return File(key, mime_type, len(given.data)), math.ceil(facts.milliseconds / 1000)
 
 
 def upload(call: Call, public_id: str) -> Upload:

@@ -23,10 +23,10 @@ import math
 import secrets
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
-from understudy import table
+from understudy import ledger, table
 from understudy.aws import sqs
 from understudy.settings import settings
 from understudy.table import Put, Row
@@ -77,6 +77,11 @@ class Job:
     output: File | None = None
     troubles: int = 0  # passing failures in a row
     seen: bool = False  # the caller has used the id
+    key_id: str = ""  # the API key that pays
+    billed_seconds: int | None = None
+    month: str | None = None  # whose budget holds `hold` micro-dollars
+    hold: int = 0
+    slot_until: int = 0  # the lease on one of the key's slots; 0: takes none
     tick: int = 0  # which message may work on the job
     lease_until: int = 0  # and until when one does
 
@@ -132,30 +137,51 @@ def move(job: Job, state: State, **changes: Any) -> Job:
     return _job(table.update(job.key, {"state": state, **plain}, expect={"state": job.state}))
 
 
-def complete(job: Job, output: File, **facts: Any) -> Job:
-    """The bytes are home."""
-    return move(job, "completed", output=output, progress=100, completed_at=int(time.time()), **facts)
+def complete(job: Job, output: File, spent: int, **facts: Any) -> Job:
+    """The bytes are home; `spent` is what they cost in micro-dollars."""
+    return _end(job, "completed", spent, {"output": output, "progress": 100, **facts})
 
 
-def fail(job: Job, code: str, message: str) -> Job:
+def fail(job: Job, code: str, message: str, *, spent: int = 0) -> Job:
     """The job ends without a video; code and message are what the caller sees."""
-    return move(job, "failed", error={"code": code, "message": message}, completed_at=int(time.time()))
+    return _end(job, "failed", spent, {"error": {"code": code, "message": message}})
+
+
+def _end(job: Job, state: State, spent: int, changes: dict[str, Any]) -> Job:
+    """Into a terminal state, settling in the same transaction: exactly once, whoever else tries."""
+    if job.done:
+        raise table.RowChanged(f"{job.id} is {job.state}")
+    changes |= {"state": state, "completed_at": int(time.time())}
+    plain = {name: asdict(value) if isinstance(value, File) else value for name, value in changes.items()}
+    table.write_together(table.swap(job.key, plain, expect={"state": job.state}), *ledger.give_back(job, spent))
+    return replace(job, **changes)
+
+
+def discard(job: Job) -> None:
+    """Nothing was made: the job goes without a trace, and so does what it held."""
+    delete(fail(job, "refused", "The provider refused this."))
+
+
+class Busy(Exception):
+    """Another copy of the message works on the job, or the message overtook the row: it has to come back."""
 
 
 def claim(job: Job, tick: int, seconds: int) -> Job | None:
-    """Take the job for `seconds` on behalf of message `tick`; None if that message is stale or another one works on it.
+    """Take the job for `seconds` on behalf of message `tick`; None if that message was answered already.
 
-    SQS delivers at least once: of two copies of a message one works, and a message that was answered already is
-    dropped.
+    SQS delivers at least once: of two copies of a message one works. The other one may not be dropped before that one
+    has handed the job on: it may die and would leave a job that nobody looks after. Raises Busy.
     """
     now = int(time.time())
-    if job.tick != tick or job.lease_until > now:
+    if tick < job.tick:
         return None
+    if tick > job.tick or job.lease_until > now:
+        raise Busy(f"{job.id} is at {job.tick}, this is {tick}")
     try:
         expect = {"tick": tick, "lease_until": job.lease_until}
         return _job(table.update(job.key, {"lease_until": now + seconds}, expect=expect))
-    except table.RowChanged:
-        return None
+    except table.RowChanged as error:
+        raise Busy(job.id) from error
 
 
 def send(job: Job, tick: int, delay: float) -> None:
@@ -165,8 +191,8 @@ def send(job: Job, tick: int, delay: float) -> None:
 
 def release(job: Job, delay: float) -> None:
     """Hand the job to the next message. Sent first: if we die in between, the old message comes back and sends
-    again."""
-    send(job, job.tick + 1, delay)
+    again. A second at least: a message that overtakes the row has to wait much longer."""
+    send(job, job.tick + 1, max(delay, 1))
     table.update(job.key, {"tick": job.tick + 1, "lease_until": 0}, expect={"tick": job.tick})
 
 

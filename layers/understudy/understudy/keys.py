@@ -1,7 +1,7 @@
-"""API keys and callers: who is asking, on whose behalf.
+"""API keys and callers: who is asking, on whose behalf, and how much of it is allowed.
 
-A key is `us-` and 32 random bytes; only its SHA-256 is stored, as the row's own key, so that finding it compares
-nothing.
+A key is `us-` and 32 random bytes. Its id is half of its SHA-256 and names its row, so that finding a key compares
+nothing and the row tells nothing.
 """
 
 from __future__ import annotations
@@ -18,39 +18,85 @@ from understudy.errors import Unauthenticated
 
 PREFIX = "us-"
 TEAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+TOUCHES = 10  # calls that change or sign something, for each call that makes something
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is asking. `key_id` names the key without being it."""
+    """Who is asking. `key_id` names the key without being it; `models` empty means every model."""
 
     team: str
     key_id: str
     scopes: frozenset[str] = frozenset()
+    models: frozenset[str] = frozenset()
+
+    def context(self) -> dict[str, str]:
+        """The caller as an authorizer hands it on: strings only."""
+        return {
+            "team": self.team,
+            "key_id": self.key_id,
+            "scopes": " ".join(sorted(self.scopes)),
+            "models": "\n".join(sorted(self.models)),
+        }
 
 
-def mint(team: str, *, scopes: tuple[str, ...] = ()) -> tuple[str, Caller]:
-    """Make a key for a team and store its hash. The key is returned here and never again.
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a key may do; None is no limit. Money is in micro-dollars a calendar month (UTC)."""
+
+    requests_per_minute: int | None = None
+    concurrent: int | None = None
+    budget: int | None = None
+
+
+def mint(
+    team: str, *, scopes: tuple[str, ...] = (), models: tuple[str, ...] = (), limits: Limits | None = None
+) -> tuple[str, Caller]:
+    """Make a key for a team and store its row. The key is returned here and never again.
 
     Raises ValueError for a team name that could not stand in a bucket key.
     """
     if not TEAM.fullmatch(team):
         raise ValueError("a team name has up to 64 letters, digits, dots, dashes or underscores")
+    limits = limits or Limits()
     key = PREFIX + secrets.token_urlsafe(32)
-    caller = Caller(team=team, key_id=_hash(key)[:16], scopes=frozenset(scopes))
-    row = {"team": team, "key_id": caller.key_id, "scopes": sorted(scopes), "created_at": int(time.time())}
-    table.put(table.api_key_key(_hash(key)), row)
+    caller = Caller(team, _key_id(key), frozenset(scopes), frozenset(models))
+    row: dict[str, Any] = {
+        "team": team,
+        "key_id": caller.key_id,
+        "scopes": sorted(scopes),
+        "models": sorted(models),
+        "created_at": int(time.time()),
+    }
+    if limits.requests_per_minute is not None:
+        row["make_limit"] = limits.requests_per_minute
+        row["touch_limit"] = limits.requests_per_minute * TOUCHES
+    if limits.concurrent is not None:
+        row["concurrent"] = limits.concurrent
+    if limits.budget is not None:
+        row["budget"] = limits.budget
+    table.write_together(
+        table.Put(table.api_key_key(caller.key_id), row), table.Put(table.slots_key(caller.key_id), {"open": {}})
+    )
     return key, caller
 
 
+def revoke(key_id: str) -> None:
+    """Stop a key: at once for what writes or spends, within the authorizer's minute for plain reads.
+
+    Raises table.RowChanged when there is no such key.
+    """
+    table.update(table.api_key_key(key_id), {"revoked_at": int(time.time())}, expect={})
+
+
 def find(key: str) -> Caller | None:
-    """The caller behind a key, or None. Read consistently: a key works, and stops, at once."""
+    """The caller behind a key, or None. Read consistently: a new key works at once."""
     if not key.startswith(PREFIX) or len(key) > 100:
         return None
-    row = table.get(table.api_key_key(_hash(key)))
+    row = table.get(table.api_key_key(_key_id(key)))
     if row is None or row.get("revoked_at"):
         return None
-    return Caller(team=row["team"], key_id=row["key_id"], scopes=frozenset(row["scopes"]))
+    return Caller(row["team"], row["key_id"], frozenset(row["scopes"]), frozenset(row.get("models", ())))
 
 
 def from_authorizer(context: dict[str, Any]) -> Caller:
@@ -58,8 +104,9 @@ def from_authorizer(context: dict[str, Any]) -> Caller:
     team, key_id = context.get("team"), context.get("key_id")
     if not isinstance(team, str) or not isinstance(key_id, str) or not team:
         raise Unauthenticated("No API key was checked for this request.")
-    return Caller(team=team, key_id=key_id, scopes=frozenset(str(context.get("scopes") or "").split()))
+    models = filter(None, str(context.get("models") or "").split("\n"))
+    return Caller(team, key_id, frozenset(str(context.get("scopes") or "").split()), frozenset(models))
 
 
-def _hash(key: str) -> str:
-    return hashlib.sha256(key.encode()).hexdigest()
+def _key_id(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()[:32]

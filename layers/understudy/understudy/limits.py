@@ -86,7 +86,7 @@ def _size(wish: Wish, profile: Profile) -> ApiError | None:
     if wish.size is None or fit(wish.size, profile.sizes):
         return None
     return InvalidRequest(
-        f"size: this model cannot make {wish.size}, nor a larger one of that shape. Possible: {', '.join(profile.sizes)}.",
+        f"size: this model makes neither {wish.size} nor larger of that shape. Possible: {', '.join(profile.sizes)}.",
         param="size",
     )
 

@@ -10,21 +10,25 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
-from understudy import accounts, characters, handles, jobs, limits, routing, storage, table
+from understudy import accounts, characters, handles, jobs, ledger, routing, storage, table
+from understudy import limits as checks
 from understudy.deployments import Deployment, deployments
 from understudy.errors import (
     ApiError,
     Conflict,
     OutcomeUnknown,
+    RateLimited,
     Refused,
     from_refusal,
     from_unknown,
 )
 from understudy.jobs import File, Job
+from understudy.keys import Limits
 from understudy.limits import Wish
 from understudy.once import Attempt
 from understudy.providers import load
 from understudy.providers.base import CastMember, Media, Order, Profile, Source
+from understudy.table import Change, Put
 
 GRACE_SECONDS = 10  # after the last moment at which a submit can still be under way
 
@@ -44,13 +48,13 @@ def options(wish: Wish, model: str, deployments_in_order: list[Deployment]) -> l
     first: ApiError | None = None
     for deployment in deployments_in_order:
         profile = routing.profile_of(deployment, model)
-        error = limits.objection(wish, deployment, profile)
+        error = checks.objection(wish, deployment, profile)
         if error is None:
             found.append(Option(deployment, profile, _ready(wish, deployment, profile)))
         else:
             first = first or error
     if not found and first is not None:
-        raise limits.advise(first, limits.able(deployments(), wish))
+        raise checks.advise(first, checks.able(deployments(), wish))
     return found
 
 
@@ -72,19 +76,23 @@ def earlier(attempt: Attempt) -> Job | None:
     return job
 
 
-def place(draft: Job, wish: Wish, choices: list[Option], attempt: Attempt, deadline: float) -> Job:
+def place(draft: Job, choices: list[Option], attempt: Attempt, limits: Limits, deadline: float) -> Job:
     """Write the job, then submit it; something slow first leaves the rest to `run_job`.
 
     Raises the ApiError that the caller should see when nothing was made or nobody knows.
     """
     first, rest = choices[0], choices[1:]
+    # Any of them may make it in the end, so the dearest is held for.
+    hold = max(ledger.price(one.profile, draft.size, draft.billed_seconds) for one in choices)
+    longest = max(one.profile.deadline_seconds for one in choices)
+    draft = ledger.opened(draft, limits, hold, longest)
     if not first.ready:
         job = replace(draft, state="preparing", others=[one.deployment.id for one in rest], named=_named(draft, None))
-        _write(job, attempt)
+        _write(job, attempt, limits)
         jobs.send(job, 0, 0)
         return job
     job = replace(draft, submit_by=_submit_by(deadline))
-    _write(job, attempt)
+    _write(job, attempt, limits)
     jobs.send(job, 0, routing.pace(first.deployment, job.model))
     submit = _Submit(job, deadline)
     try:
@@ -93,7 +101,7 @@ def place(draft: Job, wish: Wish, choices: list[Option], attempt: Attempt, deadl
         slower = [one.deployment for one in choices if not one.ready]
         if refused.movable and slower:
             return _prepare(submit.job, slower)
-        jobs.delete(submit.job)
+        jobs.discard(submit.job)
         raise _remembered(attempt, from_refusal(refused), keep=not refused.movable) from refused
     except OutcomeUnknown as unknown:
         if submit.job.state == "unknown":
@@ -147,7 +155,7 @@ def build(job: Job, option: Option) -> Order:
         prompt=job.prompt,
         reference=job.id,
         seconds=job.seconds,
-        size=limits.fit(job.size, option.profile.sizes) if job.size else None,
+        size=checks.fit(job.size, option.profile.sizes) if job.size else None,
         image=_media(job.image, "image"),
         cast=tuple(_cast(job, deployment, option.profile)),
         source=_source(job, deployment),
@@ -193,14 +201,28 @@ def _ready(wish: Wish, deployment: Deployment, profile: Profile) -> bool:
     return not any(character.needs_trim(profile.characters) for character in wish.characters)
 
 
-def _write(job: Job, attempt: Attempt) -> None:
+def _write(job: Job, attempt: Attempt, limits: Limits) -> None:
+    """The job, what makes the call the only one, and what it takes of the key's limits: all or nothing."""
+    made = [jobs.put(job), *attempt.rows(job.id)]
+    taken = ledger.take(job, limits)
     try:
-        table.write_together(jobs.put(job), *attempt.rows(job.id))
-    except table.RowChanged:
+        _together(made, taken, limits)
+    except RateLimited:
+        if not ledger.drop_expired(job.key_id):
+            raise
+        _together(made, taken, limits)
+
+
+def _together(made: list[Put], taken: list[Put | Change], limits: Limits) -> None:
+    try:
+        table.write_together(*made, *taken)
+    except table.RowChanged as changed:
+        place = min(changed.failed, default=0)
+        if place >= len(made):
+            raise ledger.refused(taken[place - len(made)], limits) from None
         # Another arrival of the same call was first, a moment ago.
-        raise Conflict(
-            "The first request with this Idempotency-Key is still running.", code="request_in_progress"
-        ) from None
+        message = "The first request with this Idempotency-Key is still running."
+        raise Conflict(message, code="request_in_progress") from None
 
 
 def _prepare(job: Job, slower: list[Deployment]) -> Job:
@@ -218,7 +240,7 @@ def _prepare(job: Job, slower: list[Deployment]) -> Job:
 def _lost(job: Job, profile: Profile, unknown: OutcomeUnknown) -> Job:
     if profile.findable:
         return jobs.move(job, "unknown", named=job.named or _named(job, None))
-    return jobs.fail(job, "outcome_unknown", from_unknown(unknown).message)
+    return jobs.fail(job, "outcome_unknown", from_unknown(unknown).message, spent=job.hold)
 
 
 def _remembered(attempt: Attempt, error: ApiError, *, keep: bool) -> ApiError:

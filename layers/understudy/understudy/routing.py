@@ -127,4 +127,4 @@ def _circuits() -> CircuitBreakerDynamoDBPersistence:
 def _by_weight(group: list[Deployment]) -> list[Deployment]:
     """Drawn one after the other by weight: the first as configured, the rest as fallbacks."""
     # The key u^(1/w), largest first, draws without replacement in proportion to w (Efraimidis and Spirakis, 2006).
-    return sorted(group, key=lambda deployment: random.random() ** (1 / deployment.weight), reverse=True)
+    return sorted(group, key=lambda deployment: random.random() ** (1 / deployment.weight), reverse=True)  # noqa: S311

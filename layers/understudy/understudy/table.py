@@ -11,7 +11,10 @@ listing needs no index:
     team#<team>        drop#<sha256 of key and bytes>       which character a dropped file became (drops.py)
     team#<team>        once#<operation>#<sha256 of key>     which job an Idempotency-Key made
     team#<team>        last#<caller>#<operation>#<digest>   which job the same body made last (repeats by the clients)
-    key#<sha256>       key                                  an API key (keys.py)
+    team#<team>        entry#<job>#<hold or settlement>     the money of a job, never changed (ledger.py)
+    key#<key id>       key                                  an API key and its counters (keys.py, admission.py)
+    key#<key id>       slots                                the jobs that it has open (ledger.py)
+    key#<key id>       budget#<month>                       what it has committed and spent (ledger.py)
     circuit            <deployment>                         Powertools' circuit breaker (routing.py)
 
 Values are strings, integers, booleans, None, lists and maps; DynamoDB's numbers come back as int.
@@ -19,6 +22,7 @@ Values are strings, integers, booleans, None, lists and maps; DynamoDB's numbers
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -38,7 +42,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 PARTITION, SORT, TTL = "pk", "sk", "ttl"
 CIRCUIT = "circuit"
-CONFLICT_PAUSES = (0.05, 0.1, 0.2, 0.4)  # seconds between tries to write together
+CONFLICT_PAUSES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)  # seconds between tries to write together, on average
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +81,29 @@ def last_key(team: str, caller: str, operation: str, digest: str) -> Key:
     return Key(f"team#{team}", f"last#{caller}#{operation}#{digest}")
 
 
-def api_key_key(key_hash: str) -> Key:
-    return Key(f"key#{key_hash}", "key")
+def api_key_key(key_id: str) -> Key:
+    return Key(f"key#{key_id}", "key")
+
+
+def slots_key(key_id: str) -> Key:
+    return Key(f"key#{key_id}", "slots")
+
+
+def budget_key(key_id: str, month: str) -> Key:
+    return Key(f"key#{key_id}", f"budget#{month}")
+
+
+def entry_key(team: str, job: str, what: str) -> Key:
+    return Key(f"team#{team}", f"entry#{job}#{what}")
 
 
 class RowChanged(Exception):
-    """A write found the row in another state than it expected, and wrote nothing."""
+    """A write found a row in another state than it expected, and wrote nothing.
+
+    `failed` holds the places, in the order of `write_together`, of the writes that were refused.
+    """
+
+    failed: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +113,51 @@ class Put:
     key: Key
     row: Mapping[str, Any]
     replace: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Change a row by a DynamoDB expression, on a condition. Names stand as #name, values as :value."""
+
+    key: Key
+    expression: str
+    values: Mapping[str, Any]
+    names: Mapping[str, str]
+    condition: str = ""
+
+    def request(self) -> Any:
+        """The change as DynamoDB takes it, alone and in a transaction."""
+        request: dict[str, Any] = {
+            "TableName": settings().table_name,
+            "Key": _key(self.key),
+            "UpdateExpression": self.expression,
+            "ExpressionAttributeNames": {f"#{name}": attribute for name, attribute in self.names.items()},
+            "ExpressionAttributeValues": {f":{name}": _serialize(value) for name, value in self.values.items()},
+        }
+        if self.condition:
+            request["ConditionExpression"] = self.condition
+        return {name: value for name, value in request.items() if value}
+
+
+def swap(key: Key, changes: Mapping[str, Any], *, expect: Mapping[str, Any]) -> Change:
+    """Compare and swap: set `changes` if the row exists and every attribute in `expect` has that value.
+
+    An expected None means that the attribute is absent or null. A list or tuple means any of its values.
+    """
+    names = {f"n{i}": name for i, name in enumerate(dict.fromkeys((*changes, *expect)))}
+    alias = {name: placeholder for placeholder, name in names.items()}
+    values: dict[str, Any] = {f"s{i}": value for i, value in enumerate(changes.values())}
+    conditions = [f"attribute_exists({PARTITION})"]
+    for i, (name, value) in enumerate(expect.items()):
+        if value is None:
+            conditions.append(f"(attribute_not_exists(#{alias[name]}) OR attribute_type(#{alias[name]}, :null))")
+            values["null"] = "NULL"
+        else:
+            options = {f"e{i}_{j}": v for j, v in enumerate(value if isinstance(value, list | tuple) else [value])}
+            conditions.append(f"#{alias[name]} IN ({', '.join(f':{option}' for option in options)})")
+            values |= options
+    sets = ", ".join(f"#{alias[name]} = :s{i}" for i, name in enumerate(changes))
+    return Change(key, f"SET {sets}", values, names, " AND ".join(conditions))
 
 
 def get(key: Key, *, consistent: bool = True) -> Row | None:
@@ -114,61 +180,44 @@ def put(key: Key, row: Mapping[str, Any], *, replace: bool = False) -> None:
         raise _changed(error) from error
 
 
-def write_together(*puts: Put) -> None:
-    """All rows or none. Raises RowChanged when one that must be new exists.
+def write_together(*writes: Put | Change) -> None:
+    """All writes or none. Raises RowChanged when a row that must be new exists or a condition fails.
 
     A write that meets another one on a row waits a moment: that says nothing about the rows yet.
     """
     from botocore.exceptions import ClientError
 
-    writes: list[TransactWriteItemTypeDef] = []
-    for one in puts:
-        write: PutTypeDef = {"TableName": settings().table_name, "Item": _item(one.key, one.row)}
+    requests: list[TransactWriteItemTypeDef] = []
+    for one in writes:
+        if isinstance(one, Change):
+            requests.append({"Update": one.request()})
+            continue
+        put: PutTypeDef = {"TableName": settings().table_name, "Item": _item(one.key, one.row)}
         if not one.replace:
-            write["ConditionExpression"] = f"attribute_not_exists({PARTITION})"
-        writes.append({"Put": write})
+            put["ConditionExpression"] = f"attribute_not_exists({PARTITION})"
+        requests.append({"Put": put})
     for pause in (*CONFLICT_PAUSES, None):
         try:
-            dynamodb().transact_write_items(TransactItems=writes)
+            dynamodb().transact_write_items(TransactItems=requests)
             return
         except ClientError as error:
             changed = _changed(error)
             if pause is None or isinstance(changed, RowChanged) or "TransactionConflict" not in _reasons(error):
                 raise changed from error
-            time.sleep(pause)
+            time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
 
 
 def update(key: Key, changes: Mapping[str, Any], *, expect: Mapping[str, Any]) -> Row:
-    """Compare and swap: set `changes` if the row exists and every attribute in `expect` has that value.
+    """`swap` one row. Returns the whole new row; raises RowChanged when the expectation fails."""
+    return change(swap(key, changes, expect=expect))
 
-    An expected None means that the attribute is absent or null. A list or tuple means any of its values.
-    Returns the whole new row; raises RowChanged when the expectation fails.
-    """
+
+def change(one: Change) -> Row:
+    """Change one row. Returns the whole new row; raises RowChanged when the condition fails."""
     from botocore.exceptions import ClientError
 
-    names = {f"#{i}": name for i, name in enumerate(dict.fromkeys((*changes, *expect)))}
-    alias = {name: placeholder for placeholder, name in names.items()}
-    values: dict[str, Any] = {f":s{i}": value for i, value in enumerate(changes.values())}
-    conditions = [f"attribute_exists({PARTITION})"]
-    for i, (name, value) in enumerate(expect.items()):
-        if value is None:
-            conditions.append(f"(attribute_not_exists({alias[name]}) OR attribute_type({alias[name]}, :null))")
-            values[":null"] = "NULL"
-        else:
-            options = {f":e{i}_{j}": v for j, v in enumerate(value if isinstance(value, list | tuple) else [value])}
-            conditions.append(f"{alias[name]} IN ({', '.join(options)})")
-            values |= options
-    sets = ", ".join(f"{alias[name]} = :s{i}" for i, name in enumerate(changes))
     try:
-        answer = dynamodb().update_item(
-            TableName=settings().table_name,
-            Key=_key(key),
-            UpdateExpression=f"SET {sets}",
-            ConditionExpression=" AND ".join(conditions),
-            ExpressionAttributeNames=names,
-            ExpressionAttributeValues={name: _serialize(value) for name, value in values.items()},
-            ReturnValues="ALL_NEW",
-        )
+        answer = dynamodb().update_item(**one.request(), ReturnValues="ALL_NEW")
     except ClientError as error:
         raise _changed(error) from error
     return _row(answer["Attributes"])
@@ -233,8 +282,11 @@ def each(start: Key, prefix: str) -> Iterator[Row]:
 
 
 def _changed(error: Any) -> Exception:
-    if error.response["Error"]["Code"] == "ConditionalCheckFailedException" or "ConditionalCheckFailed" in _reasons(error):
-        return RowChanged(str(error))
+    reasons = _reasons(error)
+    if error.response["Error"]["Code"] == "ConditionalCheckFailedException" or "ConditionalCheckFailed" in reasons:
+        changed = RowChanged(str(error))
+        changed.failed = tuple(i for i, reason in enumerate(reasons) if reason == "ConditionalCheckFailed")
+        return changed
     return error  # type: ignore[no-any-return]
 
 

@@ -19,7 +19,7 @@ from understudy.wire import FilePart
 if TYPE_CHECKING:
     from understudy.characters import Character
     from understudy.endpoint import Call
-    from understudy.schema import CreateVideo, EditVideo, ExtendVideo
+    from understudy.schema import CreateVideo, EditVideo, ExtendVideo, Routed
 
 
 def create(call: Call, request: CreateVideo) -> tuple[Job, bool]:
@@ -36,7 +36,7 @@ def create(call: Call, request: CreateVideo) -> tuple[Job, bool]:
         has_image=request.input_reference is not None,
         characters=cast,
     )
-    model = request.named_model or _default_model()
+    model = _model(call, request)
     asked = routing.candidates(
         deployments(), model, provider=request.custom_llm_provider, homes=[character.home for character in cast]
     )
@@ -47,9 +47,10 @@ def create(call: Call, request: CreateVideo) -> tuple[Job, bool]:
         size=request.size or choices[0].profile.default_size,
         characters=[character.id for character in cast],
     )
+    draft = replace(draft, billed_seconds=draft.seconds)
     if request.input_reference is not None:
         draft = replace(draft, image=inputs.image(call, request.input_reference, draft.id))
-    return orders.place(draft, wish, choices, attempt, call.deadline), False
+    return orders.place(draft, choices, attempt, call.admission.limits, call.deadline), False
 
 
 def remake(call: Call, operation: Operation, request: EditVideo | ExtendVideo) -> tuple[Job, bool]:
@@ -60,12 +61,13 @@ def remake(call: Call, operation: Operation, request: EditVideo | ExtendVideo) -
     seconds = getattr(request, "seconds", None)
     if isinstance(request.video, FilePart) or request.video.upload_id is not None:
         wish = Wish(operation, request.prompt, seconds=seconds)
-        model = request.named_model or _default_model()
+        model = _model(call, request)
         asked = routing.candidates(deployments(), model, provider=request.custom_llm_provider)
         choices = orders.options(wish, model, asked)
         draft = _draft(attempt, operation, model, choices[0].deployment, request.prompt)
-        draft = replace(draft, seconds=seconds, source_clip=inputs.clip(call, request.video, draft.id))
-        return orders.place(draft, wish, choices, attempt, call.deadline), False
+        clip, clip_seconds = inputs.clip(call, request.video, draft.id)
+        draft = replace(draft, seconds=seconds, billed_seconds=seconds or clip_seconds, source_clip=clip)
+        return orders.place(draft, choices, attempt, call.admission.limits, call.deadline), False
     source = finished(call, request.video.id or "")
     model, asked = _from_source(source, request.named_model, request.custom_llm_provider)
     return _from_job(call, attempt, operation, source, model, asked, request.prompt, seconds), False
@@ -111,17 +113,19 @@ def _from_job(
     seconds: int | None,
     remixed_from: str | None = None,
 ) -> Job:
+    call.check_model(model)
     wish = Wish(operation, prompt, seconds=seconds, made_by=source.deployment)
     choices = orders.options(wish, model, asked)
     draft = replace(
         _draft(attempt, operation, model, choices[0].deployment, prompt),
         # An extension answers its added seconds until it is finished; an edit keeps the source's length and size.
         seconds=seconds or source.seconds,
+        billed_seconds=seconds or source.seconds,
         size=source.size,
         source=source.id,
         remixed_from=remixed_from,
     )
-    return orders.place(draft, wish, choices, attempt, call.deadline)
+    return orders.place(draft, choices, attempt, call.admission.limits, call.deadline)
 
 
 def _from_source(source: Job, model: str | None, provider: str | None) -> tuple[str, list[Deployment]]:
@@ -151,13 +155,18 @@ def _cast(call: Call, request: CreateVideo) -> list[Character]:
     return cast
 
 
-def _default_model() -> str:
-    return next(iter(deployments().default().models))
+def _model(call: Call, request: Routed) -> str:
+    """The model that the request names, or the default one. Raises PermissionDenied for one that the key may not
+    use."""
+    model = request.named_model or next(iter(deployments().default().models))
+    call.check_model(model)
+    return model
 
 
 def _draft(attempt: Attempt, operation: Operation, model: str, deployment: Deployment, prompt: str) -> Job:
     return Job(
         team=attempt.caller.team,
+        key_id=attempt.caller.key_id,
         id=jobs.new_id(),
         operation=operation,
         state="submitting",

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from understudy import accounts, characters, handles, jobs, media, orders, routing, sniff, storage, table
+from understudy import accounts, characters, handles, jobs, ledger, media, orders, routing, sniff, storage, table
 from understudy.deployments import Deployment, deployments
 from understudy.errors import ApiError, OutcomeUnknown, ProviderError, Reason, Refused, from_refusal
 from understudy.jobs import File, Job
@@ -108,7 +108,7 @@ def _wait_for_submit(job: Job, pace: float) -> float | None:
     if left > 0:
         return min(left, max(pace, 2.0))
     message = "The provider's answer was lost here, so the video may exist and may be billed. It was not asked again."
-    jobs.fail(job, "outcome_unknown", message)
+    jobs.fail(job, "outcome_unknown", message, spent=job.hold)
     return None
 
 
@@ -194,7 +194,12 @@ def _archive(job: Job, deployment: Deployment, deadline: float, progress: Progre
     except (ProviderError, ApiError) as error:
         return _trouble(job, error)
     size = f"{facts['width']}x{facts['height']}" if facts.get("width") and facts.get("height") else job.size
-    jobs.complete(job, File(key, "video/mp4", byte_count), size=size, seconds=round(facts["duration"]) or job.seconds)
+    seconds = round(facts["duration"]) or job.seconds
+    billed = seconds if job.operation == "create" else job.billed_seconds
+    spent = progress.micro_dollars
+    if spent is None:
+        spent = ledger.price(routing.profile_of(deployment, job.model), size, billed)
+    jobs.complete(job, File(key, "video/mp4", byte_count), spent, size=size, seconds=seconds)
     return None
 
 

@@ -160,7 +160,7 @@ class Answer:
         """The body as JSON, or None if it is something else."""
         try:
             return json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
 

@@ -18,10 +18,11 @@ Source: openapi.yaml of openai-openapi (2026-08-21), the video guide (2026-09), 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import quote
 
 from understudy.errors import OutcomeUnknown, Reason, Refused
@@ -60,6 +61,11 @@ _PRO = (*_STANDARD, "1024x1792", "1792x1024", "1080x1920", "1920x1080")
 _PRO_PRICES = (300_000, 300_000, 500_000, 500_000, 700_000, 700_000)
 # Micro-dollars a second when OpenAI still sold it (pricing page, 2026-08): 0.10; pro 0.30, 0.50 and 0.70 by size.
 _PRICES = {"sora-2": {"": 100_000}, "sora-2-pro": dict(zip(_PRO, _PRO_PRICES, strict=True))}
+
+_SECONDS = re.compile(r"[0-9]{1,4}")
+_SIZE = re.compile(r"[0-9]{1,5}x[0-9]{1,5}")
+MAX_ID = 1024  # of an id at a server, in characters
+MAX_CODE = 100
 
 Form = list[tuple[str, str | Part]]
 
@@ -120,7 +126,8 @@ class OpenAI(Provider):
 
     def poll(self, account: Account, upstream_id: str) -> Progress:
         answer = account.http.get(_url(account, "videos", upstream_id), self.headers(account))
-        return self._video(account, answer, gone=False)
+        # The id that was asked for stays the job's, whatever the answer calls it.
+        return replace(self._video(account, answer, gone=False), upstream_id=upstream_id)
 
     @contextmanager
     def open_content(self, account: Account, progress: Progress) -> Iterator[Content]:
@@ -135,7 +142,7 @@ class OpenAI(Provider):
     def make_character(self, account: Account, name: str, clip: Media, stills: tuple[Media, ...]) -> Handle:
         answer = self._post(account, _url(account, "videos/characters"), {"name": name}, {"video": clip})
         body = answer.json()
-        if answer.status == 200 and isinstance(body, dict) and isinstance(body.get("id"), str):
+        if 200 <= answer.status < 300 and _has_id(body):
             return Handle(body["id"])
         raise refusal(account, answer, gone=False)
 
@@ -157,7 +164,7 @@ class OpenAI(Provider):
     def _video(self, account: Account, answer: Answer, *, gone: bool) -> Progress:
         body = answer.json()
         # vLLM-Omni answers a failed job's GET with a 4xx or 5xx and the job in the body: a job is a job.
-        if isinstance(body, dict) and isinstance(body.get("id"), str) and "status" in body:
+        if _has_id(body) and "status" in body and (answer.status < 300 or body["status"] == "failed"):
             return _progress(account, body)
         raise refusal(account, answer, gone=gone)
 
@@ -191,9 +198,9 @@ def refusal(account: Account, answer: Answer, *, gone: bool) -> Refused | Outcom
     shaped = error is not None
     details: dict[str, Any] = error if isinstance(error, dict) else {"message": error}
     code = details.get("code") or details.get("type")
-    code = str(code) if code is not None else None
+    code = clean(account, code, MAX_CODE) or None
     message = clean(account, details.get("message")) or f"The provider refused this with status {answer.status}."
-    param = details.get("param") if isinstance(details.get("param"), str) else None
+    param = clean(account, details.get("param"), MAX_CODE) if isinstance(details.get("param"), str) else None
 
     def refused(reason: Reason) -> Refused:
         retry_after = answer.headers.get("retry-after")
@@ -226,10 +233,16 @@ def refusal(account: Account, answer: Answer, *, gone: bool) -> Refused | Outcom
     return OutcomeUnknown(f"The provider answered {answer.status} without a video: {message}")
 
 
-def clean(account: Account, message: Any) -> str:
-    """A provider's message, bounded and without our key."""
-    text = " ".join(str(message or "").split())[:500]
-    return text.replace(account.key, "***") if account.key else text
+def clean(account: Account, message: Any, length: int = 500) -> str:
+    """A provider's words, bounded, storable and without our key."""
+    text = " ".join(str("" if message is None else message).split()).encode("utf-8", "replace").decode()
+    return (text.replace(account.key, "***") if account.key else text)[:length]
+
+
+def _has_id(body: Any) -> TypeGuard[dict[str, Any]]:
+    """Is it an object with an id that can be kept and asked for again?"""
+    found = body.get("id") if isinstance(body, dict) else None
+    return isinstance(found, str) and 0 < len(found) <= MAX_ID and found.isprintable() and found.strip(". ") != ""
 
 
 def _progress(account: Account, body: dict[str, Any]) -> Progress:
@@ -241,12 +254,12 @@ def _progress(account: Account, body: dict[str, Any]) -> Progress:
     return Progress(
         upstream_id=body["id"],
         status=status,
-        progress=min(max(int(progress), 0), 100) if isinstance(progress, int | float) else 0,
-        seconds=int(seconds) if seconds.isdecimal() else None,
-        size=size if isinstance(size, str) else None,
+        progress=int(progress) if isinstance(progress, int | float) and 0 <= progress <= 100 else 0,
+        seconds=int(seconds) if _SECONDS.fullmatch(seconds) else None,
+        size=size if isinstance(size, str) and _SIZE.fullmatch(size) else None,
         error=(
             (
-                str(details.get("code") or "provider_failed"),
+                clean(account, details.get("code"), MAX_CODE) or "provider_failed",
                 clean(account, details.get("message")) or "It failed there.",
             )
             if status == "failed"

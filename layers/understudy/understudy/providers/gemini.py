@@ -1,0 +1,350 @@
+"""Google's Gemini Developer API: the Omni models, through the Interactions API.
+
+The deployment's base_url ends in the version: https://generativelanguage.googleapis.com/v1beta
+
+    operation      call                                          answer
+    create         POST {base}/interactions, in the background   Interaction: {id, status, steps}
+    edit, extend,  the same: its own video by previous_inter-    Interaction; an extension is the whole video
+    remix          action_id and the prompt, a clip by a task
+    poll           GET {base}/interactions/{id}                  Interaction, or a 400 when the job has failed
+    content        GET the video's address, with our key if it is theirs; or base64 in the Interaction
+    delete         DELETE {base}/interactions/{id}
+
+    what it says                                                 here
+    queued                                                       queued
+    in_progress, requires_continuation, any unknown word         in_progress
+    completed with a video                                       completed
+    completed without one                                        failed, moderation_blocked
+    failed, cancelled, incomplete, budget_exceeded,
+    requires_action; a 400 with a word as its code               failed, moderation_blocked if it speaks of safety
+
+It keeps no characters: up to three go as reference clips of 3 s at most, which the prompt cites as <VIDEO_REF_0>, ...;
+with the option `references = "image"` up to six as stills, <IMAGE_REF_0>, .... Files go inside the request, `max_bytes`
+(30 MB) in all: the Files API's addresses do not work in background jobs, addresses elsewhere do not work at all.
+`uploads = false` is for the EEA, Switzerland and the UK, where clips that it did not make are neither edited nor
+extended. Other options: `seconds`, `sizes`, `extend_seconds`, `micro_dollars`, `deadline_seconds`.
+
+Sources: ai.google.dev/gemini-api/docs/omni (copies of 2026-08-30 and later), google-genai 3.4.0. What the documents
+leave open, from public notes on live calls, 2026-08-28 to 2026-10-08 (OpenRouter's provider notes, bike4mind, others):
+files inside the request; previous_interaction_id excludes a task; an edit takes neither duration nor aspect_ratio, an
+extension no aspect_ratio, and its duration is what it adds; a failed job's poll is a 400; tokens, so prices, by size.
+Of gemini-omni-1.2-flash no live call was seen: its limits and prices are a reseller's (2026-11-06).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from understudy.errors import OutcomeUnknown, Reason, Refused
+from understudy.providers.base import (
+    Account,
+    Answer,
+    CharacterSupport,
+    Content,
+    Media,
+    Operation,
+    Order,
+    Profile,
+    Progress,
+    Provider,
+)
+from understudy.providers.openai import clean, refusal, with_options
+
+MAX_CLIPS, MAX_IMAGES, CLIP_SECONDS = 3, 6, 3.0
+MAX_BYTES = 30 * 1024 * 1024  # of the files in a request; the whole may have 100 MB (changelog, 2026-01)
+PIECE = 256 * 1024  # of base64 on its way into bytes: a multiple of four
+REVISION = "2026-05-20"  # of the Interactions schema, as google-genai 3.4.0 sends it
+
+_SIZES = {
+    "720x1280": ("9:16", "720p"),
+    "1280x720": ("16:9", "720p"),
+    "1080x1920": ("9:16", "1080p"),
+    "1920x1080": ("16:9", "1080p"),
+    "2160x3840": ("9:16", "4k"),
+    "3840x2160": ("16:9", "4k"),
+    "360x640": ("9:16", "360p"),
+    "640x360": ("16:9", "360p"),
+}
+# Micro-dollars a second. 1.1: 1931, 5792, 8688 and 17376 tokens at $17.50 a million; 1.2: the reseller's list.
+_PRICES_1_1 = {"360p": 33_793, "720p": 101_360, "1080p": 152_040, "4k": 304_080}
+_PRICES_1_2 = {"360p": 23_200, "720p": 69_500, "1080p": 104_300, "4k": 208_500}
+_TASKS: dict[Operation, str] = {"edit": "edit", "remix": "edit", "extend": "extend"}
+_FAILED = {"failed", "cancelled", "incomplete", "budget_exceeded", "requires_action"}
+_SAFETY = re.compile(
+    r"\b(IMAGE_)?(SAFETY|PROHIBITED_CONTENT|BLOCKLIST|SPII)\b|^safety\b|content_blocked|[Ii]nput blocked"
+    r"|[Uu]sage [Pp]olic|[Pp]rohibited [Uu]se|\bblocked\b[^.]*\b(safety|polic)"
+)
+_WRONG_KEY = re.compile(r"API_KEY_INVALID|API [Kk]ey (not|expired)|location is not supported")
+_NO_CREDIT = re.compile(r"credits are depleted|enable billing")
+_NO_SUCH = re.compile(r"[Ii]nvalid interaction name|\binteraction\b.*(not found|expired)")
+
+
+class Gemini(Provider):
+    """Omni models of the Gemini Developer API."""
+
+    name = "gemini"
+
+    def profile(self, model: str, options: Mapping[str, Any]) -> Profile:
+        newer = model.startswith("gemini-omni-1.2")
+        prices = _PRICES_1_2 if newer else _PRICES_1_1
+        clips = CharacterSupport(reference_videos=MAX_CLIPS, clip_seconds=(0.0, CLIP_SECONDS), trim=True)
+        stills = options.get("references") == "image"
+        uploads = bool(options.get("uploads", True))
+        profile = Profile(
+            seconds=tuple(range(3, 16 if newer else 11)),
+            sizes=tuple(_SIZES),
+            default_seconds=4,
+            default_size="720x1280",
+            characters=CharacterSupport(reference_images=MAX_IMAGES) if stills else clips,
+            edit=True,
+            extend_seconds=tuple(range(3, 11)),
+            remix=True,
+            delete=True,
+            slow_inputs=True,
+            poll_seconds=5.0,
+            deadline_seconds=1800,
+            micro_dollars={size: prices[resolution] for size, (_, resolution) in _SIZES.items()},
+        )
+        profile = with_options(profile, options)
+        return replace(
+            profile,
+            edit_upload=uploads and profile.edit,
+            extend_upload=uploads and bool(profile.extend_seconds),
+        )
+
+    def submit(self, account: Account, order: Order) -> Progress:
+        fields = _fields(order, int(account.options.get("max_bytes", MAX_BYTES)))
+        answer = account.http.post(f"{account.base_url}/interactions", _headers(account), json=fields)
+        body = answer.json()
+        if answer.status == 200 and isinstance(body, dict) and body.get("id") and isinstance(body["id"], str):
+            return _progress(account, body["id"], body)
+        raise _refusal(account, answer, gone="previous_interaction_id" not in fields)
+
+    def poll(self, account: Account, upstream_id: str) -> Progress:
+        answer = account.http.get(_url(account, upstream_id), _headers(account))
+        body = answer.json()
+        if answer.status == 200 and isinstance(body, dict) and "status" in body:
+            return _progress(account, upstream_id, body)
+        refused = _refusal(account, answer, gone=False)
+        # A word as code is the job's own verdict; a number is the front end's, which was seen wrong about good jobs.
+        if isinstance(refused, Refused) and refused.status == 400 and not (refused.code or "400").isdecimal():
+            return _failed(upstream_id, refused.code, refused.message, refused.reason is Reason.MODERATION)
+        raise refused
+
+    @contextmanager
+    def open_content(self, account: Account, progress: Progress) -> Iterator[Content]:
+        url = progress.output_url
+        if url is None:
+            answer = account.http.get(_url(account, progress.upstream_id), _headers(account))
+            data = (_video(answer.json()) or {}).get("data")
+            if not data:
+                raise _refusal(account, answer, gone=False)
+            yield Content("video/mp4", None, _decoded(data))
+            return
+        headers = _headers(account) if urlsplit(url)[:2] == urlsplit(account.base_url)[:2] else {}
+        with account.http.stream(url, headers) as (status, answered, chunks):
+            if status in {403, 404, 410}:  # of a file that is gone they say that we may not see it
+                raise Refused(Reason.NOT_FOUND, f"The video's address answered {status}.", status=status)
+            if status != 200:
+                raise _refusal(account, Answer(status, answered, next(chunks, b"")), gone=False)
+            length = answered.get("content-length")
+            mime_type = answered.get("content-type", "video/mp4").partition(";")[0]
+            yield Content(mime_type, int(length) if length else None, chunks)
+
+    def delete(self, account: Account, upstream_id: str) -> None:
+        answer = account.http.delete(_url(account, upstream_id), _headers(account))
+        refused = _refusal(account, answer, gone=False)
+        gone = isinstance(refused, Refused) and refused.reason is Reason.NOT_FOUND
+        if answer.status not in {200, 204} and not gone:
+            raise refused
+
+
+def _fields(order: Order, max_bytes: int) -> dict[str, Any]:
+    """The order as their fields. Raises Refused for files that do not fit into a request."""
+    inputs, shape = _Inputs(), _SIZES.get(order.size or "")
+    output: dict[str, Any] = {"type": "video", "delivery": "uri"}
+    if shape:
+        output["resolution"] = shape[1]
+    if shape and order.operation == "create":
+        output["aspect_ratio"] = shape[0]
+    if order.seconds and order.operation in {"create", "extend"}:
+        output["duration"] = f"{order.seconds}s"
+    fields: dict[str, Any] = {"model": order.model, "background": True, "store": True, "response_format": output}
+    prompt, task = order.prompt, _TASKS.get(order.operation)
+    if order.source and order.source.upstream_id:
+        fields["previous_interaction_id"] = order.source.upstream_id
+        prompt, task = f"{'Extend' if task == 'extend' else 'Edit'} this video: {prompt}", None
+    elif order.source and order.source.clip:
+        inputs.source("video", order.source.clip, "<VIDEO_0>")
+    elif order.image:
+        inputs.source("image", order.image, "<FIRST_FRAME>")
+        task = None if order.cast else "image_to_video"  # no task means both; the declarations do
+    else:
+        task = "reference_to_video" if order.cast else "text_to_video"
+    if order.cast:
+        prompt = _named(prompt, _cited(order, inputs))
+    fields["input"] = [*inputs.items(max_bytes), {"type": "text", "text": inputs.declare(prompt)}]
+    if task:
+        fields["generation_config"] = {"video_config": {"task": task}}
+    return fields
+
+
+@dataclass(slots=True)
+class _Inputs:
+    """The files of an order in the order in which they are sent, and what the prompt declares them to be.
+
+    Tags count references of a kind from 0, @Image and @Video count files of a kind from 1.
+    """
+
+    files: list[tuple[str, Media]] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+    references: list[str] = field(default_factory=list)
+
+    def source(self, kind: str, media: Media, tag: str) -> None:
+        self.files.append((kind, media))
+        self.sources.append(f"{tag}@{kind.title()}1")
+
+    def reference(self, kind: str, media: Media) -> str:
+        """Returns the tag by which the prompt cites it."""
+        self.files.append((kind, media))
+        number = sum(kind == one for one, _ in self.files)
+        tag = f"<{kind.upper()}_REF_{sum(kind.upper() in one for one in self.references)}>"
+        self.references.append(f"{tag}@{kind.title()}{number}")
+        return tag
+
+    def declare(self, prompt: str) -> str:
+        """The prompt with what it has to say of the files in front."""
+        said = {"Sources": self.sources, "References": self.references}
+        return " ".join([f"[# {name} {' '.join(tags)}]" for name, tags in said.items() if tags] + [prompt])
+
+    def items(self, max_bytes: int) -> Iterator[dict[str, str]]:
+        if sum(media.size for _, media in self.files) > max_bytes:
+            message = f"The files of this request are too large for this model: it takes {max_bytes >> 20} MB in all."
+            raise Refused(Reason.INVALID, message, code="files_too_large")
+        for kind, media in self.files:
+            mime_type = "video/mov" if media.mime_type == "video/quicktime" else media.mime_type
+            with media.open() as file:
+                yield {"type": kind, "mime_type": mime_type, "data": base64.b64encode(file.read()).decode()}
+
+
+def _cited(order: Order, inputs: _Inputs) -> dict[str, str]:
+    """The tags of each character's files, by its name."""
+    each = (MAX_IMAGES - bool(order.image)) // len(order.cast)
+    cited: dict[str, str] = {}
+    for member in order.cast:
+        tags = [inputs.reference("video", member.clip)] if member.clip else []
+        tags += [inputs.reference("image", still) for still in member.stills[:each]]
+        cited[member.name] = " ".join(filter(None, (cited.get(member.name), *tags)))
+    return cited
+
+
+def _named(prompt: str, cited: Mapping[str, str]) -> str:
+    """The prompt with the tags behind the first mention of each name; names that it lacks are put in front."""
+    names = "|".join(re.escape(name) for name in sorted(cited, key=len, reverse=True))
+    waiting = dict(cited)
+
+    def cite(match: re.Match[str]) -> str:
+        tags = waiting.pop(match[0], None)
+        return f"{match[0]} ({tags})" if tags else match[0]
+
+    text = re.sub(rf"(?<!\w)(?:{names})(?!\w)", cite, prompt)
+    missing = " and ".join(f"{name} ({tags})" for name, tags in waiting.items())
+    return f"Featuring {missing}. {text}" if missing else text
+
+
+def _progress(account: Account, upstream_id: str, body: dict[str, Any]) -> Progress:
+    status, video = body.get("status"), _video(body)
+    said = " ".join(str(one["text"]) for one in _contents(body) if one.get("type") == "text" and one.get("text"))
+    if status == "completed" and video:
+        return Progress(upstream_id, "completed", progress=100, output_url=video.get("uri"))
+    if status == "completed":
+        return _failed(upstream_id, None, clean(account, said) or "The provider made no video of this.", moderated=True)
+    if status in _FAILED:
+        places = [body.get("error"), *(step.get("error") for step in _dicts(body.get("steps")))]
+        error = next(iter(_dicts(body.get("errors")) + _dicts(places)), {})
+        code, message = str(error.get("code") or ""), str(error.get("message") or said)
+        message = clean(account, message) or f"The provider ended this as {status}."
+        return _failed(upstream_id, code, message, bool(_SAFETY.search(f"{code} {message}")))
+    return Progress(upstream_id, "queued" if status == "queued" else "in_progress")
+
+
+def _failed(upstream_id: str, code: str | None, message: str, moderated: bool) -> Progress:
+    code = "moderation_blocked" if moderated else code or "provider_failed"
+    return Progress(upstream_id, "failed", error=(code, message))
+
+
+def _contents(body: Any) -> Iterator[dict[str, Any]]:
+    """What the model gave: never what was put in."""
+    found = body if isinstance(body, dict) else {}
+    for step in _dicts(found.get("steps")):
+        if step.get("type") == "model_output":
+            yield from _dicts(step.get("content"))
+    yield from _dicts([found.get("output_video")])
+
+
+def _video(body: Any) -> dict[str, Any] | None:
+    """The video: `uri`, or `data` as base64."""
+    videos = (one for one in _contents(body) if one.get("type") == "video" or one.get("mime_type") == "video/mp4")
+    return next((one for one in videos if isinstance(one.get("uri") or one.get("data"), str)), None)
+
+
+def _decoded(data: str) -> Iterator[bytes]:
+    for start in range(0, len(data), PIECE):
+        try:
+            yield base64.b64decode(data[start : start + PIECE], validate=True)
+        except binascii.Error as error:
+            raise Refused(Reason.UNAVAILABLE, "The provider's video is not base64.") from error
+
+
+def _refusal(account: Account, answer: Answer, *, gone: bool) -> Refused | OutcomeUnknown:
+    """What an answer that is no Interaction means, once it is put as others put it. `gone`: a 404 speaks of the model.
+
+    Errors have three shapes: {error: {code: word, message}}, Google's {error: {code: number, status, details}}, and
+    the latter in an array of one.
+    """
+    body = answer.json()
+    error = next(iter(_dicts(body if isinstance(body, list) else [body])), {}).get("error")
+    details: dict[str, Any] = error if isinstance(error, dict) else {}
+    infos = _dicts(details.get("details"))
+    status, code, message = answer.status, str(details.get("code") or ""), str(details.get("message") or "")
+    words = " ".join((code, str(details.get("status")), message, *(str(info.get("reason")) for info in infos)))
+    if status in {400, 403, 422} and _SAFETY.search(words):
+        status, code = 400, "moderation_blocked"
+    elif status == 400 and _WRONG_KEY.search(words):
+        status = 401
+    elif status in {400, 429} and _NO_CREDIT.search(words):
+        status = 402
+    elif status == 400 and _NO_SUCH.search(words):
+        status, gone = 404, False
+    wait = next(
+        (found[1] for info in infos if (found := re.match(r"(\d+)[\d.]*s$", str(info.get("retryDelay"))))), None
+    )
+    headers = ({"retry-after": wait} if wait else {}) | dict(answer.headers)
+    put = {"error": {"code": code or None, "message": message}} if details else None
+    return refusal(account, Answer(status, headers, json.dumps(put).encode()), gone=gone)
+
+
+def _dicts(found: Any) -> list[dict[str, Any]]:
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def _headers(account: Account) -> dict[str, str]:
+    return {"api-revision": REVISION} | ({"x-goog-api-key": account.key} if account.key else {})
+
+
+def _url(account: Account, upstream_id: str) -> str:
+    """Ids are data from outside: nothing in them is left that a URL would read as structure."""
+    if upstream_id.strip(".") == "":
+        raise Refused(Reason.NOT_FOUND, "The provider has no such video.")
+    return f"{account.base_url}/interactions/{quote(upstream_id, safe='')}"
+
+
+provider = Gemini()

@@ -1,0 +1,301 @@
+"""xAI's Grok Imagine, at https://api.x.ai/v1 (the deployment's base_url).
+
+    operation    call                              answer
+    create       POST {base}/videos/generations    {request_id}
+    edit         POST {base}/videos/edits          {request_id}; keeps length and shape, 720p at most
+    extend       POST {base}/videos/extensions     {request_id}; the old part and the new one in one file
+    poll         GET {base}/videos/{request_id}    202 while pending, often without a body; then 200
+    content      GET video.url                     without our key; the address dies after about a day
+
+    what it says                                              here
+    202, pending without progress                             queued
+    pending with progress, any unknown word                   in_progress
+    done with a URL                                           completed
+    done with respect_moderation false; 400 or failed with
+    a message that speaks of moderation                       failed, moderation_blocked
+    failed, expired, done without a URL                       failed
+
+It keeps no characters and takes no reference videos: a character goes as up to three stills in `reference_images`,
+which the prompt cites as <IMAGE_1>, <IMAGE_2>, ...; the lite model takes none, there the best still is the first frame.
+Edits and extensions take a clip by URL; a video that it made itself has no id that they accept. No list, no delete.
+
+Sources: REST reference and video guide of docs.x.ai (copies, 2026-06 to 2026-11), xai-sdk 1.21.0, @ai-sdk/xai 3.0.138.
+What refusals look like: vercel/ai pull request 13390 (moderation as a 400 of the poll, 2026-03), theopenco/llmgateway
+pull request 1785 (moderation as a 403), public logs of 2026 (a wrong key is 400 or 401, no credits is 403 or 429).
+Pixel sizes other than 848x480, 1280x720 and 1920x1080 are not published: here the short side is the resolution.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from understudy.errors import OutcomeUnknown, Reason, Refused
+from understudy.providers.base import (
+    Account,
+    Answer,
+    CharacterSupport,
+    Content,
+    Media,
+    Operation,
+    Order,
+    Profile,
+    Progress,
+    Provider,
+    Source,
+    with_names,
+)
+from understudy.providers.openai import clean, refusal
+
+PATHS: dict[Operation, str] = {
+    "create": "videos/generations",
+    "edit": "videos/edits",
+    "extend": "videos/extensions",
+}
+STILLS_EACH = 3  # of a character: more views, not more cost than a few cents
+INLINE_BYTES = 512 * 1024  # of an image: their fetcher waits 5 s for a URL, a data URI needs none
+TICKS = 10_000  # of a micro-dollar
+
+_SHAPES = ("16:9", "9:16", "1:1", "4:3", "3:4", "3:2", "2:3")
+_PIXELS = {
+    "480p": ("848x480", "480x848", "480x480", "640x480", "480x640", "720x480", "480x720"),
+    "720p": ("1280x720", "720x1280", "720x720", "960x720", "720x960", "1080x720", "720x1080"),
+    "1080p": ("1920x1080", "1080x1920", "1080x1080", "1440x1080", "1080x1440", "1616x1080", "1080x1616"),
+}
+_SIZES = {
+    size: (shape, resolution)
+    for resolution, sizes in _PIXELS.items()
+    for shape, size in zip(_SHAPES, sizes, strict=True)
+}
+_REQUEST_ID = re.compile(r"[\w-]{1,200}")
+_ADDRESS = re.compile(r"\b(https?://|data:\w+/)\S+")
+_MODERATION = re.compile(r"moderat|content policy|usage guidelines|safety_check", re.IGNORECASE)
+_NO_CREDITS = re.compile(r"\bcredits?\b|spending limit", re.IGNORECASE)
+_WRONG_KEY = re.compile(r"\bapi key\b", re.IGNORECASE)
+_NO_MODEL = re.compile(r"\bmodel\b.*(not found|does not exist)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """Facts of a model; `prices` are micro-dollars a second by resolution (models page, 2026-11)."""
+
+    prices: Mapping[str, int]
+    references: int = 0
+    reference_seconds: int = 15  # the longest video with references
+    keeps_first_frame: bool = False  # takes a first frame beside references
+    remakes: bool = False  # edits and extends
+
+
+# Dated and -preview names begin with these; the longer names come first.
+_MODELS = {
+    "grok-imagine-video-1.5-lite": _Model({"480p": 20_000, "720p": 30_000, "1080p": 140_000}),
+    "grok-imagine-video-1.5": _Model(
+        {"480p": 80_000, "720p": 140_000, "1080p": 250_000}, references=14, keeps_first_frame=True
+    ),
+    "grok-imagine-video": _Model({"480p": 50_000, "720p": 70_000}, references=7, reference_seconds=10, remakes=True),
+}
+
+
+class Xai(Provider):
+    """Grok Imagine."""
+
+    name = "xai"
+
+    def profile(self, model: str, options: Mapping[str, Any]) -> Profile:
+        facts = _facts(model)
+        sizes = {size: resolution for size, (_, resolution) in _SIZES.items() if resolution in facts.prices}
+        return Profile(
+            seconds=tuple(range(1, 16)),
+            sizes=tuple(sizes),
+            default_seconds=4,  # theirs is 8: what code written for Sora expects is less than it would pay for
+            default_size="720x1280",
+            characters=CharacterSupport(reference_images=facts.references, start_frame=not facts.references),
+            edit=facts.remakes,
+            edit_upload=facts.remakes,
+            extend_seconds=tuple(range(2, 11)) if facts.remakes else (),
+            extend_upload=facts.remakes,
+            source_by_clip=True,
+            poll_seconds=5.0,
+            micro_dollars={size: facts.prices[resolution] for size, resolution in sizes.items()},
+        )
+
+    def submit(self, account: Account, order: Order) -> Progress:
+        fields = _create(order) if order.source is None else _remake(order, order.source)
+        answer = account.http.post(
+            f"{account.base_url}/{PATHS[order.operation]}", {"authorization": f"Bearer {account.key}"}, json=fields
+        )
+        request_id = _document(answer).get("request_id")
+        if 200 <= answer.status < 300 and isinstance(request_id, str) and _REQUEST_ID.fullmatch(request_id):
+            return Progress(request_id, "queued")
+        raise _refusal(account, answer, gone=True)
+
+    def poll(self, account: Account, upstream_id: str) -> Progress:
+        answer = account.http.get(_job_url(account, upstream_id), {"authorization": f"Bearer {account.key}"})
+        body = _document(answer)
+        if answer.status == 202:
+            return _progress(account, upstream_id, {"status": "pending", **body})
+        if answer.status == 200 and ("status" in body or "video" in body):
+            return _progress(account, upstream_id, body)
+        refused = _refusal(account, answer, gone=False)
+        if isinstance(refused, Refused) and refused.reason is Reason.MODERATION:
+            error = ("moderation_blocked", refused.message)
+            return Progress(upstream_id, "failed", error=error, micro_dollars=_cost(body))
+        raise refused
+
+    @contextmanager
+    def open_content(self, account: Account, progress: Progress) -> Iterator[Content]:
+        if progress.output_url is None:
+            raise Refused(Reason.NOT_FOUND, "The provider gave no address for the video.")
+        with account.http.stream(progress.output_url, {}) as (status, headers, chunks):
+            if status != 200:
+                gone = status in {401, 403, 404, 410}  # an address that has died says one of these
+                reason = Reason.NOT_FOUND if gone else Reason.UNAVAILABLE
+                raise Refused(reason, f"The video's address answered {status}.", status=status)
+            length = headers.get("content-length")
+            mime_type = headers.get("content-type", "video/mp4").partition(";")[0]
+            yield Content(mime_type, int(length) if length else None, chunks)
+
+
+def _remake(order: Order, source: Source) -> dict[str, Any]:
+    """The fields of an edit or an extension."""
+    if source.clip is None or source.clip.mime_type != "video/mp4":
+        raise Refused(Reason.INVALID, "video: this model takes MP4 files only.", param="video")
+    fields = {"model": order.model, "prompt": order.prompt, "video": {"url": source.clip.url()}}
+    return fields | ({"duration": order.seconds} if order.operation == "extend" and order.seconds else {})
+
+
+def _create(order: Order) -> dict[str, Any]:
+    """The fields of a generation. Raises Refused for what this model cannot combine, before anything is paid."""
+    facts = _facts(order.model)
+    shape, resolution = _SIZES[order.size or "720x1280"]
+    fields: dict[str, Any] = {"model": order.model, "aspect_ratio": shape, "resolution": resolution}
+    if order.seconds:
+        fields["duration"] = order.seconds
+    first_frame, citations = order.image, ""
+    if order.cast and facts.references:
+        _check_references(order, facts, resolution)
+        fields["reference_images"], citations = _references(order, facts)
+    elif order.cast:
+        if first_frame is not None:
+            message = "input_reference: this model shows a character by the first frame, so it takes no other one."
+            raise Refused(Reason.INVALID, message, param="input_reference")
+        first_frame = next((still for still in order.cast[0].stills), None)
+        citations = f"{order.cast[0].name} is the character in the first frame. "
+    if first_frame is not None:
+        fields["image"] = _image(first_frame)
+    fields["prompt"] = citations + with_names(order.prompt, order.cast)
+    return fields
+
+
+def _check_references(order: Order, facts: _Model, resolution: str) -> None:
+    if resolution == "1080p":
+        raise Refused(Reason.INVALID, "size: with characters this model makes 720p at most.", param="size")
+    if (order.seconds or 0) > facts.reference_seconds:
+        message = f"seconds: with characters this model makes {facts.reference_seconds} at most."
+        raise Refused(Reason.INVALID, message, param="seconds")
+    if order.image is not None and not facts.keeps_first_frame:
+        message = "input_reference: this model takes characters or a first frame, not both."
+        raise Refused(Reason.INVALID, message, param="input_reference")
+
+
+def _references(order: Order, facts: _Model) -> tuple[list[dict[str, str]], str]:
+    """The stills, and sentences that say who is on which: the prompt itself stays as it was written."""
+    each = min(STILLS_EACH, facts.references // len(order.cast))
+    images: list[dict[str, str]] = []
+    citations = ""
+    for member in order.cast:
+        stills = member.stills[:each]
+        names = [f"<IMAGE_{len(images) + n}>" for n in range(1, len(stills) + 1)]
+        images += [_image(still) for still in stills]
+        if names:
+            citations += f"{member.name} is the character in {' and '.join(names)}. "
+    return images, citations
+
+
+def _image(image: Media) -> dict[str, str]:
+    if image.size > INLINE_BYTES:
+        return {"url": image.url()}
+    with image.open() as file:
+        data = base64.b64encode(file.read()).decode()
+    return {"url": f"data:{image.mime_type};base64,{data}"}
+
+
+def _progress(account: Account, upstream_id: str, body: dict[str, Any]) -> Progress:
+    status, found = body.get("status"), body.get("video")
+    video: dict[str, Any] = found if isinstance(found, dict) else {}
+    if status == "done" or (status is None and video):  # older answers with a video have no status
+        url, seconds = video.get("url"), video.get("duration")
+        if video.get("respect_moderation") is False:
+            error = ("moderation_blocked", "The provider's moderation withheld the video.")
+        elif not url or not isinstance(url, str):
+            error = ("provider_failed", "The provider finished without a video.")
+        else:
+            length = round(seconds) if isinstance(seconds, int | float) and 0 < seconds < 10_000 else None
+            return Progress(upstream_id, "completed", 100, length, output_url=url, micro_dollars=_cost(body))
+    elif status in {"failed", "expired"}:
+        code, text = _error(body)
+        code = "moderation_blocked" if _MODERATION.search(f"{code} {text}") else code or f"provider_{status}"
+        error = (code, clean(account, text) or "The provider could not make this video.")
+    else:
+        done = body.get("progress")
+        percent = int(done) if isinstance(done, int | float) and 0 <= done < 100 else 0
+        return Progress(upstream_id, "queued" if status == "pending" and not percent else "in_progress", percent)
+    return Progress(upstream_id, "failed", error=error, micro_dollars=_cost(body))
+
+
+def _refusal(account: Account, answer: Answer, *, gone: bool) -> Refused | OutcomeUnknown:
+    """What an answer that is no job means, once it is put as others put it. `gone`: a 404 speaks of the model."""
+    code, text = _error(_document(answer))
+    status, words = answer.status, f"{code} {text}"
+    if status in {400, 403, 422} and _MODERATION.search(words):
+        status, code = 400, "moderation_blocked"
+    elif status in {400, 403, 429} and _NO_CREDITS.search(words):
+        status = 402
+    elif status == 400 and _WRONG_KEY.search(words):
+        status = 401
+    elif status == 400 and _NO_MODEL.search(words):
+        status = 410
+    body = {"error": {"code": code, "message": text}} if text else None
+    return refusal(account, Answer(status, answer.headers, json.dumps(body).encode()), gone=gone)
+
+
+def _error(body: dict[str, Any]) -> tuple[str | None, str]:
+    """Code and message of an error: {error: {code, message}}, {code, error} or {error}.
+
+    It may quote what we sent, and an address that we signed would let its reader in: addresses are cut out.
+    """
+    error = body.get("error")
+    details: dict[str, Any] = error if isinstance(error, dict) else {"code": body.get("code"), "message": error}
+    code = details.get("code") or details.get("type")
+    return str(code)[:100] if code else None, _ADDRESS.sub("(address)", str(details.get("message") or ""))
+
+
+def _cost(body: dict[str, Any]) -> int | None:
+    usage = body.get("usage")
+    ticks = usage.get("cost_in_usd_ticks") if isinstance(usage, dict) else None
+    return int(ticks) // TICKS if isinstance(ticks, int | float) and 0 <= ticks < 1e16 else None
+
+
+def _document(answer: Answer) -> dict[str, Any]:
+    body = answer.json()
+    return body if isinstance(body, dict) else {}
+
+
+def _facts(model: str) -> _Model:
+    return next((facts for name, facts in _MODELS.items() if model.startswith(name)), _MODELS["grok-imagine-video"])
+
+
+def _job_url(account: Account, upstream_id: str) -> str:
+    """Ids are data from outside: nothing in them is left that a URL would read as structure."""
+    if upstream_id.strip(".") == "":
+        raise Refused(Reason.NOT_FOUND, "The provider has no such video.")
+    return f"{account.base_url}/videos/{quote(upstream_id, safe='')}"
+
+
+provider = Xai()
