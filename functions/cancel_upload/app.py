@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from understudy import inputs, present, table, uploads
+from understudy import owned, present, table, uploads
 from understudy.endpoint import Answer, Call, Endpoint
 from understudy.errors import NotReady
 from understudy.ids import Kind
@@ -11,7 +11,7 @@ from understudy.ids import Kind
 @Endpoint("DELETE", "/videos/uploads/{upload_id}", counts="touch", summary="Cancel upload", answer=present.Deleted)
 def handler(call: Call) -> Answer:
     """Give an upload up. What it has become already stays."""
-    upload = inputs.upload(call, call.text("upload_id"))
+    upload = owned.upload(call, call.text("upload_id"))
     try:
         if upload.state == "processing":
             raise table.RowChanged

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from understudy import inputs, present, uploads
+from understudy import owned, present, uploads
 from understudy.endpoint import Answer, Call, Endpoint
 from understudy.errors import InvalidRequest
 
@@ -16,7 +16,7 @@ from understudy.errors import InvalidRequest
 )
 def handler(call: Call) -> Answer:
     """Put the parts of an upload together, once they add up to the declared bytes."""
-    upload = inputs.upload(call, call.text("upload_id"))
+    upload = owned.upload(call, call.text("upload_id"))
     if upload.multipart is None:
         raise InvalidRequest("This upload is one POST; it completes itself.", param="upload_id")
     uploads.complete(upload)

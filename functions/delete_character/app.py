@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from understudy import characters, handles, present
+from understudy import characters, owned, present
 from understudy.endpoint import Answer, Call, Endpoint
-from understudy.ids import Kind, not_found
+from understudy.ids import Kind
 
 
 @Endpoint(
@@ -12,10 +12,5 @@ from understudy.ids import Kind, not_found
 )
 def handler(call: Call) -> Answer:
     """Delete a character with its clip, its stills and what providers keep of it."""
-    managed = call.id("character_id", Kind.CHARACTER)
-    character = characters.find(call.caller.team, managed.record)
-    if character is None:
-        raise not_found(Kind.CHARACTER)
-    handles.delete_all(character)
-    characters.delete(character)
+    characters.delete(owned.character(call, call.text("character_id")))
     return Answer(present.deleted(Kind.CHARACTER, call.text("character_id")))

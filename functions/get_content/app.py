@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from understudy import jobs, storage, videos
+from understudy import owned, storage
 from understudy.endpoint import Answer, Call, Endpoint
-from understudy.errors import InvalidRequest
+from understudy.errors import InvalidRequest, NotFound
 
 FILES = {"video": "video.mp4", "thumbnail": "thumbnail.webp", "spritesheet": "spritesheet.jpg"}
 
@@ -17,8 +17,8 @@ def handler(call: Call) -> Answer:
     variant = call.query.get("variant", "video")
     if variant not in FILES:
         raise InvalidRequest(f"variant: must be one of {', '.join(FILES)}.", param="variant")
-    job = videos.finished(call, call.text("video_id"))
-    jobs.mark_seen(job)
-    return Answer(
-        status=302, headers={"location": storage.presign(storage.video_prefix(job.team, job.id) + FILES[variant])}
-    )
+    job = owned.finished(call, call.text("video_id"))
+    key = storage.video_prefix(job.team, job.id) + FILES[variant]
+    if variant != "video" and not storage.exists(key):
+        raise NotFound(f"This video has no {variant}.", param="variant", code="variant_not_found")
+    return Answer(status=302, headers={"location": storage.presign(key)})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from understudy import inputs, present, uploads
+from understudy import owned, present, uploads
 from understudy.endpoint import Answer, Call, Endpoint
 from understudy.errors import InvalidRequest
 from understudy.schema import SignParts
@@ -18,7 +18,7 @@ from understudy.schema import SignParts
 )
 def handler(call: Call) -> Answer:
     """Get fresh part URLs and the list of parts that have arrived, so that a broken upload goes on where it stopped."""
-    upload = inputs.upload(call, call.text("upload_id"))
+    upload = owned.upload(call, call.text("upload_id"))
     if upload.multipart is None:
         raise InvalidRequest("This upload is one POST, not parts.", param="upload_id")
     there = uploads.parts_there(upload)

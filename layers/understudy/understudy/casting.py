@@ -9,11 +9,11 @@ import contextlib
 import time
 from typing import TYPE_CHECKING
 
-from understudy import characters, handles, inputs, jobs, routing, storage, table, videos
+from understudy import characters, handles, inputs, jobs, owned, routing, storage, table
 from understudy.characters import Character
 from understudy.deployments import Deployment, deployments
 from understudy.errors import ApiError, Conflict, ProviderError
-from understudy.once import Attempt
+from understudy.once import Attempt, gone
 from understudy.telemetry import logger
 from understudy.wire import FilePart
 
@@ -30,6 +30,8 @@ def create(call: Call, request: CreateCharacter) -> tuple[Character, bool]:
     row = attempt.earlier()
     if row is not None and (made := characters.find(call.caller.team, row["record"])):
         return made, True
+    if row is not None and attempt.key is not None:
+        raise gone()
     home = home_of(request.named_model, request.custom_llm_provider)
     if request.named_model:
         call.check_model(request.named_model)
@@ -95,7 +97,7 @@ def _store_clip(call: Call, request: CreateCharacter, record: str) -> None:
         file = inputs.uploaded(call, request.video.upload_id, "video", "video.upload_id")
         storage.copy(file.key, key, mime_type=file.mime_type)
     else:
-        source = videos.finished(call, request.video.id or "")
+        source = owned.finished(call, request.video.id or "")
         if source.output is None:
             raise ApiError("This video is completed and has no file.")
         storage.copy(source.output.key, key)

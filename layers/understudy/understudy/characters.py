@@ -7,11 +7,10 @@ How a provider gets it is the business of handles.py.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from understudy import media, storage, table
+from understudy import jobs, media, storage, table
 from understudy.errors import ApiError
 from understudy.providers.base import CastMember, CharacterSupport, Media
 from understudy.table import Put, Row
@@ -151,14 +150,16 @@ def name_original(character: Character, original: str) -> Character:
 
 
 def delete(character: Character) -> None:
-    """Delete row, clip and stills; the handles are their own business."""
-    table.delete(character.key)
+    """Delete handles, clip, stills and, last, the row, so that a delete that breaks off can be repeated.
+
+    `run_job` deletes what providers keep of it.
+    """
+    for row in table.each(character.key, f"handle#{character.id}#"):
+        if row.get("reference"):
+            jobs.delete_handle(row["deployment"], row["reference"])
+        table.delete(table.Key(row[table.PARTITION], row[table.SORT]))
     storage.delete_all(storage.character_prefix(character.team, character.id))
-
-
-def handle_rows(character: Character) -> Iterator[Row]:
-    """The rows of what providers call this character."""
-    return table.each(character.key, f"handle#{character.id}#")
+    table.delete(character.key)
 
 
 def _character(row: Row) -> Character:

@@ -23,6 +23,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from understudy import providers
 from understudy.errors import InvalidRequest, NotFound
 
 FILE = Path(__file__).with_name("deployments.toml")
@@ -124,11 +125,11 @@ def _deployment(name: str, table: Any) -> Deployment:
     if unknown := set(table) - _FIELDS:
         raise wrong(f"unknown field {min(unknown)!r}")
     provider, base_url, models = table.get("provider"), table.get("base_url"), table.get("models")
-    if not isinstance(provider, str) or not provider.isidentifier():
-        raise wrong("provider must name a file in understudy/providers/")
+    if provider not in providers.names():
+        raise wrong(f"provider must be one of {', '.join(providers.names())}")
     if not isinstance(base_url, str) or not re.match(r"https?://[^/?#]+[^?#]*$", base_url):
         raise wrong("base_url must be an http(s) URL without query")
-    if not isinstance(models, dict) or not all(isinstance(model, str) and model for model in models.values()):
+    if not isinstance(models, dict) or not models or not all(isinstance(one, str) and one for one in models.values()):
         raise wrong('models must be a table of name = "name at the provider"')
     secret = table.get("secret")
     if secret is not None and not (isinstance(secret, str) and _SECRET.fullmatch(secret)):
@@ -138,6 +139,8 @@ def _deployment(name: str, table: Any) -> Deployment:
         raise wrong("weight must be a whole number, 0 or more")
     if pace is not None and not (isinstance(pace, int | float) and 0 < pace <= 900):
         raise wrong("poll_seconds must be between 0 and 900")
+    if not isinstance(table.get("default", False), bool) or not isinstance(table.get("options", {}), dict):
+        raise wrong("default must be true or false, and options a table")
     return Deployment(
         id=name,
         provider=provider,
@@ -145,7 +148,7 @@ def _deployment(name: str, table: Any) -> Deployment:
         models=models,
         secret=secret,
         weight=weight,
-        default=bool(table.get("default", False)),
+        default=table.get("default", False),
         poll_seconds=pace,
         options=table.get("options", {}),
     )

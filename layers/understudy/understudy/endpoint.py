@@ -99,12 +99,8 @@ class Call:
         """A path parameter as it came."""
         return str((self._event.raw_event.get("pathParameters") or {}).get(name, ""))
 
-    def id(self, name: str, kind: Kind) -> ManagedId:
-        """A managed id from the path. Raises NotFound for whatever is not the caller's."""
-        return self.decode(self.text(name), kind)
-
     def decode(self, text: str, kind: Kind) -> ManagedId:
-        """A managed id from anywhere in the request. Raises NotFound for whatever is not the caller's."""
+        """A managed id from the path or the body. Raises NotFound for whatever is not the caller's."""
         from understudy.secrets import id_codec
 
         return id_codec().decode(text, kind, team=self.caller.team)

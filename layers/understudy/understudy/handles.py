@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from understudy import accounts, characters, jobs, table
+from understudy import accounts, table
 from understudy.characters import Character
 from understudy.deployments import Deployment
 from understudy.errors import OutcomeUnknown, Reason, Refused
@@ -83,14 +83,6 @@ def introduce(character: Character, deployment: Deployment, deadline: float) -> 
     if handle.state == "making" and handle.lease_until <= time.time():
         return _keep(_key(character, deployment), "unknown")  # its maker died on the way
     return handle
-
-
-def delete_all(character: Character) -> None:
-    """Forget the character's handles; `run_job` deletes what providers keep of it."""
-    for row in characters.handle_rows(character):
-        if row.get("reference"):
-            jobs.delete_handle(row["deployment"], row["reference"])
-        table.delete(table.Key(row[table.PARTITION], row[table.SORT]))
 
 
 def _make(character: Character, deployment: Deployment, account: Account) -> ProviderHandle:

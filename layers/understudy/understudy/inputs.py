@@ -7,13 +7,11 @@ import binascii
 import math
 from typing import TYPE_CHECKING
 
-from understudy import media, sniff, storage, uploads
+from understudy import media, owned, sniff, storage, uploads
 from understudy.errors import InvalidRequest, Refused
-from understudy.ids import Kind, not_found
 from understudy.jobs import File
 from understudy.outbound import Client
 from understudy.schema import ImageReference, VideoReference
-from understudy.uploads import Upload
 from understudy.wire import FilePart
 
 if TYPE_CHECKING:
@@ -62,18 +60,9 @@ def clip(call: Call, given: FilePart | VideoReference, record: str) -> tuple[Fil
     return File(key, mime_type, len(given.data)), math.ceil(facts.milliseconds / 1000)
 
 
-def upload(call: Call, public_id: str) -> Upload:
-    """An upload of the caller's by its public id. Raises NotFound."""
-    managed = call.decode(public_id, Kind.UPLOAD)
-    found = uploads.find(call.caller.team, managed.record)
-    if found is None:
-        raise not_found(Kind.UPLOAD)
-    return found
-
-
 def uploaded(call: Call, public_id: str, purpose: uploads.Purpose, param: str) -> File:
     """The file of a finished upload of the caller's. Raises NotFound, NotReady and InvalidRequest."""
-    return uploads.usable(upload(call, public_id), param, purpose)
+    return uploads.usable(owned.upload(call, public_id), param, purpose)
 
 
 def _referenced(given: ImageReference, deadline: float) -> bytes:

@@ -11,6 +11,7 @@ from understudy.errors import ApiError, InvalidRequest
 from understudy.settings import settings
 
 STILLS = 4
+OURS = {"invalid_request", "not_found", "storage_error", "internal_error"}  # refusals that no other clip would cure
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +58,19 @@ def trim(key: str, output_key: str, seconds: float) -> None:
 
 
 def _call(function: str, event: dict[str, Any], param: str) -> dict[str, Any]:
-    answer = lambda_().invoke(FunctionName=function, Payload=json.dumps(event).encode())
-    result = json.loads(answer["Payload"].read())
-    if answer.get("FunctionError") or not isinstance(result, dict):
-        raise ApiError("The video could not be opened just now. Nothing was created; try again.", code="media_failed")
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        answer = lambda_().invoke(FunctionName=function, Payload=json.dumps(event).encode())
+        result = json.loads(answer["Payload"].read())
+    except (BotoCoreError, ClientError) as error:  # its few places are taken, or it takes too long
+        raise _failed() from error
+    if answer.get("FunctionError") or not isinstance(result, dict) or result.get("code") in OURS:
+        raise _failed()
     if not result.get("ok"):
         raise InvalidRequest(str(result["message"]), param=param, code=str(result["code"]))
     return result
+
+
+def _failed() -> ApiError:
+    return ApiError("The video could not be opened just now. Nothing was created; try again.", code="media_failed")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from understudy import table
-from understudy.errors import InvalidRequest, KeyReused
+from understudy.errors import Conflict, InvalidRequest, KeyReused
 from understudy.keys import Caller
 from understudy.table import Put, Row
 
@@ -81,6 +81,12 @@ class Attempt:
         table.delete(self._last)
         if self._once is not None:
             table.delete(self._once)
+
+
+def gone() -> Conflict:
+    """What a key is told whose video or character was deleted: made once, and not made again by the same call."""
+    message = "What was made with this Idempotency-Key has been deleted. Use a new key to make another."
+    return Conflict(message, code="idempotency_key_used")
 
 
 def attempt(caller: Caller, operation: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> Attempt:

@@ -25,7 +25,7 @@ from understudy.errors import (
 from understudy.jobs import File, Job
 from understudy.keys import Limits
 from understudy.limits import Wish
-from understudy.once import Attempt
+from understudy.once import Attempt, gone
 from understudy.providers import load
 from understudy.providers.base import CastMember, Media, Order, Profile, Source
 from understudy.table import Change, Put
@@ -69,6 +69,8 @@ def earlier(attempt: Attempt) -> Job | None:
     if row.get("error"):
         raise _Replayed(row["error"])
     job = jobs.find(attempt.caller.team, row["record"])
+    if job is None and attempt.key is not None:
+        raise gone()
     if job is None or (attempt.key is None and job.seen):
         return None
     if attempt.key is not None and job.state == "submitting" and job.submit_by > time.time():
@@ -88,12 +90,10 @@ def place(draft: Job, choices: list[Option], attempt: Attempt, limits: Limits, d
     draft = ledger.opened(draft, limits, hold, longest)
     if not first.ready:
         job = replace(draft, state="preparing", others=[one.deployment.id for one in rest], named=_named(draft, None))
-        _write(job, attempt, limits)
-        jobs.send(job, 0, 0)
+        _begin(job, attempt, limits, 1)
         return job
     job = replace(draft, submit_by=_submit_by(deadline))
-    _write(job, attempt, limits)
-    jobs.send(job, 0, routing.pace(first.deployment, job.model))
+    _begin(job, attempt, limits, routing.pace(first.deployment, job.model))
     submit = _Submit(job, deadline)
     try:
         routing.try_in_turn([one for one in choices if one.ready], lambda one: one.deployment, submit)
@@ -101,8 +101,9 @@ def place(draft: Job, choices: list[Option], attempt: Attempt, limits: Limits, d
         slower = [one.deployment for one in choices if not one.ready]
         if refused.movable and slower:
             return _prepare(submit.job, slower)
+        error = _remembered(attempt, from_refusal(refused), keep=not refused.movable)
         jobs.discard(submit.job)
-        raise _remembered(attempt, from_refusal(refused), keep=not refused.movable) from refused
+        raise error from refused
     except OutcomeUnknown as unknown:
         if submit.job.state == "unknown":
             return submit.job
@@ -140,7 +141,7 @@ class _Submit:
             upstream_id=progress.upstream_id,
             upstream_status="queued" if progress.status == "queued" else "in_progress",
             named=self.job.named or _named(self.job, progress.upstream_id),
-            seconds=progress.seconds or self.job.seconds,
+            seconds=progress.seconds or order.seconds or self.job.seconds,
             size=progress.size or order.size or self.job.size,
             submitted_at=int(time.time()),
         )
@@ -148,16 +149,21 @@ class _Submit:
 
 def build(job: Job, option: Option) -> Order:
     """The order as the provider gets it."""
-    deployment = option.deployment
+    deployment, profile = option.deployment, option.profile
+    seconds, size = job.seconds, checks.fit(job.size, profile.sizes) if job.size else None
+    if job.operation == "create":
+        # What this one cannot make was not asked for: it is the default of the deployment that was to make it first.
+        seconds = seconds if seconds in profile.seconds else profile.default_seconds
+        size = size or profile.default_size
     return Order(
         operation=job.operation,  # type: ignore[arg-type]
         model=deployment.models.get(job.model, job.model),
         prompt=job.prompt,
         reference=job.id,
-        seconds=job.seconds,
-        size=checks.fit(job.size, option.profile.sizes) if job.size else None,
+        seconds=seconds,
+        size=size,
         image=_media(job.image, "image"),
-        cast=tuple(_cast(job, deployment, option.profile)),
+        cast=tuple(_cast(job, deployment, profile)),
         source=_source(job, deployment),
     )
 
@@ -199,6 +205,16 @@ def _ready(wish: Wish, deployment: Deployment, profile: Profile) -> bool:
         found = (handles.find(character, deployment) for character in wish.characters)
         return all(handle is not None and handle.ready for handle in found)
     return not any(character.needs_trim(profile.characters) for character in wish.characters)
+
+
+def _begin(job: Job, attempt: Attempt, limits: Limits, delay: float) -> None:
+    """Have somebody look after the job, then write it: a job without a message would never end, a message without a job
+    does no harm. One that may have come before a slow write is sent again."""
+    begun = time.monotonic()
+    jobs.send(job, 0, delay)
+    _write(job, attempt, limits)
+    if time.monotonic() - begun > delay / 2:
+        jobs.send(job, 0, delay)
 
 
 def _write(job: Job, attempt: Attempt, limits: Limits) -> None:

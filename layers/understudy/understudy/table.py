@@ -281,6 +281,22 @@ def each(start: Key, prefix: str) -> Iterator[Row]:
         after = rows[-1][SORT].removeprefix(prefix)
 
 
+def scan(prefix: str, sort: str) -> Iterator[Row]:
+    """Every row whose partition begins with `prefix` and whose sort key is `sort`. Reads the whole table: operators
+    only."""
+    pages = (
+        dynamodb()
+        .get_paginator("scan")
+        .paginate(
+            TableName=settings().table_name,
+            FilterExpression=f"begins_with({PARTITION}, :prefix) AND {SORT} = :sort",
+            ExpressionAttributeValues={":prefix": _serialize(prefix), ":sort": _serialize(sort)},
+        )
+    )
+    for found in pages:
+        yield from (_row(item) for item in found["Items"])
+
+
 def _changed(error: Any) -> Exception:
     reasons = _reasons(error)
     if error.response["Error"]["Code"] == "ConditionalCheckFailedException" or "ConditionalCheckFailed" in reasons:

@@ -6,10 +6,9 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from understudy import characters, inputs, jobs, orders, routing
+from understudy import inputs, jobs, orders, owned, routing
 from understudy.deployments import Deployment, deployments
-from understudy.errors import InvalidRequest, NotReady
-from understudy.ids import Kind, not_found
+from understudy.errors import InvalidRequest
 from understudy.jobs import Job
 from understudy.limits import Wish
 from understudy.once import Attempt
@@ -68,7 +67,7 @@ def remake(call: Call, operation: Operation, request: EditVideo | ExtendVideo) -
         clip, clip_seconds = inputs.clip(call, request.video, draft.id)
         draft = replace(draft, seconds=seconds, billed_seconds=seconds or clip_seconds, source_clip=clip)
         return orders.place(draft, choices, attempt, call.admission.limits, call.deadline), False
-    source = finished(call, request.video.id or "")
+    source = owned.finished(call, request.video.id or "")
     model, asked = _from_source(source, request.named_model, request.custom_llm_provider)
     return _from_job(call, attempt, operation, source, model, asked, request.prompt, seconds), False
 
@@ -78,28 +77,9 @@ def remix(call: Call, public_id: str, prompt: str) -> tuple[Job, bool]:
     attempt = call.attempt("remix", video_id=public_id)
     if job := orders.earlier(attempt):
         return job, True
-    source = finished(call, public_id)
+    source = owned.finished(call, public_id)
     asked = [deployments().get(source.deployment)]
     return _from_job(call, attempt, "remix", source, source.model, asked, prompt, None, public_id), False
-
-
-def find(call: Call, public_id: str) -> Job:
-    """A video of the caller's by its public id. Raises NotFound."""
-    managed = call.decode(public_id, Kind.VIDEO)
-    job = jobs.find(call.caller.team, managed.record)
-    if job is None:
-        raise not_found(Kind.VIDEO)
-    return job
-
-
-def finished(call: Call, public_id: str) -> Job:
-    """A finished video of the caller's. Raises NotFound and NotReady."""
-    job = find(call, public_id)
-    if job.state == "failed":
-        raise NotReady("This video failed, so there is nothing to work with.", param="video", code="video_failed")
-    if job.state != "completed":
-        raise NotReady(f"This video is still {job.status}. Try again when it is completed.", param="video")
-    return job
 
 
 def _from_job(
@@ -145,10 +125,7 @@ def _from_source(source: Job, model: str | None, provider: str | None) -> tuple[
 def _cast(call: Call, request: CreateVideo) -> list[Character]:
     cast: list[Character] = []
     for i, reference in enumerate(request.characters):
-        managed = call.decode(reference.id, Kind.CHARACTER)
-        character = characters.find(call.caller.team, managed.record)
-        if character is None:
-            raise not_found(Kind.CHARACTER)
+        character = owned.character(call, reference.id)
         if any(character.id == other.id for other in cast):
             raise InvalidRequest(f"characters: {character.name} is named twice.", param=f"characters[{i}]")
         cast.append(character)

@@ -20,13 +20,15 @@ from understudy.telemetry import logger
 
 LEASE_SECONDS = 330  # longer than run_job may run
 CALL_SECONDS = 60.0
-MAX_TROUBLES = 8  # passing failures in a row, with growing pauses: about ten minutes
+MAX_TROUBLES = 8  # passing failures in a row, with growing pauses: about five minutes
+MAX_LOST = 3  # so often may a provider say that it does not know a job of its own
 MAX_OUTPUT = 5 * 1024**3
 LOST_SECONDS = 600  # how long a provider is asked for a job whose answer was lost
+UNSEEN = {"too_long", "too_large", "timed_out"}  # refusals to make previews that say nothing against the video
 
 
 def work(message: dict[str, Any], deadline: float) -> None:
-    """Do what a message says; `deadline` is in `time.monotonic()` seconds."""
+    """Do what a message says; `deadline` is in `time.monotonic()` seconds. Raises jobs.Busy."""
     if "delete" in message:
         return _delete_upstream(message, deadline)
     job = jobs.find(message["team"], message["video"])
@@ -38,7 +40,10 @@ def work(message: dict[str, Any], deadline: float) -> None:
     try:
         delay = _step(job, deadline)
     except table.RowChanged:
-        return None  # deleted or ended by somebody else meanwhile
+        moved = jobs.find(job.team, job.id)
+        if moved is None or moved.done:
+            return None  # deleted or ended by somebody else meanwhile
+        job, delay = moved, 1
     if delay is not None:
         jobs.release(job, delay)
     return None
@@ -113,31 +118,31 @@ def _wait_for_submit(job: Job, pace: float) -> float | None:
 
 
 def _reconcile(job: Job, deployment: Deployment, deadline: float) -> float | None:
-    provider = load(deployment.provider)
+    provider, found = load(deployment.provider), None
     try:
         found = accounts.call(deployment, deadline, lambda account: provider.find(account, job.id))
-    except (ProviderError, ApiError) as error:
-        return _trouble(job, error)
+    except ProviderError as error:
+        logger.warning("reconciling failed", extra={"video": job.id, "error": str(error)})
     if found is not None:
         jobs.move(job, "running", upstream_id=found.upstream_id, submitted_at=int(time.time()), troubles=0)
-    elif time.time() > job.created_at + LOST_SECONDS:
+        return routing.pace(deployment, job.model)
+    if time.time() > job.submit_by + LOST_SECONDS:
         jobs.fail(job, "outcome_unknown", "The provider's answer was lost, and it knows of no such video.")
         return None
-    return routing.pace(deployment, job.model)
+    jobs.move(job, "unknown", troubles=job.troubles + 1)
+    return _pause(job)
 
 
 def _poll(job: Job, deployment: Deployment, deadline: float) -> float | None:
     progress = _ask(job, deployment, deadline)
     if isinstance(progress, Exception):
-        return _poll_trouble(job, progress)
-    pace = routing.pace(deployment, job.model)
+        return _poll_trouble(job, deployment, progress)
     if progress.status == "failed":
-        jobs.fail(job, *(progress.error or ("provider_failed", "The provider could not make this video.")))
-        return None
+        return _failed(job, progress)
     if progress.status == "completed":
         job = jobs.move(job, "archiving", progress=99, troubles=0, **_facts(progress))
         return _archive(job, deployment, deadline, progress)
-    if time.time() > (job.submitted_at or job.created_at) + routing.profile_of(deployment, job.model).deadline_seconds:
+    if _late(job, deployment):
         jobs.fail(job, "provider_timeout", "The provider has not finished this video in time.")
         return None
     jobs.move(
@@ -147,7 +152,17 @@ def _poll(job: Job, deployment: Deployment, deadline: float) -> float | None:
         progress=max(job.progress, min(progress.progress, 98)),
         troubles=0,
     )
-    return pace
+    return routing.pace(deployment, job.model)
+
+
+def _failed(job: Job, progress: Progress) -> None:
+    jobs.fail(job, *(progress.error or ("provider_failed", "The provider could not make this video.")))
+
+
+def _late(job: Job, deployment: Deployment) -> bool:
+    """Has the job been at the provider for longer than jobs are there?"""
+    deadline_seconds = routing.profile_of(deployment, job.model).deadline_seconds
+    return time.time() > (job.submitted_at or job.created_at) + deadline_seconds
 
 
 def _ask(job: Job, deployment: Deployment, deadline: float) -> Progress | Exception:
@@ -159,14 +174,12 @@ def _ask(job: Job, deployment: Deployment, deadline: float) -> Progress | Except
         return error
 
 
-def _poll_trouble(job: Job, error: Exception) -> float | None:
-    if isinstance(error, Refused) and error.reason is Reason.NOT_FOUND:
+def _poll_trouble(job: Job, deployment: Deployment, error: Exception) -> float | None:
+    if isinstance(error, Refused) and error.reason is Reason.NOT_FOUND and job.troubles + 1 >= MAX_LOST:
         jobs.fail(job, "provider_lost_video", "The provider no longer knows this video.")
         return None
     # A paid video is not given up because the provider is away for a while: only its deadline ends it.
-    deployment = deployments().find(job.deployment)
-    deadline = routing.profile_of(deployment, job.model).deadline_seconds if deployment else 0
-    if time.time() > (job.submitted_at or job.created_at) + deadline:
+    if _late(job, deployment):
         jobs.fail(job, "provider_timeout", "The provider could not be asked about this video for too long.")
         return None
     logger.warning("poll failed", extra={"video": job.id, "error": str(error)})
@@ -178,7 +191,9 @@ def _archive(job: Job, deployment: Deployment, deadline: float, progress: Progre
     if progress is None:
         asked = _ask(job, deployment, deadline)
         if isinstance(asked, Exception):
-            return _poll_trouble(job, asked)
+            return _poll_trouble(job, deployment, asked)
+        if asked.status == "failed":
+            return _failed(job, asked)
         progress = asked
     prefix = storage.video_prefix(job.team, job.id)
     key = f"{prefix}video.mp4"
@@ -190,17 +205,35 @@ def _archive(job: Job, deployment: Deployment, deadline: float, progress: Progre
 
     try:
         byte_count = accounts.call(deployment, deadline, fetch)
+    except ProviderError as error:
+        return _fetch_trouble(job, deployment, error)
+    facts: dict[str, Any] = {}
+    try:
         facts = media.previews(key, prefix)
-    except (ProviderError, ApiError) as error:
-        return _trouble(job, error)
+    except ApiError as error:
+        # Bytes that are home are not given up for a thumbnail. Half a file looks like this, too: it is fetched again.
+        if error.code not in UNSEEN and job.troubles < MAX_TROUBLES:
+            return _trouble(job, error)
+        logger.warning("no previews", extra={"video": job.id, "code": error.code})
     size = f"{facts['width']}x{facts['height']}" if facts.get("width") and facts.get("height") else job.size
-    seconds = round(facts["duration"]) or job.seconds
+    seconds = round(facts.get("duration", 0)) or job.seconds
     billed = seconds if job.operation == "create" else job.billed_seconds
     spent = progress.micro_dollars
     if spent is None:
         spent = ledger.price(routing.profile_of(deployment, job.model), size, billed)
     jobs.complete(job, File(key, "video/mp4", byte_count), spent, size=size, seconds=seconds)
     return None
+
+
+def _fetch_trouble(job: Job, deployment: Deployment, error: ProviderError) -> float | None:
+    """The video is made and paid for: it is fetched until the job's deadline, or for a while if the file is gone."""
+    logger.warning("fetching failed", extra={"video": job.id, "error": str(error)})
+    gone = isinstance(error, Refused) and error.reason is Reason.NOT_FOUND
+    if job.troubles >= MAX_TROUBLES and (gone or _late(job, deployment)):
+        jobs.fail(job, "output_unavailable", "The provider made the video, and its file could not be fetched.")
+        return None
+    jobs.move(job, "archiving", troubles=job.troubles + 1)
+    return _pause(job)
 
 
 def _video_only(chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -223,15 +256,20 @@ def _trouble(job: Job, error: Exception) -> float | None:
     """Something that may pass: again after a growing pause, a few times."""
     logger.warning("job step failed", extra={"video": job.id, "state": job.state, "error": str(error)})
     if job.troubles >= MAX_TROUBLES:
-        code = error.code if isinstance(error, ApiError) and error.code else "provider_failed"
-        jobs.fail(job, code, getattr(error, "message", None) or "The provider's video could not be fetched.")
+        if isinstance(error, ApiError):
+            jobs.fail(job, error.code or "provider_failed", error.message)
+        else:
+            jobs.fail(job, "provider_failed", "The provider could not be given what the video needs.")
         return None
     jobs.move(job, job.state, troubles=job.troubles + 1)
     return _pause(job)
 
 
 def _pause(job: Job) -> float:
-    return float(min(2**job.troubles, 120))
+    """Seconds until the next try: longer each time, and never faster than the provider's pace."""
+    deployment = deployments().find(job.deployment)
+    pace = routing.pace(deployment, job.model) if deployment else 0.0
+    return max(pace, float(min(2**job.troubles, 120)))
 
 
 def _facts(progress: Progress) -> dict[str, Any]:

@@ -78,6 +78,7 @@ _PRICES_1_1 = {"360p": 33_793, "720p": 101_360, "1080p": 152_040, "4k": 304_080}
 _PRICES_1_2 = {"360p": 23_200, "720p": 69_500, "1080p": 104_300, "4k": 208_500}
 _TASKS: dict[Operation, str] = {"edit": "edit", "remix": "edit", "extend": "extend"}
 _FAILED = {"failed", "cancelled", "incomplete", "budget_exceeded", "requires_action"}
+_ID = re.compile(r"[\w=-][\w.=-]{0,999}")
 _SAFETY = re.compile(
     r"\b(IMAGE_)?(SAFETY|PROHIBITED_CONTENT|BLOCKLIST|SPII)\b|^safety\b|content_blocked|[Ii]nput blocked"
     r"|[Uu]sage [Pp]olic|[Pp]rohibited [Uu]se|\bblocked\b[^.]*\b(safety|polic)"
@@ -124,8 +125,8 @@ class Gemini(Provider):
         fields = _fields(order, int(account.options.get("max_bytes", MAX_BYTES)))
         answer = account.http.post(f"{account.base_url}/interactions", _headers(account), json=fields)
         body = answer.json()
-        if answer.status == 200 and isinstance(body, dict) and body.get("id") and isinstance(body["id"], str):
-            return _progress(account, body["id"], body)
+        if answer.status == 200 and isinstance(body, dict) and _ID.fullmatch(str(body.get("id", ""))):
+            return _progress(account, str(body["id"]), body)
         raise _refusal(account, answer, gone="previous_interaction_id" not in fields)
 
     def poll(self, account: Account, upstream_id: str) -> Progress:

@@ -1,0 +1,53 @@
+"""What the caller owns, by its public id.
+
+Table only: functions that read or delete load no HTTP client and no body parser through here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from understudy import characters, jobs, uploads
+from understudy.errors import NotReady
+from understudy.ids import Kind, not_found
+
+if TYPE_CHECKING:
+    from understudy.characters import Character
+    from understudy.endpoint import Call
+    from understudy.jobs import Job
+    from understudy.uploads import Upload
+
+
+def character(call: Call, public_id: str) -> Character:
+    """A character of the caller's. Raises NotFound."""
+    found = characters.find(call.caller.team, call.decode(public_id, Kind.CHARACTER).record)
+    if found is None:
+        raise not_found(Kind.CHARACTER)
+    return found
+
+
+def video(call: Call, public_id: str) -> Job:
+    """A video of the caller's, who has now used its id. Raises NotFound."""
+    found = jobs.find(call.caller.team, call.decode(public_id, Kind.VIDEO).record)
+    if found is None:
+        raise not_found(Kind.VIDEO)
+    jobs.mark_seen(found)
+    return found
+
+
+def finished(call: Call, public_id: str) -> Job:
+    """A finished video of the caller's. Raises NotFound and NotReady."""
+    job = video(call, public_id)
+    if job.state == "failed":
+        raise NotReady("This video failed, so there is nothing to work with.", param="video", code="video_failed")
+    if job.state != "completed":
+        raise NotReady(f"This video is still {job.status}. Try again when it is completed.", param="video")
+    return job
+
+
+def upload(call: Call, public_id: str) -> Upload:
+    """An upload of the caller's. Raises NotFound."""
+    found = uploads.find(call.caller.team, call.decode(public_id, Kind.UPLOAD).record)
+    if found is None:
+        raise not_found(Kind.UPLOAD)
+    return found

@@ -1,0 +1,316 @@
+"""Runway, at https://api.dev.runwayml.com/v1 (the deployment's base_url), and the models of others that it serves.
+
+    operation       call                                                    answer
+    create          POST {base}/text_to_video, /image_to_video              {id, estimatedCost}
+    edit, extend    POST {base}/video_to_video                              {id, estimatedCost}
+    poll            GET {base}/tasks/{id}, not more often than every 5 s    the task
+    content         GET output[0]                                           without our key; dies after 24 to 48 h
+    delete          DELETE {base}/tasks/{id}                                204
+    files           POST {base}/uploads, then the file to uploadUrl         runway://..., good for 24 h
+
+    what it says                                                 here
+    PENDING, THROTTLED                                           queued
+    RUNNING, any unknown word                                    in_progress
+    SUCCEEDED                                                    completed
+    FAILED with a failureCode that has SAFETY in it              failed, moderation_blocked
+    FAILED, CANCELLED                                            failed
+
+A file by URL is asked for with a HEAD first, which a presigned GET refuses: so clips are uploaded there, and small
+images go inside the request. It keeps no characters for video: a character is a reference clip, cited as Video 1,
+Video 2, ..., or, where a model takes none, the first frame. `aleph2` edits and does nothing else; the extension of
+gemini_omni_flash_1.1 is taken to hold both parts, as Google's does; seedance2_5 gives back the new part alone, so it is
+not used for that. Options: `seconds`, `sizes`, `extend_seconds`, `edit`, `micro_dollars`, `deadline_seconds`,
+which is also how a model that is not in the table is served.
+
+Sources: runwayml 5.24.0 (paths, fields, ratios, states), docs.dev.runwayml.com on inputs and errors (copies, 2026),
+help.runwayml.com on Seedance 2.0 (three reference clips, 15 s in all), runwayml/skills (2026-04) and public lists of
+prices (2026-07); an account without credits is a 400: runwayml/sdk-node issue 28. Not found: how to cite a reference in
+a prompt (Seedance's own guide says Video 1), prices of gemini_omni_flash_1.1, lengths of hailuo3, wan3 and kling_4.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from understudy.errors import OutcomeUnknown, Reason, Refused
+from understudy.providers.base import (
+    Account,
+    Answer,
+    CharacterSupport,
+    Content,
+    Media,
+    Order,
+    Part,
+    Profile,
+    Progress,
+    Provider,
+    Source,
+    Status,
+    with_names,
+)
+from understudy.providers.openai import clean, refusal, with_options
+
+VERSION = "2024-11-06"
+INLINE_BYTES = 512 * 1024  # of an image; a data URI may have 5 MB
+UPLOAD_BYTES = 200 * 1024 * 1024
+CREDIT = 10_000  # micro-dollars
+
+STATUSES: dict[str, Status] = {
+    "PENDING": "queued",
+    "THROTTLED": "queued",
+    "RUNNING": "in_progress",
+    "SUCCEEDED": "completed",
+    "FAILED": "failed",
+    "CANCELLED": "failed",
+}
+_TASK_ID = re.compile(r"[\w-]{1,200}")
+_ADDRESS = re.compile(r"\b(https?://|runway://|data:\w+/)\S+")
+_MODERATION = re.compile(r"moderat|safety", re.IGNORECASE)
+
+_HD = ("720x1280", "1280x720")
+_FULL_HD = ("1080x1920", "1920x1080")
+_OMNI = ("360x640", "640x360", *_HD, *_FULL_HD, "2160x3840", "3840x2160")
+_480 = ("496x864", "864x496", "560x752", "752x560", "640x640", "992x432")
+_480_5 = ("480x854", "854x480", "560x752", "752x560", "640x640", "992x432")
+_720 = (*_HD, "834x1112", "1112x834", "960x960", "1470x630")
+_1080 = (*_FULL_HD, "1248x1664", "1664x1248", "1440x1440", "2206x946")
+_4K = ("2160x3840", "3840x2160", "2880x3840", "3840x2880", "3840x3840", "3840x1646")
+_NONE, _START = CharacterSupport(), CharacterSupport(start_frame=True)
+
+
+def _clips(shortest: float, longest: float) -> CharacterSupport:
+    """Three reference clips: the limit that a model has for all of them together, shared out."""
+    return CharacterSupport(reference_videos=3, clip_seconds=(shortest, longest), trim=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """Facts of a model. `prices`: so many credits a second at these sizes; 0 where no price was found."""
+
+    seconds: tuple[int, ...]
+    prices: Mapping[int, tuple[str, ...]]
+    characters: CharacterSupport = _NONE
+    prompt: int = 32_000  # UTF-16 code units
+    typed: bool = False  # a reference clip says that it is a video
+    source: str = "videoUri"
+    edit: Mapping[str, Any] | None = None  # what an edit says beside source and prompt
+    extend: tuple[int, ...] = ()
+
+
+_MODELS = {
+    "gen4.5": _Model(tuple(range(2, 11)), {12: _HD}, _START, 1000),
+    "veo3.1": _Model((4, 6, 8), {40: (*_HD, *_FULL_HD)}, _START, 1000),
+    "veo3.1_fast": _Model((4, 6, 8), {15: (*_HD, *_FULL_HD)}, _START, 1000),
+    "gemini_omni_flash_1.1": _Model(
+        tuple(range(3, 11)), {0: _OMNI}, _clips(0.0, 3.0), edit={"mode": "edit"}, extend=tuple(range(3, 11))
+    ),
+    "seedance2": _Model(tuple(range(4, 16)), {36: (*_480, *_720), 40: _1080, 150: _4K}, _clips(2.0, 5.0), 3500, True),
+    "seedance2_fast": _Model(tuple(range(4, 16)), {29: (*_480, *_720)}, _clips(2.0, 5.0), 3500, True),
+    "seedance2_mini": _Model(tuple(range(4, 16)), {16: (*_480, *_720)}, _clips(2.0, 5.0), 3500, True),
+    "seedance2_5": _Model(
+        tuple(range(4, 31)),
+        {20: _480_5, 30: _720, 68: _1080},
+        _clips(2.0, 10.0),
+        15_000,
+        True,
+        "promptVideo",
+        {"mode": "edit", "duration": "auto"},
+    ),
+    "aleph2": _Model((), {28: ()}, edit={}),
+}
+_UNKNOWN = _Model((5,), {0: _HD})
+
+
+class Runway(Provider):
+    """Runway's API."""
+
+    name = "runwayml"
+
+    def profile(self, model: str, options: Mapping[str, Any]) -> Profile:
+        facts = _MODELS.get(model, _UNKNOWN)
+        prices = {size: price * CREDIT for price, sizes in facts.prices.items() if price for size in sizes or ("",)}
+        profile = Profile(
+            seconds=facts.seconds,
+            sizes=tuple(size for sizes in facts.prices.values() for size in sizes),
+            default_seconds=4 if 4 in facts.seconds else 5,
+            default_size="720x1280",
+            prompt_characters=facts.prompt,
+            input_image=bool(facts.seconds),
+            characters=facts.characters,
+            edit=facts.edit is not None,
+            edit_upload=facts.edit is not None,
+            extend_seconds=facts.extend,
+            extend_upload=bool(facts.extend),
+            source_by_clip=True,
+            delete=True,
+            slow_inputs=True,
+            poll_seconds=6.0,
+            micro_dollars=prices,
+        )
+        return with_options(profile, options)
+
+    def submit(self, account: Account, order: Order) -> Progress:
+        endpoint, fields = _remake(account, order, order.source) if order.source else _create(account, order)
+        answer = account.http.post(f"{account.base_url}/{endpoint}", _headers(account), json=fields)
+        task_id = _document(answer).get("id")
+        if 200 <= answer.status < 300 and isinstance(task_id, str) and _TASK_ID.fullmatch(task_id):
+            return Progress(task_id, "queued")
+        raise _refusal(account, answer, gone=True)
+
+    def poll(self, account: Account, upstream_id: str) -> Progress:
+        answer = account.http.get(_task_url(account, upstream_id), _headers(account))
+        body = _document(answer)
+        if answer.status == 200 and "status" in body:
+            return _progress(account, upstream_id, body)
+        raise _refusal(account, answer, gone=False)
+
+    @contextmanager
+    def open_content(self, account: Account, progress: Progress) -> Iterator[Content]:
+        if progress.output_url is None:
+            raise Refused(Reason.NOT_FOUND, "The provider gave no address for the video.")
+        with account.http.stream(progress.output_url, {}) as (status, headers, chunks):
+            if status != 200:
+                gone = status in {401, 403, 404, 410}  # an address that has died says one of these
+                reason = Reason.NOT_FOUND if gone else Reason.UNAVAILABLE
+                raise Refused(reason, f"The video's address answered {status}.", status=status)
+            length = headers.get("content-length")
+            mime_type = headers.get("content-type", "video/mp4").partition(";")[0]
+            yield Content(mime_type, int(length) if length else None, chunks)
+
+    def delete(self, account: Account, upstream_id: str) -> None:
+        answer = account.http.delete(_task_url(account, upstream_id), _headers(account))
+        if answer.status not in {200, 204, 404}:
+            raise _refusal(account, answer, gone=False)
+
+
+def _create(account: Account, order: Order) -> tuple[str, dict[str, Any]]:
+    """Endpoint and fields of a new video. Raises Refused for what cannot be made so; then nothing was paid."""
+    facts = _MODELS.get(order.model, _UNKNOWN)
+    if not facts.seconds:
+        raise Refused(Reason.INVALID, "model: this model edits videos and makes no new ones.", param="model")
+    if order.cast and order.image:
+        message = "input_reference: this model takes characters or a first frame, not both."
+        raise Refused(Reason.INVALID, message, param="input_reference")
+    first_frame, clips, said = order.image, list[Media](), ""
+    for member in order.cast:
+        if member.clip:
+            clips.append(member.clip)
+            said += f"{member.name} is the character in Video {len(clips)}. "
+        elif member.stills:
+            first_frame = member.stills[0]
+            said += f"{member.name} is the character in the first frame. "
+    prompt = said + with_names(order.prompt, order.cast)
+    if len(prompt.encode("utf-16-le")) > 2 * facts.prompt:
+        message = f"prompt: with what it has to say of characters it is longer than {facts.prompt} characters."
+        raise Refused(Reason.INVALID, message, param="prompt")
+    fields: dict[str, Any] = {"model": order.model, "promptText": prompt}
+    fields |= {"ratio": (order.size or _HD[0]).replace("x", ":"), "duration": order.seconds or 5}
+    if clips:
+        kind = {"type": "video"} if facts.typed else {}
+        fields["referenceVideos"] = [{**kind, "uri": _uri(account, clip)} for clip in clips]
+    if first_frame is None:
+        return "text_to_video", fields
+    return "image_to_video", fields | {"promptImage": [{"uri": _uri(account, first_frame), "position": "first"}]}
+
+
+def _remake(account: Account, order: Order, source: Source) -> tuple[str, dict[str, Any]]:
+    """Endpoint and fields of an edit or an extension."""
+    facts = _MODELS.get(order.model, _UNKNOWN)
+    if source.clip is None:
+        raise Refused(Reason.INVALID, "video: this model needs the video's file.", param="video")
+    how = facts.edit or {} if order.operation == "edit" else {"mode": "extend", "duration": order.seconds}
+    fields = {"model": order.model, "promptText": order.prompt, **how}
+    return "video_to_video", fields | {facts.source: _uri(account, source.clip)}
+
+
+def _uri(account: Account, media: Media) -> str:
+    """A file as they take it: a small image inside the request, anything else uploaded."""
+    if media.mime_type.startswith("image/") and media.size <= INLINE_BYTES:
+        with media.open() as file:
+            return f"data:{media.mime_type};base64,{base64.b64encode(file.read()).decode()}"
+    if media.size > UPLOAD_BYTES:
+        raise Refused(Reason.INVALID, f"A file for this model may have {UPLOAD_BYTES >> 20} MB.")
+    wanted = {"filename": media.filename, "type": "ephemeral"}
+    answer = account.http.upload(f"{account.base_url}/uploads", _headers(account), json=wanted)
+    place = _document(answer)
+    url, fields, uri = (place.get(name) for name in ("uploadUrl", "fields", "runwayUri"))
+    if not (isinstance(url, str) and isinstance(fields, dict) and isinstance(uri, str) and answer.status < 300):
+        refused = _refusal(account, answer, gone=True)
+        # Nothing was paid for: what would leave an order in doubt only delays it here.
+        raise refused if isinstance(refused, Refused) else Refused(Reason.UNAVAILABLE, refused.message)
+    form: list[tuple[str, str | Part]] = [(str(name), str(value)) for name, value in fields.items()]
+    with media.open() as file:
+        sent = account.http.upload(url, {}, form=[*form, ("file", Part(media.filename, media.mime_type, file))])
+    if not 200 <= sent.status < 300:
+        raise Refused(Reason.UNAVAILABLE, f"The provider's place for files answered {sent.status}.")
+    return uri
+
+
+def _progress(account: Account, upstream_id: str, body: dict[str, Any]) -> Progress:
+    status = STATUSES.get(str(body["status"]), "in_progress")
+    cost, output, part = body.get("cost"), body.get("output"), body.get("progress")
+    price = cost.get("credits") if isinstance(cost, dict) else None
+    spent = int(price * CREDIT) if isinstance(price, int | float) and 0 <= price < 1e9 else None
+    if status == "completed":
+        url = output[0] if isinstance(output, list) and output else None
+        if isinstance(url, str) and url:
+            return Progress(upstream_id, "completed", 100, output_url=url, micro_dollars=spent)
+        error = ("provider_failed", "The provider finished without a video.")
+        return Progress(upstream_id, "failed", error=error, micro_dollars=spent)
+    if status == "failed":
+        code = clean(account, body.get("failureCode"))[:100]
+        text = clean(account, body.get("failure")) or code or "it was cancelled there."
+        code = "moderation_blocked" if "SAFETY" in code.split(".") else code or "provider_failed"
+        error = (code, f"The provider could not make this video: {text}")  # their text is not meant to stand alone
+        return Progress(upstream_id, "failed", error=error, micro_dollars=spent)
+    percent = int(part * 100) if isinstance(part, int | float) and 0 <= part <= 1 else 0
+    return Progress(upstream_id, status, percent)
+
+
+def _refusal(account: Account, answer: Answer, *, gone: bool) -> Refused | OutcomeUnknown:
+    """What an answer that is no task means, once it is put as others put it. `gone`: a 404 speaks of the model.
+
+    {error: text}, and for a wrong field {error, issues: [{path, message}]}. What it quotes of ours is cut out.
+    """
+    body, status, code = _document(answer), answer.status, None
+    text, issues = str(body.get("error") or ""), body.get("issues")
+    issue = issues[0] if isinstance(issues, list) and issues and isinstance(issues[0], dict) else {}
+    path = issue.get("path")
+    field = str(path[0]) if isinstance(path, list) and path else ""
+    if issue:
+        text = f"{text}: {field}: {issue.get('message')}"
+    if status in {400, 403} and _MODERATION.search(text):
+        code = "moderation_blocked"
+    elif status == 400 and "enough credits" in text:
+        status = 402
+    elif status == 400 and field == "model":
+        status = 410
+    error = {"message": _ADDRESS.sub("(address)", text), "code": code}
+    said = json.dumps({"error": error} if text else None).encode()
+    return refusal(account, Answer(status, answer.headers, said), gone=gone)
+
+
+def _document(answer: Answer) -> dict[str, Any]:
+    body = answer.json()
+    return body if isinstance(body, dict) else {}
+
+
+def _headers(account: Account) -> dict[str, str]:
+    return {"authorization": f"Bearer {account.key}", "x-runway-version": VERSION}
+
+
+def _task_url(account: Account, upstream_id: str) -> str:
+    """Ids are data from outside: nothing in them is left that a URL would read as structure."""
+    if upstream_id.strip(".") == "":
+        raise Refused(Reason.NOT_FOUND, "The provider has no such video.")
+    return f"{account.base_url}/tasks/{quote(upstream_id, safe='')}"
+
+
+provider = Runway()
