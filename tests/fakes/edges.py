@@ -15,13 +15,15 @@ class Edges:
     """Counts the calls to AWS, to the queue and to providers, before each takes effect and after a provider's did."""
 
     touched: list[str] = field(default_factory=list)
-    fatal: int | None = None  # the touch, from 0, at which the process dies; None: never
+    fatal: int | str | None = None  # at which touch from now, by number or name, the process dies; None: never
 
     def touch(self, name: str) -> None:
         self.touched.append(name)
-        if len(self.touched) - 1 == self.fatal:
+        if self.fatal in (0, name):
             self.fatal = None
             raise Killed(name)
+        if isinstance(self.fatal, int):
+            self.fatal -= 1
 
     def aws(self, model: Any, **_: Any) -> None:
         """As a handler of botocore's `before-call`."""

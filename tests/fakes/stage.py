@@ -20,7 +20,8 @@ import httpx
 from tests.fakes.clock import Clock
 from tests.fakes.edges import Edges, Killed
 from tests.fakes.queue import Message, Queue
-from understudy import aws, table
+from tests.fakes.upstream import MP4
+from understudy import aws, keys
 
 ROOT = Path(__file__).parents[2]
 NAMES = {"table": "t", "bucket": "bucket", "queue": "q"}
@@ -60,16 +61,22 @@ class Reply:
 
 @dataclass
 class Stage:
-    """One team's view by default; `team` and `key_id` may be changed between calls."""
+    """What clients and the queue see of the backend. Calls are made with the key that signed in last."""
 
     clock: Clock
     edges: Edges
     queue: Queue
-    team: str = "blue"
-    key_id: str = "k1"
-    scopes: str = ""
+    caller: keys.Caller = field(init=False)
     milliseconds: int = 28_000
     calls: list[tuple[str, Reply]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.sign_in("blue")
+
+    def sign_in(self, team: str, **facts: Any) -> keys.Caller:
+        """Make a key for the team and use it from now on; assign `caller` to use an earlier one again."""
+        _, self.caller = keys.mint(team, **facts)
+        return self.caller
 
     def call(
         self,
@@ -97,10 +104,7 @@ class Stage:
             "queryStringParameters": dict(query) if query else None,
             "multiValueQueryStringParameters": None,
             "pathParameters": dict(path) if path else None,
-            "requestContext": {
-                "requestId": "req-1",
-                "authorizer": {"team": self.team, "key_id": self.key_id, "scopes": self.scopes},
-            },
+            "requestContext": {"requestId": "req-1", "authorizer": self.caller.context()},
             "body": base64.b64encode(body).decode() if body else None,
             "isBase64Encoded": bool(body),
         }
@@ -109,6 +113,31 @@ class Stage:
         reply = Reply(answer["statusCode"], answered, json.loads(answer["body"]) if answer["body"] else None)
         self.calls.append((function, reply))
         return reply
+
+    # What tests do most.
+
+    def create(self, prompt: str = "A fox", *, headers: Mapping[str, str] | None = None, **body: Any) -> Reply:
+        """POST /videos as JSON."""
+        return self.call("create_video", json_body={"prompt": prompt, **body}, headers=headers)
+
+    def character(self, name: str = "Luna", **fields: str) -> str:
+        """The id of a new character."""
+        form: Form = [("name", name), ("video", ("clip.mp4", MP4, "video/mp4")), *fields.items()]
+        reply = self.call("create_character", form=form)
+        assert reply.status == 200, reply
+        return str(reply.body["id"])
+
+    def show(self, video_id: str) -> dict[str, Any]:
+        """GET /videos/{video_id}"""
+        reply = self.call("get_video", path={"video_id": video_id})
+        assert reply.status == 200, reply
+        video: dict[str, Any] = reply.body
+        return video
+
+    def listed(self) -> list[dict[str, Any]]:
+        """GET /videos: all of the team's, newest first."""
+        videos: list[dict[str, Any]] = self.call("list_videos", query={"limit": "100"}).body["data"]
+        return videos
 
     def work(self) -> int:
         """Run `run_job` once on every message that is in the queue now; returns how many there were."""
@@ -175,9 +204,6 @@ def build() -> None:
         BillingMode="PAY_PER_REQUEST",
     )
     aws.s3().create_bucket(Bucket=NAMES["bucket"])
-    for key_id in ("k1", "k2", "k3"):
-        table.put(table.api_key_key(key_id), {"team": "blue", "key_id": key_id, "scopes": []})
-        table.put(table.slots_key(key_id), {"open": {}})
     manager = aws.secretsmanager()
     manager.create_secret(Name="ids", SecretString="m" * 64)
     for name in ("a", "b", "c"):

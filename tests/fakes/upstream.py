@@ -53,6 +53,7 @@ class Upstream:
     characters: dict[str, dict[str, Any]] = field(default_factory=dict)
     script: list[Answering] = field(default_factory=list)
     rules: dict[tuple[str, str, str], Answering] = field(default_factory=dict)
+    instant: bool = False  # jobs are done as soon as they are asked for
 
     def transport(self) -> httpx.MockTransport:
         return httpx.MockTransport(self._handle)
@@ -103,6 +104,8 @@ class Upstream:
             case "POST", ["videos", *_]:
                 return httpx.Response(200, json=self._make(host, self.heard[-1].body))
             case "GET", ["videos", video] if f"{host}/{video}" in self.videos:
+                if self.instant:
+                    self.videos[f"{host}/{video}"].update(status="completed", progress=100)
                 return httpx.Response(200, json=self.videos[f"{host}/{video}"])
             case "GET", ["videos", video, "content"] if f"{host}/{video}" in self.videos:
                 return httpx.Response(200, content=MP4, headers={"content-type": "video/mp4"})

@@ -33,6 +33,12 @@ base_url = "https://two.example/v1"
 secret = "secretsmanager:understudy/b"
 models = { "sora-2" = "sora-2" }
 
+[deployments.solo]
+provider = "openai"
+base_url = "https://solo.example/v1"
+secret = "secretsmanager:understudy/c"
+models = { "solo" = "sora-2" }
+
 [deployments.plain]
 provider = "hosted_vllm"
 base_url = "https://plain.example/v1"
@@ -47,6 +53,7 @@ ENVIRONMENT = {
     "BUCKET_NAME": NAMES["bucket"],
     "JOB_QUEUE_URL": f"https://sqs.us-east-1.amazonaws.com/123456789012/{NAMES['queue']}",
     "ID_SECRET": "ids",
+    "UPLOAD_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/123456789012/u",
     "POWERTOOLS_SERVICE_NAME": "understudy",
 }
 

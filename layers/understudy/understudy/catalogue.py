@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from understudy import characters
 from understudy.deployments import Deployments
 from understudy.providers.base import Profile
 from understudy.routing import profile_of
@@ -62,7 +61,7 @@ def models(deployments: Deployments) -> list[Model]:
 
 def _union(profiles: list[Profile]) -> Capabilities:
     first = profiles[0]
-    forms = {form for profile in profiles if (form := characters.form(profile.characters))}
+    forms = {form for profile in profiles if (form := profile.characters.form)}
     return {
         "seconds": [str(value) for value in sorted({value for profile in profiles for value in profile.seconds})],
         "sizes": list(dict.fromkeys(size for profile in profiles for size in profile.sizes)),

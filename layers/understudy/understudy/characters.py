@@ -57,7 +57,7 @@ class Character:
     def needs_trim(self, support: CharacterSupport) -> bool:
         """Is the clip sent, and longer than the provider takes?"""
         too_long = support.trim and self.milliseconds > support.clip_seconds[1] * 1000
-        return too_long and form(support) == "reference_video"
+        return too_long and support.form == "reference_video"
 
     def trimmed_key(self, support: CharacterSupport) -> str:
         """Where the shorter clip for such a provider is kept."""
@@ -73,21 +73,13 @@ class Character:
         """The character in the one form that the provider takes."""
         if handle is not None:
             return CastMember(self.name, handle=handle)
-        if form(support) == "reference_video":
+        if support.form == "reference_video":
             return CastMember(self.name, clip=self._trimmed(support) if self.needs_trim(support) else self.clip)
         return CastMember(self.name, stills=self.still_files)
 
     def _trimmed(self, support: CharacterSupport) -> Media:
         key = self.trimmed_key(support)
         return storage.media(key, filename="clip.mp4", mime_type="video/mp4", byte_count=storage.size(key))
-
-
-def form(support: CharacterSupport) -> str | None:
-    """How characters travel to a model, best first; None if it takes none."""
-    for name in ("native", "reference_video", "reference_image", "start_frame"):
-        if getattr(support, name if name in {"native", "start_frame"} else f"{name}s"):
-            return name
-    return None
 
 
 def clip_key(team: str, record: str) -> str:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -74,12 +75,12 @@ class IdCodec:
         return f"{managed.kind}_{base64.urlsafe_b64encode(payload).rstrip(b'=').decode()}"
 
     def decode(self, text: str, kind: Kind, *, team: str) -> ManagedId:
-        """Read an id of `kind` that belongs to `team`.
+        """Read an id of `kind` that belongs to `team`, also one that a LiteLLM in front of us has wrapped.
 
         Raises NotFound, always the same one, for a malformed, tampered or foreign id and for one of another kind,
         version or key, so that the answer tells an attacker nothing.
         """
-        managed = self._verified(text, kind, team)
+        managed = self._verified(text, kind, team) or self._verified(_unwrapped(text, kind), kind, team)
         if managed is None:
             raise not_found(kind)
         return managed
@@ -105,6 +106,22 @@ class IdCodec:
         if key_id == _key_id(self._current):
             yield self._current
         yield from (key for key in self._others() if key_id == _key_id(key))
+
+
+# LiteLLM's proxy unwraps what it has wrapped, but not in a form's fields, which is how openai-python sends characters
+# (litellm/types/videos/utils.py, 1.109.1).
+_WRAPPED = re.compile(r"litellm:custom_llm_provider:[^;]*;model_id:[^;]*;([a-z]+)_id:([^;]+)(?:;[^;]*)*")
+
+
+def _unwrapped(text: str, kind: Kind) -> str:
+    """The id inside one of LiteLLM's, unverified; '' if there is none."""
+    wrapped = text.removeprefix(f"{kind}_")
+    try:
+        plain = base64.b64decode(wrapped + "=" * (-len(wrapped) % 4), validate=True).decode()
+    except ValueError:
+        return ""
+    found = _WRAPPED.fullmatch(plain)
+    return found[2] if found is not None and found[1] == kind and len(text) <= MAX_LENGTH else ""
 
 
 def not_found(kind: Kind) -> NotFound:

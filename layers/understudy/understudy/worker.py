@@ -143,7 +143,7 @@ def _poll(job: Job, deployment: Deployment, deadline: float) -> float | None:
         job = jobs.move(job, "archiving", progress=99, troubles=0, **_facts(progress))
         return _archive(job, deployment, deadline, progress)
     if _late(job, deployment):
-        jobs.fail(job, "provider_timeout", "The provider has not finished this video in time.")
+        jobs.fail(job, "provider_timeout", "The provider has not finished this video in time.", spent=job.hold)
         return None
     jobs.move(
         job,
@@ -176,11 +176,13 @@ def _ask(job: Job, deployment: Deployment, deadline: float) -> Progress | Except
 
 def _poll_trouble(job: Job, deployment: Deployment, error: Exception) -> float | None:
     if isinstance(error, Refused) and error.reason is Reason.NOT_FOUND and job.troubles + 1 >= MAX_LOST:
-        jobs.fail(job, "provider_lost_video", "The provider no longer knows this video.")
+        jobs.fail(job, "provider_lost_video", "The provider no longer knows this video.", spent=job.hold)
         return None
     # A paid video is not given up because the provider is away for a while: only its deadline ends it.
     if _late(job, deployment):
-        jobs.fail(job, "provider_timeout", "The provider could not be asked about this video for too long.")
+        jobs.fail(
+            job, "provider_timeout", "The provider could not be asked about this video for too long.", spent=job.hold
+        )
         return None
     logger.warning("poll failed", extra={"video": job.id, "error": str(error)})
     jobs.move(job, job.state, troubles=job.troubles + 1)
@@ -230,7 +232,9 @@ def _fetch_trouble(job: Job, deployment: Deployment, error: ProviderError) -> fl
     logger.warning("fetching failed", extra={"video": job.id, "error": str(error)})
     gone = isinstance(error, Refused) and error.reason is Reason.NOT_FOUND
     if job.troubles >= MAX_TROUBLES and (gone or _late(job, deployment)):
-        jobs.fail(job, "output_unavailable", "The provider made the video, and its file could not be fetched.")
+        jobs.fail(
+            job, "output_unavailable", "The provider made the video, and its file could not be fetched.", spent=job.hold
+        )
         return None
     jobs.move(job, "archiving", troubles=job.troubles + 1)
     return _pause(job)

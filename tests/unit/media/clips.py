@@ -9,6 +9,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -65,16 +66,23 @@ def make_clip(
     gop: int = 12,
     b_frames: int = 2,
     crf: int = 23,
+    x264: str = "",
+    sound_seconds: float | None = None,
     shot: Callable[[int], Shot] = counting,
     options: dict[str, str] | None = None,
     target: Any = None,
 ) -> bytes:
-    """A clip of seconds * rate frames; `sound` is an encoder's name and makes a tone as long as the pictures."""
+    """A clip of seconds * rate frames; `sound` is an encoder's name and makes a tone, as long as the pictures if not
+    said otherwise."""
     file = target or io.BytesIO()
     noise = random.Random(1).randbytes(2 * size[0] * size[1])
     with av.open(file, "w", format=container, container_options=options or {}) as output:
-        x264 = {"preset": "ultrafast", "crf": str(crf)}
-        video = cast("VideoStream", output.add_stream(codec, rate=rate, options=x264 if codec == "libx264" else {}))
+        quick = {"preset": "ultrafast", "crf": str(crf)} if "x26" in codec else {}
+        if x264:
+            quick["x264-params"] = x264
+        if "vpx" in codec:
+            quick = {"deadline": "realtime", "cpu-used": "8"}
+        video = cast("VideoStream", output.add_stream(codec, rate=rate, options=quick))
         video.width, video.height, video.pix_fmt = *size, "yuv420p"
         if codec == "libx264":
             video.codec_context.gop_size, video.codec_context.max_b_frames = gop, b_frames
@@ -85,8 +93,14 @@ def make_clip(
             output.mux(video.encode(_frame(size, shot(number), noise, number, rate)))
         output.mux(video.encode(None))
         if audio is not None:
-            _add_tone(output, audio, round(seconds * 48000))
+            _add_tone(output, audio, round((sound_seconds or seconds) * 48000))
     return file.getvalue() if target is None else b""
+
+
+@cache
+def large_clip() -> bytes:
+    """Three seconds of noise with a tone: more bytes than the layer holds at any time."""
+    return make_clip(seconds=3, size=(640, 360), sound="aac", crf=1, gop=200, shot=lambda _: Shot(120, 1.0))
 
 
 def make_sound(container: str = "mp4", encoder: str = "aac") -> bytes:
@@ -210,4 +224,5 @@ def _square_wave(size: int, name: str) -> bytes:
     high, low = (
         (struct.pack("f", 0.4), struct.pack("f", -0.4)) if name.startswith("flt") else (b"\x00\x30", b"\x00\xd0")
     )
-    return ((high * 50 + low * 50) * size)[:size]
+    wave = high * 50 + low * 50
+    return (wave * (size // len(wave) + 1))[:size]

@@ -28,6 +28,11 @@ def exhaust() -> dict[str, Any]:
     return {"size": len(bytearray(2048 * MIB))}
 
 
+def hang() -> dict[str, Any]:
+    time.sleep(60)
+    return {}
+
+
 def fail() -> dict[str, Any]:
     raise RuntimeError
 
@@ -47,7 +52,7 @@ def test_memory_within_the_limit_is_given() -> None:
 def test_a_child_that_hangs_is_killed() -> None:
     begun = time.monotonic()
     with pytest.raises(child.ChildTimeout):
-        child.run(lambda: time.sleep(60) or {}, seconds=0.2, memory_bytes=None)
+        child.run(hang, seconds=0.2, memory_bytes=None)
     assert time.monotonic() - begun < 5
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)

@@ -59,7 +59,7 @@ def test_inspect(s3: FakeS3, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_stitch(s3: FakeS3, capsys: pytest.CaptureFixture[str]) -> None:
-    tasks = [
+    tasks: list[dict[str, Any]] = [
         {"task": "previews", "key": "media/a", "thumbnail_key": "media/t.webp", "spritesheet_key": "media/s.jpg"},
         {"task": "last_frame", "key": "media/a", "output_key": "media/l.png"},
         {"task": "concatenate", "keys": ["media/a", "media/a"], "output_key": "media/c.mp4"},
@@ -129,8 +129,12 @@ def test_a_crash_is_an_unreadable_video(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_a_hang_is_timed_out(capsys: pytest.CaptureFixture[str]) -> None:
+    def hang(*_: object) -> dict[str, object]:
+        time.sleep(60)
+        return {}
+
     begun = time.monotonic()
-    assert run(lambda *_: time.sleep(60) or {}, seconds=1.5)["code"] == "timed_out"
+    assert run(hang, seconds=1.5)["code"] == "timed_out"
     assert time.monotonic() - begun < 1.5
     assert log_line(capsys)["code"] == "timed_out"
 

@@ -25,12 +25,15 @@ def test_thumbnail_and_spritesheet(
     assert (thumbnail[:4], thumbnail[8:12]) == (b"RIFF", b"WEBP")
     assert written["thumbnail"] == {"key": KEYS["thumbnail_key"], "width": 160, "height": 96, "bytes": len(thumbnail)}
     assert number_of(frames(thumbnail)[0]) <= 12
+    assert (written["duration"], written["width"], written["height"]) == (pytest.approx(2.0, abs=0.01), 160, 96)
 
     assert written["spritesheet"]["tiles"] == 25
     assert written["spritesheet"]["columns"] == 5
     (picture,) = frames(sheet)
     assert (picture.width, picture.height) == (5 * 160, 5 * 96)
-    numbers = [(grey_at(picture, column * 160 + 140, row * 96 + 80) - 16) / 4 for row in range(5) for column in range(5)]
+    numbers = [
+        (grey_at(picture, column * 160 + 140, row * 96 + 80) - 16) / 4 for row in range(5) for column in range(5)
+    ]
     assert numbers == sorted(numbers)
     assert all(abs(number - 48 * (tile + 0.5) / 25) <= 1.5 for tile, number in enumerate(numbers))
 
@@ -48,6 +51,7 @@ def test_pictures_of_a_large_video_are_small(s3: FakeS3, store: MediaStore, dead
     written: Any = previews(store, deadline, key="media/v", **KEYS)
     assert (written["thumbnail"]["width"], written["thumbnail"]["height"]) == (405, 720)
     assert (written["spritesheet"]["width"], written["spritesheet"]["height"]) == (5 * 180, 3 * 320)
+    assert (written["width"], written["height"]) == (720, 1280)
 
 
 def test_a_black_beginning_makes_no_thumbnail(s3: FakeS3, store: MediaStore, deadline: Deadline) -> None:
@@ -67,7 +71,7 @@ def test_last_frame(s3: FakeS3, store: MediaStore, deadline: Deadline, ending: s
     assert s3.content_type(key) == {"png": "image/png", "webp": "image/webp"}.get(ending.lower(), "image/jpeg")
 
 
-@pytest.mark.parametrize(("container", "codec"), [("webm", "libvpx"), ("mov", "libx264"), ("matroska", "libx264")])
+@pytest.mark.parametrize(("container", "codec"), [("webm", "libvpx-vp9"), ("mov", "libx264"), ("matroska", "libx264")])
 def test_last_frame_of_other_containers(
     s3: FakeS3, store: MediaStore, deadline: Deadline, container: str, codec: str
 ) -> None:

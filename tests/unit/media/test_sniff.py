@@ -62,7 +62,7 @@ def test_other_files(head: bytes) -> None:
 
 
 def test_a_webm_that_was_cut_off() -> None:
-    data = make_clip(container="webm", codec="libvpx", seconds=0.5)
+    data = make_clip(container="webm", codec="libvpx-vp9", seconds=0.5)
     with pytest.raises(Refusal, match="incomplete"):
         sniff(data[:HEAD_BYTES], len(data) - 1)
 

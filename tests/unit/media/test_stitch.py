@@ -61,7 +61,7 @@ def test_unequal_clips_are_fitted_into_the_first(s3: FakeS3, store: MediaStore, 
     keys = [
         s3.store("media/a", make_clip(seconds=1, shot=lambda _: Shot(60))),
         s3.store("media/b", make_clip(seconds=1, size=(96, 160), rate=30, shot=lambda _: Shot(120, 0.0))),
-        s3.store("media/c", make_clip(seconds=1, container="webm", codec="libvpx", shot=lambda _: Shot(200))),
+        s3.store("media/c", make_clip(seconds=1, container="webm", codec="libvpx-vp9", shot=lambda _: Shot(200))),
     ]
     written = concatenate(store, deadline, keys=keys, output_key=OUT)
     assert written["reencoded"] is True
@@ -137,15 +137,17 @@ def test_fragmented_clips(s3: FakeS3, store: MediaStore, deadline: Deadline, b_f
 
 
 def test_many_frames_a_second_are_thinned(s3: FakeS3, store: MediaStore, deadline: Deadline) -> None:
-    s3.store("media/a", make_clip(seconds=1, rate=120, size=(64, 64), container="webm", codec="libvpx"))
+    s3.store("media/a", make_clip(seconds=1, rate=120, size=(64, 64), container="webm", codec="libvpx-vp9"))
     concatenate(store, deadline, keys=["media/a"], output_key=OUT)
     plain_and_playable(s3.read(OUT), 1.0)
     assert 50 <= len(times(s3.read(OUT))) <= 67
 
 
-def test_a_large_result_is_streamed(s3: FakeS3, store: MediaStore, deadline: Deadline, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_result_is_streamed(
+    s3: FakeS3, store: MediaStore, deadline: Deadline, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Parts of 8 MB, nothing else held: neither source nor result in memory or on a disk."""
-    clip = make_clip(seconds=3, size=(640, 360), crf=1, sound="aac", shot=lambda _: Shot(120, 1.0))
+    clip = clips.large_clip()
     s3.store("media/a", clip)
     targets = []
     make = store.sink
@@ -155,12 +157,12 @@ def test_a_large_result_is_streamed(s3: FakeS3, store: MediaStore, deadline: Dea
         return targets[-1]
 
     monkeypatch.setattr(store, "sink", kept)
-    concatenate(store, deadline, keys=["media/a"] * 3, output_key=OUT)
+    concatenate(store, deadline, keys=["media/a"] * 2, output_key=OUT)
     data = s3.read(OUT)
-    assert len(data) > 2.5 * len(clip) > 2 * sink.PART_BYTES
-    assert len(s3.part_sizes) >= 3
-    plain_and_playable(data, 9.0)
-    assert len(times(data)) == 216
+    assert len(data) > 1.9 * len(clip) > 4 * sink.PART_BYTES
+    assert len(s3.part_sizes) >= 5
+    plain_and_playable(data, 6.0)
+    assert len(opened(data).streams.video[0].index_entries) == 144
     assert targets[0].peak_bytes <= 2 * sink.PART_BYTES + MIB
     assert max(reader.peak_bytes for reader in store.readers) <= ranges.BLOCK_BYTES * ranges.CACHE_BLOCKS
 
@@ -199,7 +201,9 @@ def test_trim(
         assert loudness(data, 0.03, count / 24 - 0.03) > LOUD
 
 
-@pytest.mark.parametrize(("container", "codec", "sound"), [("webm", "libvpx-vp9", "libopus"), ("mov", "libx264", "pcm_s16le")])
+@pytest.mark.parametrize(
+    ("container", "codec", "sound"), [("webm", "libvpx-vp9", "libopus"), ("mov", "libx264", "pcm_s16le")]
+)
 def test_trim_other_containers(
     s3: FakeS3, store: MediaStore, deadline: Deadline, container: str, codec: str, sound: str
 ) -> None:
@@ -222,7 +226,9 @@ def test_trim_reads_only_its_part(s3: FakeS3, store: MediaStore, deadline: Deadl
 
 
 @pytest.mark.parametrize(("start", "seconds"), [(2.0, 1.0), (99.0, 1.0), (0.0, 0.0)])
-def test_cuts_outside_of_the_clip(s3: FakeS3, store: MediaStore, deadline: Deadline, start: float, seconds: float) -> None:
+def test_cuts_outside_of_the_clip(
+    s3: FakeS3, store: MediaStore, deadline: Deadline, start: float, seconds: float
+) -> None:
     s3.store("media/a", make_clip(seconds=2))
     with pytest.raises(Refusal) as caught:
         trim(store, deadline, key="media/a", output_key=OUT, start=start, seconds=seconds)
@@ -256,19 +262,19 @@ def test_how_many_clips(s3: FakeS3, store: MediaStore, deadline: Deadline, keys:
 
 
 def test_a_result_elsewhere(s3: FakeS3, store: MediaStore, deadline: Deadline) -> None:
-    for call in (
-        lambda: concatenate(store, deadline, keys=["media/a"], output_key="elsewhere/v.mp4"),
-        lambda: trim(store, deadline, key="media/a", output_key="elsewhere/v.mp4", start=0, seconds=1),
-        lambda: trim(store, deadline, key="media/a", output_key="media/a", start=0, seconds=1),
-    ):
-        with pytest.raises(Refusal) as caught:
-            call()
-        assert caught.value.code == "invalid_request"
+    with pytest.raises(Refusal, match="under media/"):
+        concatenate(store, deadline, keys=["media/a"], output_key="elsewhere/v.mp4")
+    with pytest.raises(Refusal, match="under media/"):
+        trim(store, deadline, key="media/a", output_key="elsewhere/v.mp4", start=0, seconds=1)
+    with pytest.raises(Refusal, match="the clip itself"):
+        trim(store, deadline, key="media/a", output_key="media/a", start=0, seconds=1)
     assert not s3.ranges
 
 
-def test_running_out_of_time_amidst_leaves_nothing(s3: FakeS3, store: MediaStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    s3.store("media/a", make_clip(seconds=3, size=(640, 360), crf=1, shot=lambda _: Shot(120, 1.0)))
+def test_running_out_of_time_amidst_leaves_nothing(
+    s3: FakeS3, store: MediaStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3.store("media/a", clips.large_clip())
     now = [0.0]
     deadline = Deadline(10, clock=lambda: now[0])
     send = s3.upload_part
@@ -287,11 +293,11 @@ def test_running_out_of_time_amidst_leaves_nothing(s3: FakeS3, store: MediaStore
 
 def test_room_for_the_index_is_enough_at_worst(s3: FakeS3, store: MediaStore, deadline: Deadline) -> None:
     """Every frame a key frame of changing length, sound between every two: the index is as large as it gets."""
-    clip = make_clip(container="webm", codec="libvpx", seconds=20, rate=60, size=(16, 16), sound="libopus")
+    clip = make_clip(container="webm", codec="libvpx-vp9", seconds=10, rate=60, size=(16, 16), sound="libopus")
     s3.store("media/a", clip)
     concatenate(store, deadline, keys=["media/a"], output_key=OUT)
     data = s3.read(OUT)
-    plain_and_playable(data, 20.0)
+    plain_and_playable(data, 10.0)
     media = opened(data)
     samples = media.streams.video[0].frames + media.streams.audio[0].frames
     index = int.from_bytes(data[data.index(b"moov") - 4 :][:4], "big")

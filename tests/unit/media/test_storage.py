@@ -109,7 +109,12 @@ def test_a_short_answer_is_not_taken_for_the_end(
 
 @pytest.mark.parametrize(
     ("code", "expected"),
-    [("NoSuchKey", "not_found"), ("AccessDenied", "not_found"), ("SlowDown", "storage_error"), ("500", "storage_error")],
+    [
+        ("NoSuchKey", "not_found"),
+        ("AccessDenied", "not_found"),
+        ("SlowDown", "storage_error"),
+        ("500", "storage_error"),
+    ],
 )
 def test_what_errors_of_s3_mean(code: str, expected: str) -> None:
     assert storage_refusal(client_error(code)).code == expected

@@ -43,6 +43,17 @@ class CharacterSupport:
         """How many characters fit into one video."""
         return max(self.native, self.reference_videos, self.reference_images, int(self.start_frame))
 
+    @property
+    def form(self) -> str | None:
+        """How characters travel to the model, best first; None if it takes none."""
+        forms = {
+            "native": self.native,
+            "reference_video": self.reference_videos,
+            "reference_image": self.reference_images,
+            "start_frame": self.start_frame,
+        }
+        return next((name for name, taken in forms.items() if taken), None)
+
 
 @dataclass(frozen=True, slots=True)
 class Profile:
@@ -183,9 +194,11 @@ class Content:
 
 
 class Provider(ABC):
-    """One provider. `name` is the file's name and appears in managed ids."""
+    """One provider. `name` is the file's name and appears in managed ids; `models` are listed in docs/providers.md,
+    and others may be served, too."""
 
     name: ClassVar[str]
+    models: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def profile(self, model: str, options: Mapping[str, Any]) -> Profile:

@@ -34,7 +34,6 @@ Of gemini-omni-1.2-flash no live call was seen: its limits and prices are a rese
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -301,7 +300,7 @@ def _decoded(data: str) -> Iterator[bytes]:
     for start in range(0, len(data), PIECE):
         try:
             yield base64.b64decode(data[start : start + PIECE], validate=True)
-        except binascii.Error as error:
+        except ValueError as error:
             raise Refused(Reason.UNAVAILABLE, "The provider's video is not base64.") from error
 
 

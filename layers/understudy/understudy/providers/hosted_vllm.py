@@ -23,6 +23,7 @@ MAX_REFERENCES = 4
 
 class HostedVllm(OpenAI):
     name = "hosted_vllm"
+    models = ()  # whichever one the server was started with
     json_bodies = False
 
     def profile(self, model: str, options: Mapping[str, Any]) -> Profile:

@@ -74,6 +74,7 @@ class OpenAI(Provider):
     """An OpenAI-shaped server. Variants override what differs: auth, body form, profile."""
 
     name = "openai"
+    models = ("sora-2", "sora-2-pro")
     json_bodies = True  # False: the server takes multipart only
 
     def profile(self, model: str, options: Mapping[str, Any]) -> Profile:

@@ -1,0 +1,244 @@
+"""The deployed local stack as the tests use it: its API over HTTP, its simulators, its AWS."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import av
+import httpx
+
+from local import stack
+from local.settings import ROOT, Settings
+from local.simulators.process import Simulator
+
+PORT = 4500
+REUSE = "UNDERSTUDY_STACK"  # the port of a stack to be used as it is and left running
+SPEED = "4"  # of the simulators: a job runs for half a second
+DEPLOYMENTS = Path(__file__).parent / "deployments.toml"
+PATIENCE = 60.0
+
+T = TypeVar("T")
+R = TypeVar("R")
+Json = dict[str, Any]
+
+
+def call_stack(command: str, port: int) -> None:
+    """Run a command of the local stack as the Makefile does."""
+    environment = {
+        **os.environ,
+        "PORT": str(port),
+        "DEPLOYMENTS": str(DEPLOYMENTS),
+        "SIMULATOR_SPEED": SPEED,
+        "PYTHONPATH": str(ROOT),
+    }
+    ran = subprocess.run(
+        [sys.executable, "-m", "local.stack", command], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stderr
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running stack. `key` belongs to the stack's own team, `other_key` to another one."""
+
+    settings: Settings
+    key: str
+    other_key: str
+
+    @property
+    def base_url(self) -> str:
+        return self.settings.base_url
+
+    @cached_property
+    def outputs(self) -> dict[str, str]:
+        """The outputs of the deployed template."""
+        return dict(self.settings.facts()["outputs"])
+
+    def simulator(self, name: str) -> Simulator:
+        """The control of a simulator."""
+        return Simulator(self.settings.folder / "simulators" / name).attach()
+
+    def mint(self, team: str) -> str:
+        """A new key for a team."""
+        return stack.mint(self.settings, self.outputs["TableName"], team)
+
+    def kill(self, function: str) -> int:
+        """End every process that runs a function, as if its machine had gone. Returns how many there were."""
+        mark = str(self.settings.folder / "tmp" / f"ministack-lambda-understudy-{function}-")
+        victims = [
+            int(process.name)
+            for process in Path("/proc").iterdir()
+            if process.name.isdigit() and mark in _command_line(process)
+        ]
+        for pid in victims:
+            os.kill(pid, signal.SIGKILL)
+        return len(victims)
+
+
+def _command_line(process: Path) -> str:
+    try:
+        return (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""  # it has ended meanwhile
+
+
+class Heard:
+    """What a simulator hears of one account from now on."""
+
+    def __init__(self, simulator: Simulator, account: str) -> None:
+        self._simulator, self._account = simulator, account
+        self._since = max((record["number"] for record in simulator.requests()), default=0)
+
+    def requests(self, operation: str | None = None) -> list[Json]:
+        """The requests in their order, of one operation or all."""
+        filters = {"account": self._account, "since": self._since}
+        return self._simulator.requests(**filters, **({"operation": operation} if operation else {}))
+
+    def count(self, operation: str) -> int:
+        """How many requests of an operation there were."""
+        return len(self.requests(operation))
+
+
+class Api:
+    """One caller of the API. Nothing is repeated and nothing forgiven: what is answered is what the test sees."""
+
+    def __init__(self, base_url: str, key: str) -> None:
+        self.base_url, self.key = base_url, key
+        self.http = httpx.Client(base_url=base_url, headers={"authorization": f"Bearer {key}"}, timeout=60)
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return self.http.get(path, **options)
+
+    def post(self, path: str, body: Any = None, **options: Any) -> httpx.Response:
+        return self.http.post(path, json=body, **options) if body is not None else self.http.post(path, **options)
+
+    def delete(self, path: str) -> httpx.Response:
+        return self.http.delete(path)
+
+    def make(self, path: str, **body: Any) -> Json:
+        """A POST that has to succeed, as JSON."""
+        return answered(self.post(path, body))
+
+    def video(self, **body: Any) -> Json:
+        """A new video."""
+        return self.make("/videos", **{"prompt": "Rain on a tin roof", **body})
+
+    def character(self, clip: Path, name: str = "Luna", **fields: str) -> Json:
+        """A new character of a clip."""
+        files = {"video": (clip.name, clip.read_bytes(), "video/mp4")}
+        return answered(self.post("/videos/characters", data={"name": name, **fields}, files=files))
+
+    def wait(self, video_id: str, *statuses: str) -> Json:
+        """The video once it has one of the statuses, else completed."""
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            video = answered(self.get(f"/videos/{video_id}"))
+            if video["status"] in (statuses or ("completed",)):
+                return video
+            assert video["status"] not in {"completed", "failed"}, video
+            time.sleep(0.25)
+        raise AssertionError(f"not {statuses or 'completed'} after {PATIENCE} s: {video}")
+
+    def wait_all(self, video_ids: Iterable[str]) -> None:
+        """Wait until all these videos are completed, asking for a page at a time."""
+        left, until = set(video_ids), time.monotonic() + 2 * PATIENCE
+        while left and time.monotonic() < until:
+            page = answered(self.get("/videos", params={"limit": 100}))["data"]
+            states = {video["id"]: video["status"] for video in page}
+            assert "failed" not in {states.get(one) for one in left}, page
+            left -= {one for one in left if states.get(one) == "completed"}
+            time.sleep(0.25 if left else 0)
+        assert not left, f"{len(left)} videos are not completed"
+
+    def finished(self, **body: Any) -> Json:
+        """A new video, completed."""
+        return self.wait(self.video(**body)["id"])
+
+    def download(self, video_id: str, variant: str = "video", **headers: str) -> httpx.Response:
+        """The content behind the redirect, fetched without any credential."""
+        answer = self.get(f"/videos/{video_id}/content", params={"variant": variant})
+        assert answer.status_code == 302, answer.text
+        return httpx.get(answer.headers["location"], headers=headers, timeout=60)
+
+
+def answered(answer: httpx.Response) -> Json:
+    """The body of a 200."""
+    assert answer.status_code == 200, f"{answer.request.method} {answer.request.url}: {answer.status_code} {answer.text}"
+    return dict(answer.json())
+
+
+def refused(answer: httpx.Response, status: int, code: str, param: str | None = None) -> Json:
+    """The error of an answer in OpenAI's envelope, with what every refusal has to carry."""
+    assert answer.status_code == status, f"{answer.status_code}: {answer.text}"
+    assert answer.headers["content-type"].startswith("application/json"), answer.headers
+    assert answer.headers.get("x-request-id"), answer.headers
+    assert set(answer.json()) == {"error"}, answer.text
+    error: Json = answer.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}, error
+    assert error["code"] == code, error
+    assert error["param"] == param, error
+    assert error["message"], error
+    return error
+
+
+def together(function: Callable[[T], R], things: Sequence[T], workers: int = 4) -> list[R]:
+    """Call a function for each of the things, some at a time."""
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(function, things))
+
+
+class Aside(threading.Thread):
+    """Something slow that goes on beside the tests; `result` waits for it and raises what it raised."""
+
+    def __init__(self, act: Callable[[], Any]) -> None:
+        super().__init__(daemon=True)
+        self._act, self._result, self._error = act, None, None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self._result = self._act()
+        except BaseException as error:
+            self._error = error  # type: ignore[assignment]
+
+    def result(self, seconds: float = 120) -> Any:
+        self.join(seconds)
+        assert not self.is_alive(), f"not finished after {seconds} s"
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+
+@dataclass(frozen=True)
+class Film:
+    """What is in an MP4: whole decoded, so that it is known to play."""
+
+    width: int
+    height: int
+    seconds: float
+    frames: list[Any]
+
+    @classmethod
+    def of(cls, content: bytes) -> Film:
+        with av.open(io.BytesIO(content)) as container:
+            stream = container.streams.video[0]
+            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
+            assert container.duration is not None
+            return cls(stream.width, stream.height, container.duration / av.time_base, frames)
+
+
+def alike(one: Any, other: Any) -> float:
+    """How much two frames differ on average, from 0 (the same) to 255."""
+    return float(abs(one.astype(int) - other.astype(int)).mean())
