@@ -69,7 +69,9 @@ def test_the_longest_original_is_kept() -> None:
 
 @pytest.mark.parametrize("kind", Kind)
 def test_ordinary_ids_are_under_200_characters(kind: Kind) -> None:
-    longest_usual = ManagedId(kind, ORDINARY.record, "hosted_vllm", "a-deployment-with-a-long-name", "video_" + "0" * 32)
+    longest_usual = ManagedId(
+        kind, ORDINARY.record, "hosted_vllm", "a-deployment-with-a-long-name", "video_" + "0" * 32
+    )
     assert len(CODEC.encode(longest_usual, team="a team")) < 200
 
 
@@ -154,6 +156,19 @@ def test_litellm_ids_are_not_ours() -> None:
     refused(f"character_{inner}", kind=Kind.CHARACTER)
     refused("char_abc123", kind=Kind.CHARACTER)
     refused("video_xyz789")
+
+
+@pytest.mark.parametrize("tail", ["", ";deployment_id:abc", ";served_model:sora-2;deployment_id:abc"])
+@pytest.mark.parametrize("padding", ["=", ""])
+def test_what_litellm_wraps_around_one_of_ours_is_ours(tail: str, padding: str) -> None:
+    wrapped = f"litellm:custom_llm_provider:openai;model_id:sora-2;video_id:{TEXT}{tail}".encode()
+    text = "video_" + base64.b64encode(wrapped).decode().rstrip("=")
+    text += padding * (-len(text.removeprefix("video_")) % 4)
+    assert CODEC.decode(text, Kind.VIDEO, team="blue") == ORDINARY
+    refused(text, team="red")
+    refused(text.replace("video_", "character_"), kind=Kind.CHARACTER)
+    forged = base64.b64encode(wrapped.replace(TEXT.encode(), TEXT[:-1].encode())).decode()
+    refused(f"video_{forged}")
 
 
 class TestRotation:

@@ -164,7 +164,7 @@ def build(job: Job, option: Option) -> Order:
         size=size,
         image=_media(job.image, "image"),
         cast=tuple(_cast(job, deployment, profile)),
-        source=_source(job, deployment),
+        source=_source(job, deployment, option.profile),
     )
 
 
@@ -179,13 +179,13 @@ def _cast(job: Job, deployment: Deployment, profile: Profile) -> list[CastMember
     return cast
 
 
-def _source(job: Job, deployment: Deployment) -> Source | None:
+def _source(job: Job, deployment: Deployment, profile: Profile) -> Source | None:
     if job.source_clip:
         return Source(clip=_media(job.source_clip, "video"))
     source = jobs.find(job.team, job.source) if job.source else None
     if source is None:
         return None
-    if source.deployment == deployment.id:
+    if source.deployment == deployment.id and not profile.source_by_clip:
         return Source(upstream_id=source.upstream_id)
     return Source(clip=_media(source.output, "video"))
 

@@ -139,7 +139,7 @@ class OpenAIProvider(Provider):
         source = rules.video_source(fields)
         rules.only(fields, "prompt", "video", "seconds", *(["model"] if isinstance(source, File) else []))
         prompt = rules.text(fields, "prompt", rules.MAX_PROMPT)
-        seconds = int(rules.choice(fields, "seconds", rules.SECONDS))
+        seconds = int(rules.choice(fields, "seconds", tuple(map(str, self.settings.extend_seconds))))
         triggers.moderate(prompt, "prompt")
         if isinstance(source, File):
             model = self._model(fields.get("model", "sora-2"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from local.simulators.openai.rules import SECONDS
 from local.simulators.provider import BaseSettings
 
 Flavour = Literal["openai", "azure", "vllm"]
@@ -27,6 +28,7 @@ class Settings(BaseSettings):
     unfinished_status: Literal[404, 400] = 404  # of content that is not there yet
     expires_after: float = 3600.0  # real seconds that finished content can be downloaded
     approved_uploads: bool = True  # may this customer edit or extend files of their own
+    extend_seconds: tuple[int, ...] = tuple(map(int, SECONDS))  # by how much a video may be extended
     character_types: tuple[str, ...] = ("mp4", "mov")
     character_min_seconds: float = 1.0  # the guide recommends 2 to 4 seconds
     character_max_seconds: float = 12.0

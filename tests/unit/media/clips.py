@@ -28,10 +28,11 @@ INDEX_FIRST = {"moov_size": "30000"}
 
 @dataclass(frozen=True)
 class Shot:
-    """What a frame shows: a level of grey, above it noise over a part of the height (0 to 1)."""
+    """What a frame shows: a level of grey (or of a colour), above it noise over a part of the height (0 to 1)."""
 
     grey: int = 120
     detail: float = 0.2
+    colour: tuple[int, int] = (128, 128)
 
 
 def counting(number: int) -> Shot:
@@ -67,6 +68,7 @@ def make_clip(
     b_frames: int = 2,
     crf: int = 23,
     x264: str = "",
+    colour_matrix: int = 2,
     sound_seconds: float | None = None,
     shot: Callable[[int], Shot] = counting,
     options: dict[str, str] | None = None,
@@ -85,6 +87,7 @@ def make_clip(
         video = cast("VideoStream", output.add_stream(codec, rate=rate, options=quick))
         video.width, video.height, video.pix_fmt = *size, "yuv420p"
         if codec == "libx264":
+            video.codec_context.colorspace = colour_matrix
             video.codec_context.gop_size, video.codec_context.max_b_frames = gop, b_frames
         if rotation:
             video.set_display_rotation(rotation)
@@ -203,8 +206,8 @@ def _frame(size: tuple[int, int], shot: Shot, noise: bytes, number: int, rate: i
     for row in range(int(size[1] * shot.detail)):
         rows[row * luma.line_size : row * luma.line_size + size[0]] = noise[row * size[0] : (row + 1) * size[0]]
     luma.update(bytes(rows))
-    for plane in chroma:
-        plane.update(b"\x80" * plane.buffer_size)
+    for plane, level in zip(chroma, shot.colour, strict=True):
+        plane.update(bytes([level]) * plane.buffer_size)
     frame.pts, frame.time_base = number, Fraction(1, rate)
     return frame
 

@@ -86,6 +86,19 @@ def test_colours_survive(s3: FakeS3, store: MediaStore) -> None:
         assert all(abs(value - level) <= 3 for value in rgb)
 
 
+def test_colours_of_hd_survive(s3: FakeS3, store: MediaStore) -> None:
+    """HD video is coded by BT.709, JPEG by BT.601: taken for one another, a red turns orange."""
+    y, u, v = 81, 90, 220
+    data = make_clip(seconds=0.2, colour_matrix=1, shot=lambda _: Shot(y, 0.0, (u, v)))
+    assert frames(data)[0].colorspace == 1
+    look(store, data, stills=1)
+    (picture,) = frames(s3.read(f"{PREFIX}still-1.jpg"))
+    rgb = bytes(picture.reformat(format="rgb24", src_colorspace="ITU601").planes[0])[:3]
+    luma = 1.164 * (y - 16)
+    wanted = [luma + 1.793 * (v - 128), luma - 0.213 * (u - 128) - 0.533 * (v - 128), luma + 2.112 * (u - 128)]
+    assert list(rgb) == pytest.approx([min(255, max(0, value)) for value in wanted], abs=5)
+
+
 def test_probe_only_writes_nothing(s3: FakeS3, store: MediaStore) -> None:
     facts = inspect_clip(
         store, Deadline(60), key=s3.store("media/clip", make_clip()), stills_prefix="elsewhere/", stills=0

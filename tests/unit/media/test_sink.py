@@ -71,7 +71,9 @@ def test_abort_gives_the_parts_back(s3: FakeS3, store: MediaStore, refused: bool
     sink.write(bytes(3 * PART_BYTES))
     sink.abort()
     assert s3.aborted == ["upload-1"]
+    sent = dict(s3.part_sizes)
     assert sink.write(bytes(2 * PART_BYTES)) == 2 * PART_BYTES
+    assert s3.part_sizes == sent
     assert not s3.keys()
 
 

@@ -79,6 +79,18 @@ def test_unequal_clips_are_fitted_into_the_first(s3: FakeS3, store: MediaStore, 
     assert [clips.grey_at(shown[40], x, 48) for x in (10, 80, 150)] == pytest.approx([16, 120, 16], abs=4)
 
 
+def test_key_frames_are_the_encoders_own(s3: FakeS3, store: MediaStore, deadline: Deadline) -> None:
+    """A source of key frames only does not make a result of key frames only."""
+    keys = [
+        s3.store("media/a", make_clip(seconds=1, gop=1, b_frames=0, shot=lambda _: Shot(90))),
+        s3.store("media/b", make_clip(seconds=1, size=(64, 64), shot=lambda _: Shot(90))),
+    ]
+    concatenate(store, deadline, keys=keys, output_key=OUT)
+    packets = [packet for packet in opened(s3.read(OUT)).demux(video=0) if packet.size]
+    assert len(packets) == 48
+    assert sum(packet.is_keyframe for packet in packets) <= 3
+
+
 def test_rotation_is_baked_in(s3: FakeS3, store: MediaStore, deadline: Deadline) -> None:
     keys = [
         s3.store("media/a", make_clip(seconds=0.5, rotation=90, shot=lambda _: Shot(60))),
@@ -110,6 +122,18 @@ def test_sound_stays_in_step(s3: FakeS3, store: MediaStore, deadline: Deadline) 
     assert loudness(data, 0.03, 0.97) > LOUD
     assert loudness(data, 1.03, 1.97) < QUIET
     assert loudness(data, 2.03, 2.97) > LOUD
+
+
+@pytest.mark.parametrize("tone", [0.4, 1.6])
+def test_sound_is_as_long_as_pictures(s3: FakeS3, store: MediaStore, deadline: Deadline, tone: float) -> None:
+    """A sound that ends early is followed by silence, one that runs on is cut; the next clip starts on time."""
+    s3.store("media/a", make_clip(seconds=1, sound="aac", sound_seconds=tone))
+    concatenate(store, deadline, keys=["media/a", "media/a"], output_key=OUT)
+    data = s3.read(OUT)
+    plain_and_playable(data, 2.0)
+    for start in (0.0, 1.0):
+        assert loudness(data, start + 0.05, start + 0.35) > LOUD
+        assert (loudness(data, start + 0.5, start + 0.95) > LOUD) is (tone > 1)
 
 
 def test_no_gap_between_two_sounds(s3: FakeS3, store: MediaStore, deadline: Deadline) -> None:
@@ -214,6 +238,19 @@ def test_trim_other_containers(
     numbers = [clips.number_of(frame) for frame in frames(data)]
     assert numbers == pytest.approx(list(range(17, 29)), abs=1)
     assert loudness(data, 0.03, 0.47) > LOUD
+
+
+@pytest.mark.parametrize(("start", "first"), [(0.0, 0), (0.5, 12), (1.0, 24)])
+def test_trim_between_open_groups(s3: FakeS3, store: MediaStore, deadline: Deadline, start: float, first: int) -> None:
+    """Key frames with frames before them that are stored after them: to copy up to there would lose those."""
+    s3.store("media/a", make_clip(x264="open-gop=1:bframes=2:b-adapt=0:keyint=12:min-keyint=12:scenecut=0"))
+    packets = [packet for packet in opened(s3.read("media/a")).demux(video=0) if packet.size]
+    at = [number for number, packet in enumerate(packets) if packet.is_keyframe][1]
+    assert packets[at + 1].pts < packets[at].pts  # type: ignore[operator]
+    written = trim(store, deadline, key="media/a", output_key=OUT, start=start, seconds=0.5)
+    assert written["reencoded"] is True
+    numbers = [clips.number_of(frame) for frame in frames(s3.read(OUT))]
+    assert numbers == list(range(first, first + 12))
 
 
 def test_trim_reads_only_its_part(s3: FakeS3, store: MediaStore, deadline: Deadline) -> None:

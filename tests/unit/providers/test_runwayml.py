@@ -199,7 +199,8 @@ class TestAgainstTheSimulator:
     @pytest.mark.parametrize(
         ("model", "field", "more"),
         [
-            ("aleph2", "videoUri", {}),
+            ("gen4.5", "videoUri", {"model": "aleph2"}),
+            ("seedance2", "videoUri", {"model": "aleph2"}),
             (OMNI, "videoUri", {"mode": "edit"}),
             ("seedance2_5", "promptVideo", {"mode": "edit", "duration": "auto"}),
         ],
@@ -213,7 +214,7 @@ class TestAgainstTheSimulator:
         )
         (record,) = runway.requests(path="/v1/video_to_video")
         uri = record["json"].pop(field)
-        assert record["json"] == {"model": model, "promptText": "Make it snow", **more}
+        assert record["json"] == {"model": model, "promptText": "Make it snow"} | more
         assert uploads(runway) == {uri: sha256(bucket / "Luna.mp4")}
         found = facts(runway, finish(runway, placed), tmp_path / "video.mp4")
         assert (found.width, found.height, round(found.duration)) == (640, 360, 3)
@@ -329,12 +330,11 @@ STILL = (CastMember("Luna", stills=(media("a.jpg", "image/jpeg"),)),)
 @pytest.mark.parametrize(
     ("wrong", "param"),
     [
-        (order(model="aleph2", seconds=4, size="1280x720"), "model"),
         (order(model=OMNI, cast=CLIP, image=media("a.png", "image/png")), "input_reference"),
         (order(cast=STILL, image=media("a.png", "image/png")), "input_reference"),
         (order(prompt="x" * 990, cast=STILL), "prompt"),
         (order(prompt="\U0001f98a" * 501), "prompt"),
-        (order("edit", "aleph2", source=Source("task_1")), "video"),
+        (order("edit", source=Source("task_1")), "video"),
         (order(model=OMNI, cast=(CastMember("L", clip=Media("a", "video/mp4", UPLOAD_BYTES + 1, open, str)),)), None),  # type: ignore[arg-type]
     ],
 )
@@ -356,11 +356,11 @@ class TestProfile:
             assert support.trim
             assert support.reference_videos * support.clip_seconds[1] == together
 
-    def test_aleph_edits_and_nothing_else(self) -> None:
-        profile = RUNWAY.profile("aleph2", {})
-        assert (profile.edit, profile.edit_upload, profile.extend_seconds) == (True, True, ())
-        assert (profile.seconds, profile.sizes, profile.input_image) == ((), (), False)
-        assert profile.micro_dollars == {"": 280_000}
+    def test_edits_and_extensions(self) -> None:
+        profiles = {model: RUNWAY.profile(model, {}) for model in MAKERS}
+        assert all(profile.edit and profile.edit_upload for profile in profiles.values())
+        assert [model for model, profile in profiles.items() if profile.extend_seconds] == [OMNI]
+        assert not RUNWAY.profile("gen4.5", {"edit": False}).edit_upload
 
     def test_a_model_that_is_not_known_is_described_by_options(self) -> None:
         profile = RUNWAY.profile("wan9", {"seconds": [3, 6], "sizes": ["1280x720"], "micro_dollars": {"": 7}})
@@ -368,7 +368,7 @@ class TestProfile:
         assert profile.characters.most == 0
 
     def test_files_make_an_order_slow(self) -> None:
-        assert all(RUNWAY.profile(model, {}).slow_inputs for model in [*MAKERS, "aleph2"])
+        assert all(RUNWAY.profile(model, {}).slow_inputs for model in MAKERS)
 
 
 # Against answers as told

@@ -17,10 +17,10 @@
 
 A file by URL is asked for with a HEAD first, which a presigned GET refuses: so clips are uploaded there, and small
 images go inside the request. It keeps no characters for video: a character is a reference clip, cited as Video 1,
-Video 2, ..., or, where a model takes none, the first frame. `aleph2` edits and does nothing else; the extension of
-gemini_omni_flash_1.1 is taken to hold both parts, as Google's does; seedance2_5 gives back the new part alone, so it is
-not used for that. Options: `seconds`, `sizes`, `extend_seconds`, `edit`, `micro_dollars`, `deadline_seconds`,
-which is also how a model that is not in the table is served.
+Video 2, ..., or, where a model takes none, the first frame. Models without an edit of their own are edited by Runway's
+aleph2 (28 credits a second; the option `edit = false` forbids it). The extension of gemini_omni_flash_1.1 is taken to
+hold both parts, as Google's does; seedance2_5 gives back the new part alone, so it is not used for that. Other options:
+`seconds`, `sizes`, `extend_seconds`, `micro_dollars`, `deadline_seconds`; they also describe models not in the table.
 
 Sources: runwayml 5.24.0 (paths, fields, ratios, states), docs.dev.runwayml.com on inputs and errors (copies, 2026),
 help.runwayml.com on Seedance 2.0 (three reference clips, 15 s in all), runwayml/skills (2026-04) and public lists of
@@ -35,7 +35,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
@@ -100,7 +100,7 @@ class _Model:
     prompt: int = 32_000  # UTF-16 code units
     typed: bool = False  # a reference clip says that it is a video
     source: str = "videoUri"
-    edit: Mapping[str, Any] | None = None  # what an edit says beside source and prompt
+    edit: Mapping[str, Any] = field(default_factory=lambda: {"model": "aleph2"})  # what an edit says besides
     extend: tuple[int, ...] = ()
 
 
@@ -123,7 +123,6 @@ _MODELS = {
         "promptVideo",
         {"mode": "edit", "duration": "auto"},
     ),
-    "aleph2": _Model((), {28: ()}, edit={}),
 }
 _UNKNOWN = _Model((5,), {0: _HD})
 
@@ -135,17 +134,16 @@ class Runway(Provider):
 
     def profile(self, model: str, options: Mapping[str, Any]) -> Profile:
         facts = _MODELS.get(model, _UNKNOWN)
-        prices = {size: price * CREDIT for price, sizes in facts.prices.items() if price for size in sizes or ("",)}
+        prices = {size: price * CREDIT for price, sizes in facts.prices.items() if price for size in sizes}
         profile = Profile(
             seconds=facts.seconds,
             sizes=tuple(size for sizes in facts.prices.values() for size in sizes),
             default_seconds=4 if 4 in facts.seconds else 5,
             default_size="720x1280",
             prompt_characters=facts.prompt,
-            input_image=bool(facts.seconds),
             characters=facts.characters,
-            edit=facts.edit is not None,
-            edit_upload=facts.edit is not None,
+            edit=True,
+            edit_upload=True,
             extend_seconds=facts.extend,
             extend_upload=bool(facts.extend),
             source_by_clip=True,
@@ -193,8 +191,6 @@ class Runway(Provider):
 def _create(account: Account, order: Order) -> tuple[str, dict[str, Any]]:
     """Endpoint and fields of a new video. Raises Refused for what cannot be made so; then nothing was paid."""
     facts = _MODELS.get(order.model, _UNKNOWN)
-    if not facts.seconds:
-        raise Refused(Reason.INVALID, "model: this model edits videos and makes no new ones.", param="model")
     if order.cast and order.image:
         message = "input_reference: this model takes characters or a first frame, not both."
         raise Refused(Reason.INVALID, message, param="input_reference")
@@ -225,7 +221,7 @@ def _remake(account: Account, order: Order, source: Source) -> tuple[str, dict[s
     facts = _MODELS.get(order.model, _UNKNOWN)
     if source.clip is None:
         raise Refused(Reason.INVALID, "video: this model needs the video's file.", param="video")
-    how = facts.edit or {} if order.operation == "edit" else {"mode": "extend", "duration": order.seconds}
+    how = facts.edit if order.operation == "edit" else {"mode": "extend", "duration": order.seconds}
     fields = {"model": order.model, "promptText": order.prompt, **how}
     return "video_to_video", fields | {facts.source: _uri(account, source.clip)}
 
@@ -283,14 +279,14 @@ def _refusal(account: Account, answer: Answer, *, gone: bool) -> Refused | Outco
     text, issues = str(body.get("error") or ""), body.get("issues")
     issue = issues[0] if isinstance(issues, list) and issues and isinstance(issues[0], dict) else {}
     path = issue.get("path")
-    field = str(path[0]) if isinstance(path, list) and path else ""
+    where = str(path[0]) if isinstance(path, list) and path else ""
     if issue:
-        text = f"{text}: {field}: {issue.get('message')}"
+        text = f"{text}: {where}: {issue.get('message')}"
     if status in {400, 403} and _MODERATION.search(text):
         code = "moderation_blocked"
     elif status == 400 and "enough credits" in text:
         status = 402
-    elif status == 400 and field == "model":
+    elif status == 400 and where == "model":
         status = 410
     error = {"message": _ADDRESS.sub("(address)", text), "code": code}
     said = json.dumps({"error": error} if text else None).encode()

@@ -238,7 +238,7 @@ def _progress(account: Account, upstream_id: str, body: dict[str, Any]) -> Progr
         else:
             length = round(seconds) if isinstance(seconds, int | float) and 0 < seconds < 10_000 else None
             return Progress(upstream_id, "completed", 100, length, output_url=url, micro_dollars=_cost(body))
-    elif status in {"failed", "expired"}:
+    elif status in ("failed", "expired"):
         code, text = _error(body)
         code = "moderation_blocked" if _MODERATION.search(f"{code} {text}") else code or f"provider_{status}"
         error = (code, clean(account, text) or "The provider could not make this video.")

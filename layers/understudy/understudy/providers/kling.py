@@ -1,0 +1,420 @@
+"""Kling's own API: https://api-singapore.klingai.com, in China https://api-beijing.klingai.com (the base_url).
+
+    operation          call                                                       answer, in {code, message, data}
+    create             POST {base}/omni-video/{model}; models that are not omni   {id, status}
+                       have text-to-video and image-to-video
+    edit               POST {base}/omni-video/{model} with a base_video           {id, status}
+    poll, find         GET {base}/tasks?task_ids= or ?external_task_ids=          [{id, status, outputs, billing}]
+    content            GET outputs[].url, without our key                         the file, for 30 days
+    make_character     POST {base}/v1/general/advanced-custom-elements            {task_id, task_status}
+    poll_character     GET {base}/v1/general/advanced-custom-elements/{task_id}   elements[0].element_id, an int64
+    delete_character   POST {base}/v1/general/delete-advanced-elements, or        (the documents differ)
+                       {base}/v1/general/delete-elements
+
+    what it says                                        here
+    submitted                                           queued
+    processing, any unknown word                        in_progress
+    succeeded, or succeed, with a video                 completed
+    failed; succeeded without one                       failed, moderation_blocked if it speaks of risk or policy
+
+Characters are elements, made of a frontal picture and up to three more, which suits animals and things too. With the
+option `elements = "video"` they are made of the clip: 3 to 8 s, 1080p, realistic humanoids only. The prompt cites one
+as @Luna, or as Luna (@element_1) where the name cannot be an id. `audio = "off"`: silent, cheaper videos where there is
+a choice. Others: `seconds`, `sizes`, `micro_dollars`, `deadline_seconds`. No square videos: their size is unpublished.
+
+Sources: the vendor's documents and price list (kling.ai/document-api, copies of 2026-09-20), and what the kling-api
+project saw live that day: of an unknown task nothing is listed, older paths answer 1201; a second task with the same
+external_task_id is a 1201; either path deletes; elements are free; a unit is $0.14.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+from understudy.errors import OutcomeUnknown, Reason, Refused
+from understudy.providers.base import (
+    Account,
+    Answer,
+    CastMember,
+    CharacterSupport,
+    Content,
+    Handle,
+    Media,
+    Order,
+    Profile,
+    Progress,
+    Provider,
+    Status,
+)
+from understudy.providers.openai import clean, refusal, with_options
+
+ELEMENTS = "v1/general/advanced-custom-elements"
+DELETE_ELEMENT = ("v1/general/delete-advanced-elements", "v1/general/delete-elements")
+MAX_NAME, MAX_VIEWS = 20, 3
+MAX_ELEMENTS, MAX_WITH_FRAME, MAX_IN_EDIT = 7, 3, 4  # of pictures; of clips 3, 3 and 1
+MAX_CLIP_BYTES = 200 * 1024 * 1024
+UNIT = 140_000  # micro-dollars
+
+STATUSES: dict[str, Status] = {
+    "submitted": "queued",
+    "processing": "in_progress",
+    "succeeded": "completed",
+    "succeed": "completed",
+    "failed": "failed",
+}
+# Their codes as HTTP statuses that mean the same elsewhere; arrears and the whitelist come as 429.
+_CODES = {
+    **dict.fromkeys((1000, 1001, 1002, 1003, 1004), 401),
+    **dict.fromkeys((1100, 1101, 1102), 402),
+    **dict.fromkeys((1103, 1304), 403),
+    **dict.fromkeys((1200, 1201, 1300, 1301), 400),
+    **dict.fromkeys((1202, 1203), 404),
+    **dict.fromkeys((1302, 1303), 429),
+    5000: 500,
+    5001: 503,
+    5002: 504,
+}
+_PIXELS = {"720p": (1280, 720), "1080p": (1920, 1080), "4k": (3840, 2160)}
+_SIZES = {
+    size: (ratio, resolution)
+    for resolution, (long, short) in _PIXELS.items()
+    for size, ratio in ((f"{short}x{long}", "9:16"), (f"{long}x{short}", "16:9"))
+}
+_ID = re.compile(r"[\w-]{1,200}")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{1,19}")
+_MODERATION = re.compile(r"risk control|sensitive|moderation|content (security )?policy|violat|\bpolicies\b", re.I)
+_NO_SUCH = re.compile(r"not (found|exist)", re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """Facts of a model. Prices are micro-dollars a second by resolution: `native` with sound, `silent` without.
+
+    `audio` is what its `settings.audio` may say beside off; '' if it has no such field.
+    """
+
+    seconds: tuple[int, ...]
+    native: Mapping[str, int] = field(default_factory=dict)
+    silent: Mapping[str, int] = field(default_factory=dict)
+    audio: str = ""
+    omni: bool = False
+    multi_shot: bool = False
+    prompt: int = 3072
+
+
+_LONG, _CHEAP = tuple(range(3, 16)), {"720p": 84_000, "1080p": 112_000, "4k": 420_000}
+_OMNI = _Model(
+    _LONG, {"720p": 112_000, "1080p": 140_000, "4k": 420_000}, _CHEAP, "native original", omni=True, multi_shot=True
+)
+_OLD = {"720p": 42_000, "1080p": 70_000}
+_MODELS = {
+    "kling-3.0-omni": _OMNI,
+    "kling-o1": _Model(tuple(range(3, 11)), {}, {"720p": 84_000, "1080p": 112_000}, "original", omni=True, prompt=2500),
+    "kling-3.0": _Model(_LONG, {"720p": 126_000, "1080p": 168_000, "4k": 420_000}, _CHEAP, "native", multi_shot=True),
+    "kling-3.0-turbo": _Model(_LONG, {"720p": 112_000, "1080p": 140_000}, prompt=2500),  # always with sound
+    "kling-2.6": _Model((5, 10), {"1080p": 140_000}, _OLD, "native", prompt=2500),
+    "kling-2.5-turbo": _Model((5, 10), {}, _OLD, prompt=2500),
+}
+
+
+class Kling(Provider):
+    """Kling's path-per-model API."""
+
+    name = "kling"
+
+    def profile(self, model: str, options: Mapping[str, Any]) -> Profile:
+        facts = _facts(model)
+        clips = options.get("elements") == "video"
+        count = MAX_WITH_FRAME if clips else MAX_ELEMENTS
+        support = CharacterSupport(
+            native=count, native_slow=True, deletable=True, clip_seconds=(3.0, 8.0) if clips else (0.0, 600.0)
+        )
+        prices = {**facts.silent, **(facts.native if _sound(options) or not facts.silent else {})}
+        sizes = {size: prices[resolution] for size, (_, resolution) in _SIZES.items() if resolution in prices}
+        profile = Profile(
+            seconds=facts.seconds,
+            sizes=tuple(sizes),
+            default_seconds=4 if 4 in facts.seconds else 5,
+            default_size="720x1280",
+            prompt_characters=facts.prompt,
+            characters=support if facts.omni else CharacterSupport(),
+            edit=facts.omni,
+            edit_upload=facts.omni,
+            source_by_clip=True,
+            findable=True,
+            poll_seconds=5.0,
+            deadline_seconds=3600,
+            micro_dollars=sizes,
+        )
+        return with_options(profile, {name: options[name] for name in options if name != "characters"})
+
+    def submit(self, account: Account, order: Order) -> Progress:
+        family, fields = _fields(order, _facts(order.model), account.options)
+        url = f"{account.base_url}/{family}/{quote(order.model, safe='')}"
+        answer = account.http.post(url, _headers(account), json=fields)
+        task = _data(account, answer, gone=True)
+        if isinstance(task, dict) and _ID.fullmatch(str(task.get("id", ""))):
+            return _progress(account, task)
+        raise OutcomeUnknown("The provider answered without a task.")
+
+    def poll(self, account: Account, upstream_id: str) -> Progress:
+        task = _task(account, "task_ids", "id", upstream_id)
+        if task is None:
+            raise Refused(Reason.NOT_FOUND, "The provider knows no such task.")
+        return _progress(account, task)
+
+    def find(self, account: Account, reference: str) -> Progress | None:
+        task = _task(account, "external_task_ids", "external_id", reference)
+        return _progress(account, task) if task else None
+
+    @contextmanager
+    def open_content(self, account: Account, progress: Progress) -> Iterator[Content]:
+        if progress.output_url is None:
+            raise Refused(Reason.NOT_FOUND, "The provider gave no address for the video.")
+        with account.http.stream(progress.output_url, {}) as (status, headers, chunks):
+            if status != 200:
+                gone = status in {401, 403, 404, 410}  # an address that has died says one of these
+                reason = Reason.NOT_FOUND if gone else Reason.UNAVAILABLE
+                raise Refused(reason, f"The video's address answered {status}.", status=status)
+            length = headers.get("content-length")
+            mime_type = headers.get("content-type", "video/mp4").partition(";")[0]
+            yield Content(mime_type, int(length) if length else None, chunks)
+
+    def make_character(self, account: Account, name: str, clip: Media, stills: tuple[Media, ...]) -> Handle:
+        fields = {
+            "element_name": name[:MAX_NAME].strip(),
+            "element_description": f"The character {name}"[:100],
+            "tag_list": [{"tag_id": "o_102"}],
+            **_likeness(account, clip, stills),
+        }
+        answer = account.http.post(f"{account.base_url}/{ELEMENTS}", _headers(account), json=fields)
+        made = _data(account, answer, gone=False)
+        if isinstance(made, dict) and _ID.fullmatch(str(made.get("task_id", ""))):
+            return Handle(str(made["task_id"]), ready=False)
+        raise OutcomeUnknown("The provider answered without a task.")
+
+    def poll_character(self, account: Account, reference: str) -> Handle:
+        answer = account.http.get(f"{account.base_url}/{ELEMENTS}/{_quoted(reference)}", _headers(account))
+        task = _dict(_data(account, answer, gone=False))
+        status = STATUSES.get(str(task.get("task_status")), "in_progress")
+        if status == "failed":
+            message = (
+                clean(account, _plain(task.get("task_status_msg"))) or "The provider could not make the character."
+            )
+            raise Refused(Reason.MODERATION if _MODERATION.search(message) else Reason.INVALID, message)
+        made = _dicts(_dict(task.get("task_result")).get("elements"))
+        if status != "completed" or not made:
+            return Handle(reference, ready=False)
+        if made[0].get("status") == "deleted" or not made[0].get("element_id"):
+            raise Refused(Reason.NOT_FOUND, "The provider has deleted the character.")
+        return Handle(str(made[0]["element_id"]))  # more digits than a float keeps
+
+    def delete_character(self, account: Account, reference: str) -> None:
+        for path in DELETE_ELEMENT:
+            url, fields = f"{account.base_url}/{path}", {"element_id": reference}
+            answer = account.http.upload(url, _headers(account), json=fields)
+            if answer.status != 404:
+                break
+        try:
+            _data(account, answer, gone=False)
+        except Refused as refused:
+            if refused.reason is not Reason.NOT_FOUND:
+                raise
+
+
+def _fields(order: Order, facts: _Model, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The first part of the path and the order as their fields. Raises Refused for what cannot be combined."""
+    if len(order.cast) > (most := _most(order, options)):
+        beside = " beside a video" if order.source else " with a first frame" if order.image else ""
+        message = f"characters: this model takes at most {most}{beside}."
+        raise Refused(Reason.INVALID, message, param="characters")
+    ratio, resolution = _SIZES.get(order.size or "", ("9:16", None))
+    ids = _ids([member.name for member in order.cast])
+    prompt = _named(order.prompt, order.cast, ids)
+    clip = order.source.clip if order.source else None
+    settings: dict[str, Any] = {"resolution": resolution} if resolution else {}
+    contents: list[dict[str, Any]] = []
+    if order.source:
+        contents.append({"type": "base_video", "url": _video_url(clip), "id": "video_1"})
+        prompt = prompt if "@video_1" in prompt else f"Edit @video_1: {prompt}"
+        settings["audio"] = "original"
+    else:
+        settings |= {"duration": order.seconds} if order.seconds else {}
+        settings |= {} if order.image else {"aspect_ratio": ratio}  # beside a first frame it is that one's
+        if "native" in facts.audio:
+            settings["audio"] = "native" if _sound(options) and resolution in facts.native else "off"
+    if order.image:
+        contents.append({"type": "first_frame", "url": order.image.url()})
+    contents += [
+        {"type": "element", "element_id": member.handle, "id": element}
+        for member, element in zip(order.cast, ids, strict=True)
+    ]
+    if facts.multi_shot:
+        settings["multi_shot"] = False  # theirs is true: a prompt is one shot unless it says otherwise
+    fields: dict[str, Any] = {"settings": settings, "options": {"external_task_id": order.reference}}
+    if not facts.omni and not order.image:
+        return "text-to-video", {"prompt": prompt, **fields}
+    fields["contents"] = [{"type": "prompt", "text": prompt}, *contents]
+    return "omni-video" if facts.omni else "image-to-video", fields
+
+
+def _most(order: Order, options: Mapping[str, Any]) -> int:
+    """How many characters there may be. Of pictures and first frames, of clips, of clips beside a video."""
+    if options.get("elements") == "video":
+        return 1 if order.source else MAX_WITH_FRAME
+    return MAX_IN_EDIT if order.source else MAX_WITH_FRAME if order.image else MAX_ELEMENTS
+
+
+def _video_url(clip: Media | None) -> str:
+    if clip is None or clip.mime_type not in {"video/mp4", "video/quicktime"} or clip.size > MAX_CLIP_BYTES:
+        raise Refused(Reason.INVALID, "video: this model takes MP4 and MOV files of up to 200 MB.", param="video")
+    return clip.url()
+
+
+def _likeness(account: Account, clip: Media, stills: tuple[Media, ...]) -> dict[str, Any]:
+    """What an element is made of: the clip if it may be, else a picture from the front and others."""
+    fits = clip.mime_type in {"video/mp4", "video/quicktime"} and clip.size <= MAX_CLIP_BYTES
+    if account.options.get("elements") == "video" and fits:
+        return {"reference_type": "video_refer", "element_video_list": {"refer_videos": [{"video_url": clip.url()}]}}
+    if not stills:
+        raise Refused(Reason.INVALID, "There is no picture of the character.")
+    views = [{"image_url": still.url()} for still in stills[1 : 1 + MAX_VIEWS] or stills]  # at least one is wanted
+    return {
+        "reference_type": "image_refer",
+        "element_image_list": {"frontal_image": stills[0].url(), "refer_images": views},
+    }
+
+
+def _ids(names: list[str]) -> list[str]:
+    """How the prompt cites each: its name if that can be an id. Of two ids none may be a part of the other."""
+    others = ["image_1", "video_1", *(f"element_{n}" for n in range(1, len(names) + 1))]
+    ids = []
+    for n, name in enumerate(names):
+        rest = [other.lower() for other in (*others, *names[:n], *names[n + 1 :])]
+        alone = not any(name.lower() in other or other in name.lower() for other in rest)
+        ids.append(name if alone and _NAME.fullmatch(name) else f"element_{n + 1}")
+    return ids
+
+
+def _named(prompt: str, cast: tuple[CastMember, ...], ids: list[str]) -> str:
+    """The prompt with @Luna for each Luna, or an id behind the first mention; names that it lacks are put in front."""
+    if not cast:
+        return prompt
+    cited: dict[str, str] = {}
+    for member, element in zip(cast, ids, strict=True):
+        cited[member.name] = f"{cited[member.name]} @{element}" if member.name in cited else f"@{element}"
+    waiting = dict(cited)
+    names = "|".join(re.escape(name) for name in sorted(cited, key=len, reverse=True))
+
+    def cite(match: re.Match[str]) -> str:
+        name = match[1]
+        first = waiting.pop(name, None)
+        return _citation(name, cited[name]) if first or cited[name] == f"@{name}" else match[0]
+
+    text = re.sub(rf"(?<![\w@])@?({names})(?!\w)", cite, prompt)
+    missing = " and ".join(_citation(name, element) for name, element in waiting.items())
+    return f"Featuring {missing}. {text}" if missing else text
+
+
+def _citation(name: str, element: str) -> str:
+    return element if element == f"@{name}" else f"{name} ({element})"
+
+
+def _task(account: Account, query: str, key: str, wanted: str) -> dict[str, Any] | None:
+    """The task with this id, or None: of unknown ones they say nothing."""
+    answer = account.http.get(f"{account.base_url}/tasks?{query}={_quoted(wanted)}", _headers(account))
+    try:
+        tasks = _dicts(_data(account, answer, gone=False))
+    except Refused as refused:
+        if refused.reason is Reason.NOT_FOUND:
+            return None
+        raise
+    return next((task for task in tasks if str(task.get(key)) == wanted and task.get("id")), None)
+
+
+def _progress(account: Account, task: dict[str, Any]) -> Progress:
+    upstream_id, cost = str(task["id"]), _cost(task.get("billing"))
+    status = STATUSES.get(str(task.get("status")), "in_progress")
+    videos = [one for one in _dicts(task.get("outputs")) if one.get("type") == "video"]
+    video = next((one for one in videos if isinstance(one.get("url"), str) and one["url"]), None)
+    if status == "completed" and video:
+        length = re.match(r"\d{1,4}(\.\d+)?", str(video.get("duration")))
+        seconds = round(float(length[0])) if length else None
+        return Progress(upstream_id, status, 100, seconds, output_url=video["url"], micro_dollars=cost)
+    if status in {"completed", "failed"}:
+        message = clean(account, _plain(task.get("message"))) or "The provider made no video."
+        code = "moderation_blocked" if _MODERATION.search(message) else "provider_failed"
+        return Progress(upstream_id, "failed", error=(code, message), micro_dollars=cost)
+    return Progress(upstream_id, status)
+
+
+def _cost(billing: Any) -> int | None:
+    """Decimal dollars, or units of a resource pack; None for anything else."""
+    costs: list[float] = []
+    for entry in _dicts(billing):
+        kind = "unit" if entry.get("charge_type") == "unit" else entry.get("currency")
+        amount = re.fullmatch(r"\d{1,6}(\.\d+)?", str(entry.get("amount")))
+        if amount is None or kind not in {"unit", "USD"}:
+            return None
+        costs.append(float(amount[0]) * (UNIT if kind == "unit" else 1_000_000))
+    return round(sum(costs)) if costs else None
+
+
+def _data(account: Account, answer: Answer, *, gone: bool) -> Any:
+    """What an answer brings. Raises Refused and OutcomeUnknown; `gone`: a 404 speaks of the model."""
+    body = _dict(answer.json())
+    code = body.get("code")
+    if answer.status == 200 and code == 0:
+        return body.get("data")
+    message = _plain(body.get("message"))
+    status = _CODES.get(code, answer.status) if isinstance(code, int) else answer.status
+    name = str(code) if code else None
+    if code in {1300, 1301} or (status == 400 and _MODERATION.search(message)):
+        name = "moderation_blocked"
+    elif status == 400 and "already exist" in message:
+        raise OutcomeUnknown("The provider has a task with this reference already.")
+    elif status == 400 and _NO_SUCH.search(message) and not gone:
+        status = 404
+    put = {"error": {"code": name, "message": message}} if body else None
+    raise refusal(account, Answer(status, answer.headers, json.dumps(put).encode()), gone=gone)
+
+
+def _plain(message: Any) -> str:
+    """An error may quote what we sent, and an address that we signed would let its reader in."""
+    return re.sub(r"https?:\S+", "(address)", str(message or ""))
+
+
+def _facts(model: str) -> _Model:
+    return _MODELS.get(model) or _MODELS["kling-3.0-omni" if "omni" in model else "kling-3.0"]
+
+
+def _sound(options: Mapping[str, Any]) -> bool:
+    return bool(options.get("audio") != "off")
+
+
+def _dict(found: Any) -> dict[str, Any]:
+    return found if isinstance(found, dict) else {}
+
+
+def _dicts(found: Any) -> list[dict[str, Any]]:
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def _headers(account: Account) -> dict[str, str]:
+    return {"authorization": f"Bearer {account.key}"} if account.key else {}
+
+
+def _quoted(identity: str) -> str:
+    """Ids are data from outside: nothing in them is left that a URL would read as structure."""
+    if identity.strip(".") == "":
+        raise Refused(Reason.NOT_FOUND, "The provider has no such thing.")
+    return quote(identity, safe="")
+
+
+provider = Kling()

@@ -1,0 +1,68 @@
+"""The command line of a simulator with settings of its own."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from local.simulators.provider import BaseSettings, Provider
+from local.simulators.server import SimulatorServer
+
+Chosen = TypeVar("Chosen", bound=BaseSettings)
+
+
+def serve(name: str, description: str | None, settings: Chosen, make: Callable[[Path, Chosen], Provider]) -> None:
+    """Serve until SIGTERM or SIGINT; says where on standard output and in DIR/simulator.json."""
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        prog=f"python -m local.simulators.{name}", description=description, formatter_class=raw
+    )
+    parser.add_argument("--port", type=int, required=True, help="0: any free port")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--state", type=Path, required=True, help="folder for everything that outlives the process")
+    parser.add_argument(
+        "--speed", type=float, default=1.0, help="how much faster than real time jobs run; 0 holds them"
+    )
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting; JSON or a string")
+    parser.add_argument("--exit-with-stdin", action="store_true", help="stop when standard input ends")
+    parser.add_argument("--quiet", action="store_true", help="no line per request")
+    arguments = parser.parse_args()
+    changes = {"speed": arguments.speed, **dict(_setting(item) for item in arguments.set)}
+    provider = make(arguments.state, type(settings).model_validate({**settings.model_dump(), **changes}))
+    server = SimulatorServer(arguments.host, arguments.port, provider, quiet=arguments.quiet)
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    if arguments.exit_with_stdin:
+        threading.Thread(target=_follow_parent, args=(stopped,), daemon=True).start()
+    _announce(name, arguments.state, f"http://{arguments.host}:{server.server_port}")
+    stopped.wait()
+    os._exit(0)  # nothing is in memory only, and a rendering in progress would hold an orderly exit back
+
+
+def _setting(item: str) -> tuple[str, Any]:
+    name, _, value = item.partition("=")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def _follow_parent(stopped: threading.Event) -> None:
+    sys.stdin.read()
+    stopped.set()
+
+
+def _announce(name: str, state: Path, url: str) -> None:
+    part = state / "simulator.json.part"
+    part.write_text(json.dumps({"pid": os.getpid(), "url": url}))
+    part.replace(state / "simulator.json")
+    print(f"simulator {name} on {url}/v1, state in {state}", flush=True)

@@ -1,0 +1,19 @@
+"""What tests change while the simulator runs."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from local.simulators.openai.settings import Settings as OpenAISettings
+
+MODELS = ("grok-imagine-video", "grok-imagine-video-1.5", "grok-imagine-video-1.5-lite")
+
+
+class Settings(OpenAISettings):
+    """Those of the OpenAI-shaped server that make sense here (models, retired, queued_seconds, run_seconds), and:"""
+
+    models: tuple[str, ...] = MODELS
+    error_shape: Literal["natural", "flat", "nested", "bare"] = "natural"  # natural: whichever fits the status
+    moderation: Literal["flag", "refusal", "failure", "bare"] = "flag"  # how a withheld video shows when polled
+    empty_pending: bool = True  # a queued job answers 202 without a body
+    output_seconds: float = 86_400.0  # real seconds that a video's address lives

@@ -1,0 +1,212 @@
+"""The documentation is true where a machine can tell: generated files, links, commands, routes, examples, figures."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+
+from understudy import providers
+from understudy.deployments import Deployments
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+ROUTES: dict[str, Any] = json.loads((ROOT / "docs" / "openapi.json").read_text("utf-8"))["paths"]
+CODE_FILES = ("layers", "functions", "cli", "local")
+
+each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """The fenced code of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def prose(text: str) -> str:
+    """The text without its fenced code."""
+    return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(document: Path) -> set[str]:
+    """The fragments that a document's headings can be linked by, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", prose(document.read_text("utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def routes_of(command: str) -> tuple[str, str] | None:
+    """Method and path of a curl command that calls the API, or None."""
+    found = re.search(r'\$(?:BASE|UNDERSTUDY_BASE_URL)(/[^"\s]*)', command)
+    if not command.startswith("curl ") or found is None:
+        return None
+    explicit = re.search(r" -X (\w+)", command)
+    posts = re.search(r" (-d|-F|--data\S*|--form\S*) ", command)
+    path = re.sub(r"\$\([^)]*\)|\$\{?\w+\}?", "ID", found[1]).partition("?")[0]
+    return explicit[1] if explicit else "POST" if posts else "GET", path
+
+
+def known(method: str, path: str) -> bool:
+    """Is it a route of the API?"""
+    for template, operations in ROUTES.items():
+        pattern = re.sub(r"\\{\w+\\}", "[^/]+", re.escape(template))
+        if re.fullmatch(pattern, path) and method.lower() in operations:
+            return True
+    return False
+
+
+def curls() -> list[tuple[str, str]]:
+    """Every call of the README's shell blocks; a command ends at a line end outside of quotes."""
+    commands = [
+        command
+        for block in blocks(README, "sh")
+        for command in re.findall(r"(?:'[^']*'|\"[^\"]*\"|\\\n|[^\n])+", block)
+    ]
+    return [route for command in commands if (route := routes_of(command)) is not None]
+
+
+@pytest.mark.parametrize("script", ["providers.py", "openapi.py"])
+def test_what_is_generated_is_current(script: str) -> None:
+    run = subprocess.run(
+        [sys.executable, f"scripts/{script}", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+
+
+def test_every_provider_is_in_the_table() -> None:
+    table = (ROOT / "docs" / "providers.md").read_text("utf-8")
+    for name in providers.names():
+        assert f"## {name}\n" in table
+        for model in providers.load(name).models:
+            assert f"| [{name}](#{name}) | `{model}` |" in table
+
+
+@each_document
+def test_links_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(document.read_text("utf-8"))):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, fragment = unquote(target).partition("#")
+        linked = (document.parent / path).resolve() if path else document
+        assert linked.exists(), target
+        assert not fragment or fragment in anchors(linked), target
+
+
+@each_document
+def test_files_that_are_named_exist(document: Path) -> None:
+    """Paths in code spans, from the root or from the folder that the document says its paths are under."""
+    places = [ROOT, document.parent, ROOT / "layers" / "understudy" / "understudy"]
+    for path in re.findall(
+        r"`([\w.-]+(?:/[\w.-]+)+\.(?:py|toml|yaml|json|md|txt)|[\w/.-]+/)`", prose(document.read_text())
+    ):
+        if path.startswith(("media/", "drop", "uploads/", "demo/", ".venvs/", "understudy/")):
+            continue  # made at run time, or keys of the bucket and names of secrets
+        assert any((place / path).exists() for place in places), path
+
+
+@each_document
+def test_make_knows_what_is_asked_of_it(document: Path) -> None:
+    text = document.read_text("utf-8")
+    code = [*blocks(text, "sh"), *re.findall(r"`([^`\n]+)`", prose(text))]
+    for line in (line for block in code for line in block.splitlines()):
+        for target in re.findall(r"(?:^|[\s(])make (?:-s )?([a-z][a-z-]*)", line.partition(" # ")[0]):
+            assert target in TARGETS, f"make {target}"
+
+
+@each_document
+def test_decisions_are_listed(document: Path) -> None:
+    if document.parent.name == "adr" and document.name != "README.md":
+        listed = (document.parent / "README.md").read_text("utf-8")
+        assert f"[{document.name[:4]}]({document.name})" in listed
+        assert document.read_text("utf-8").startswith(f"# {document.name[:4]}: ")
+
+
+def test_the_deployments_of_the_readme_can_be_used() -> None:
+    examples = [block for block in blocks(README, "toml") if "[deployments." in block]
+    assert examples
+    for example in examples:
+        deployments = Deployments.parse(example)
+        for deployment in deployments:
+            provider = providers.load(deployment.provider)
+            for upstream in deployment.models.values():
+                profile = provider.profile(upstream, deployment.options)
+                assert profile != provider.profile(upstream, {}), "its options change nothing"
+
+
+def test_every_field_of_the_deployments_file_is_in_the_readme() -> None:
+    (example,) = [block for block in blocks(README, "toml") if "[deployments." in block]
+    fields = {field for table in tomllib.loads(example)["deployments"].values() for field in table}
+    from understudy import deployments
+
+    assert fields == deployments._FIELDS
+
+
+def test_every_option_of_the_openai_shaped_is_in_the_readme() -> None:
+    folder = ROOT / "layers" / "understudy" / "understudy" / "providers"
+    table = README.partition("| option |")[2].partition("\n\n")[0]
+    listed = set(re.findall(r"`(\w+)`", "\n".join(row.split("|")[1] for row in table.splitlines()[2:])))
+    code = "".join((folder / f"{name}.py").read_text("utf-8") for name in ("openai", "azure", "hosted_vllm"))
+    taken = set(re.findall(r'options(?:\.get\(|\[)"(\w+)"|"(\w+)" in options', code))
+    names = {name for pair in taken for name in pair if name}
+    for loop in re.findall(r"for name in \(([^)]+)\):\n\s+if name in options", code):
+        names |= set(re.findall(r'"(\w+)"', loop))
+    assert listed == names
+
+
+@pytest.mark.parametrize(("method", "path"), curls())
+def test_curl_lines_call_the_api(method: str, path: str) -> None:
+    assert known(method, path), f"{method} {path}"
+
+
+def test_there_are_curl_lines() -> None:
+    assert {("POST", "/videos/characters"), ("GET", "/videos/characters/ID"), ("POST", "/videos/uploads")} <= set(
+        curls()
+    )
+    assert {("POST", "/videos"), ("POST", "/videos/edits"), ("POST", "/videos/extensions")} <= set(curls())
+    assert not known("PATCH", "/videos")
+    assert not known("GET", "/videos/ID/nothing")
+
+
+def test_codes_of_the_errors_table_are_those_of_the_code() -> None:
+    source = (ROOT / "template.yaml").read_text("utf-8")
+    source += "".join(
+        file.read_text("utf-8") for folder in ("layers", "functions") for file in (ROOT / folder).rglob("*.py")
+    )
+    table = README.partition("## Errors")[2].partition("\n## ")[0]
+    codes = {
+        code
+        for row in re.findall(r"^\| \d.*$", table, re.MULTILINE)
+        for code in re.findall(r"`(\w+)`", row.split("|")[2])
+    }
+    assert len(codes) > 40
+    kinds = {f"{kind}_not_found" for kind in ("video", "character", "upload")}
+    for code in codes - kinds:
+        assert f'"{code}"' in source, code
+
+
+def test_the_idle_cost_counts_what_the_template_has() -> None:
+    """CloudWatch bills each metric that an alarm reads; the table says how many there are and adds up."""
+    template = (ROOT / "template.yaml").read_text("utf-8")
+    section = README.partition("## What it costs idle")[2].partition("\n## ")[0]
+    rows = [row.split("|") for row in section.splitlines() if row.startswith("| ") and "$" in row]
+    alarms, metrics = len(re.findall(r"Type: AWS::CloudWatch::Alarm", template)), template.count("MetricName:")
+    assert f"{alarms} alarms that read {metrics} metrics" in section
+    assert template.count("Type: AWS::SecretsManager::Secret") == 1
+    used_up, free = ([round(float(row[n].strip(" *$")) * 100) for row in rows] for n in (-3, -2))
+    assert used_up[0] == metrics * 10
+    assert free[0] == max(metrics - 10, 0) * 10
+    for column in (used_up, free):
+        assert sum(column[:-1]) == column[-1]
+
+
+def test_the_licence_and_the_changelog_agree_with_the_project() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert f"## [{project['version']}]" in (ROOT / "CHANGELOG.md").read_text("utf-8")
+    assert (ROOT / "LICENSE").read_text("utf-8").startswith(f"{project['license']} License")

@@ -1,0 +1,825 @@
+"""`run_job`: every step of a job, what can break in it, and that the job ends whatever does."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.fakes.edges import Killed
+from tests.fakes.queue import Message
+from tests.fakes.stage import Stage
+from tests.fakes.upstream import MP4, Answering, Upstream, answer, lose, refuse
+from understudy import aws, deployments, jobs, media, storage, table, worker
+from understudy.errors import ApiError, InvalidRequest
+from understudy.jobs import Job
+from understudy.providers.base import Account, Progress
+from understudy.providers.openai import OpenAI
+
+PACE = 5.0
+DEADLINE = 3600
+HOST = "solo.example"
+
+
+@pytest.fixture
+def video(stage: Stage) -> str:
+    """A video that the provider has just taken."""
+    return submitted(stage)
+
+
+def submitted(stage: Stage, prompt: str = "A fox", **body: Any) -> str:
+    reply = stage.create(prompt, model="solo", **body)
+    assert reply.status == 200, reply
+    return str(reply.body["id"])
+
+
+def job_of(stage: Stage, video_id: str | None = None) -> Job:
+    """The newest job, or that of an id, as it is in the table."""
+    found = jobs.newest(stage.caller.team, limit=50, newest_first=True, after=None)
+    if video_id is None:
+        return found[0]
+    from understudy import present
+
+    return next(job for job in found if present.video_id(job) == video_id)
+
+
+def ended(stage: Stage, video_id: str) -> tuple[str, str | None]:
+    """How it ended: status and error code. Nothing may be left in the queue or among the dead."""
+    assert stage.queue.waiting == []
+    assert stage.queue.dead == []
+    shown = stage.show(video_id)
+    return shown["status"], (shown["error"] or {}).get("code")
+
+
+def stored(name: str = "video.mp4") -> bytes:
+    """The object of that name; there must be only one."""
+    objects = aws.s3().list_objects_v2(Bucket="bucket").get("Contents", [])
+    (key,) = [one["Key"] for one in objects if one["Key"].startswith("media/videos/") and one["Key"].endswith(name)]
+    return aws.s3().get_object(Bucket="bucket", Key=key)["Body"].read()
+
+
+class TestPolling:
+    def test_a_job_ends_without_any_client(self, stage: Stage, upstream: Upstream, video: str) -> None:
+        stage.run(60)
+        upstream.finish()
+        stage.run()
+        assert ended(stage, video) == ("completed", None)
+        assert stored() == MP4
+        assert stored("thumbnail.webp")
+        assert stored("spritesheet.jpg")
+
+    def test_what_was_made_is_told(self, stage: Stage, upstream: Upstream, video: str) -> None:
+        upstream.finish()
+        stage.run()
+        shown = stage.show(video)
+        assert (shown["seconds"], shown["size"], shown["progress"]) == ("3", "1280x720", 100)
+        assert shown["completed_at"] == int(stage.clock.now)
+
+    def test_the_pace_is_the_providers_however_often_the_client_asks(
+        self, stage: Stage, upstream: Upstream, video: str
+    ) -> None:
+        start = stage.clock.now
+        while stage.clock.now < start + 60:
+            assert stage.show(video)["status"] == "queued"
+            stage.run(0.5)
+            stage.clock.advance(0.5)
+        times = [start, *(poll.at for poll in upstream.polls())]
+        assert len(times) > 10
+        assert all(after - before >= PACE for before, after in itertools.pairwise(times))
+
+    @pytest.mark.parametrize("pace", [1, 7.5, 60])
+    def test_the_deployment_may_set_its_own_pace(
+        self, stage: Stage, upstream: Upstream, configure: Callable[[str], None], toml: str, pace: float
+    ) -> None:
+        configure(toml.replace('models = { "solo" = "sora-2" }', f'models = {{ "solo" = "sora-2" }}\npoll_seconds = {pace}'))
+        start = stage.clock.now
+        reply = stage.create(model="solo")
+        assert reply.headers["openai-poll-after-ms"] == str(int(pace * 1000))
+        stage.run(pace * 5)
+        times = [start, *(poll.at for poll in upstream.polls())]
+        assert len(times) >= 4
+        assert all(after - before >= pace for before, after in itertools.pairwise(times))
+
+    def test_progress_goes_on_and_never_back(self, stage: Stage, upstream: Upstream, video: str) -> None:
+        seen = []
+        for told in (10, 60, 40, 100, 70):
+            upstream.finish("in_progress")
+            upstream.videos[f"{HOST}/video_0"]["progress"] = told
+            stage.work()
+            seen.append(stage.show(video)["progress"])
+        assert seen == [10, 60, 60, 98, 98]
+        assert stage.show(video)["status"] == "in_progress"
+
+    def test_an_unknown_word_is_in_progress(self, stage: Stage, upstream: Upstream, video: str) -> None:
+        upstream.finish("warming_up", progress=0)
+        stage.work()
+        assert stage.show(video)["status"] == "in_progress"
+
+    def test_a_failure_keeps_the_providers_words_without_our_key(
+        self, stage: Stage, upstream: Upstream, video: str
+    ) -> None:
+        upstream.finish("failed", error={"code": "moderation_blocked", "message": "Blocked, says key-c, after all."})
+        stage.run()
+        assert ended(stage, video) == ("failed", "moderation_blocked")
+        assert stage.show(video)["error"]["message"] == "Blocked, says ***, after all."
+        assert stage.show(video)["completed_at"]
+
+    def test_a_job_that_never_ends_is_ended(self, stage: Stage, upstream: Upstream, video: str) -> None:
+        job = job_of(stage)
+        assert job.submitted_at
+        stage.clock.now = job.submitted_at + DEADLINE - PACE
+        stage.work()
+        assert stage.show(video)["status"] == "queued"
+        stage.clock.now = job.submitted_at + DEADLINE + 1
+        stage.run()
+        assert ended(stage, video) == ("failed", "provider_timeout")
+
+    def test_a_job_that_is_done_late_is_still_fetched(self, stage: Stage, upstream: Upstream, video: str) -> None:
+        upstream.finish()
+        stage.clock.advance(2 * DEADLINE)
+        stage.run()
+        assert ended(stage, video) == ("completed", None)
+
+
+FAILURES: list[Answering] = [
+    refuse(500),
+    refuse(503, "overloaded"),
+    refuse(429),
+    refuse(401),
+    refuse(403),
+    refuse(400),
+    answer(200, "<html>"),
+    answer(200, b"null"),
+    answer(503, "<html>"),
+    lose(httpx.ConnectError),
+    lose(httpx.ReadTimeout),
+    lose(httpx.RemoteProtocolError),
+]
+
+
+class TestPollTroubles:
+    """A paid video is not given up because the provider is away for a while."""
+
+    @pytest.mark.parametrize("failure", FAILURES)
+    def test_it_goes_on_when_the_provider_is_back(
+        self, stage: Stage, upstream: Upstream, video: str, failure: Answering
+    ) -> None:
+        upstream.rules["GET", HOST, "/video_0"] = failure
+        stage.run(1800)
+        assert stage.show(video)["status"] == "queued"
+        upstream.rules.clear()
+        upstream.finish()
+        stage.run()
+        assert ended(stage, video) == ("completed", None)
+
+    def test_the_pauses_grow_and_are_never_shorter_than_the_pace(
+        self, stage: Stage, upstream: Upstream, video: str
+    ) -> None:
+        upstream.rules["GET", HOST, "/video_0"] = refuse(503)
+        stage.run(900)
+        delays = [message.delay for message in stage.queue.sent[1:]]
+        assert delays[:8] == [5, 5, 5, 8, 16, 32, 64, 120]
+        assert set(delays[8:]) == {120}
+
+    def test_after_it_the_pace_is_the_usual_one(self, stage: Stage, upstream: Upstream, video: str) -> None:
+        upstream.rules["GET", HOST, "/video_0"] = refuse(503)
+        stage.run(300)
+        upstream.rules.clear()
+        stage.work()
+        stage.work()
+        assert stage.queue.sent[-1].delay == PACE
+        assert job_of(stage).troubles == 0
+
+    def test_its_deadline_ends_it(self, stage: Stage, upstream: Upstream, video: str) -> None:
+        upstream.rules["GET", HOST, "/video_0"] = refuse(401)
+        start = stage.clock.now
+        stage.run()
+        assert ended(stage, video) == ("failed", "provider_timeout")
+        assert DEADLINE < stage.clock.now - start < DEADLINE + 300
+        assert "key" not in stage.show(video)["error"]["message"]
+
+    def test_a_video_that_the_provider_lost(self, stage: Stage, upstream: Upstream, video: str) -> None:
+        upstream.videos.clear()
+        stage.run()
+        assert ended(stage, video) == ("failed", "provider_lost_video")
+        assert len(upstream.polls()) == worker.MAX_LOST
+
+    def test_one_404_is_no_loss(self, stage: Stage, upstream: Upstream, video: str) -> None:
+        """Servers behind a balancer may need a moment to know a job of their own."""
+        upstream.script.append(refuse(404))
+        upstream.instant = True
+        stage.run()
+        assert ended(stage, video) == ("completed", None)
+
+    def test_a_key_that_was_rotated_is_read_again(self, stage: Stage, upstream: Upstream, video: str) -> None:
+        aws.secretsmanager().put_secret_value(SecretId="understudy/c", SecretString="new-key")
+
+        def check(request: httpx.Request) -> httpx.Response:
+            good = request.headers["authorization"] == "Bearer new-key"
+            return upstream.serve(request) if good else refuse(401)(request)
+
+        upstream.rules["GET", HOST, ""] = check
+        upstream.finish()
+        stage.run()
+        assert ended(stage, video) == ("completed", None)
+
+    def test_a_key_that_is_gone_is_a_passing_trouble(self, stage: Stage, upstream: Upstream, video: str) -> None:
+        from tests.unit.conftest import cold_start
+
+        aws.secretsmanager().delete_secret(SecretId="understudy/c", ForceDeleteWithoutRecovery=True)
+        cold_start()
+        stage.run(60)
+        assert stage.show(video)["status"] == "queued"
+        aws.secretsmanager().create_secret(Name="understudy/c", SecretString="key-c")
+        upstream.finish()
+        stage.run()
+        assert ended(stage, video) == ("completed", None)
+
+
+def half(request: httpx.Request) -> httpx.Response:
+    """A file whose connection dies in the middle."""
+
+    class Stream(httpx.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            yield MP4[:2000]
+            raise httpx.ReadError("reset")
+
+    return httpx.Response(200, stream=Stream(), headers={"content-type": "video/mp4"})
+
+
+BAD_FILES: dict[str, Answering] = {
+    "html": answer(200, "<html>Please log in</html>" * 100, "video/mp4"),
+    "short html": answer(200, "<html>", "video/mp4"),
+    "empty": answer(200, b"", "video/mp4"),
+    "half": half,
+    "json": answer(200, b'{"error": "later"}', "video/mp4"),
+    "500": refuse(500),
+    "401": refuse(401, "invalid_api_key", "Incorrect API key provided: key-c"),
+    "reset": lose(httpx.ReadError),
+    "slow": lose(httpx.ReadTimeout),
+}
+
+
+class TestFetching:
+    """The provider is done: the bytes come home, or it is tried for as long as there is hope."""
+
+    @pytest.mark.parametrize("bad", BAD_FILES.values(), ids=BAD_FILES)
+    def test_a_bad_file_is_fetched_again(
+        self, stage: Stage, upstream: Upstream, video: str, bad: Answering
+    ) -> None:
+        upstream.rules["GET", HOST, "/content"] = bad
+        upstream.finish()
+        stage.run(1200)
+        shown = stage.show(video)
+        assert (shown["status"], shown["progress"]) == ("in_progress", 99)
+        upstream.rules.clear()
+        stage.run()
+        assert ended(stage, video) == ("completed", None)
+        assert stored() == MP4
+
+    @pytest.mark.parametrize("bad", ["html", "401"])
+    def test_one_that_stays_bad_ends_with_the_deadline(
+        self, stage: Stage, upstream: Upstream, video: str, bad: str
+    ) -> None:
+        upstream.rules["GET", HOST, "/content"] = BAD_FILES[bad]
+        upstream.finish()
+        start = stage.clock.now
+        stage.run()
+        assert ended(stage, video) == ("failed", "output_unavailable")
+        assert stage.clock.now - start > DEADLINE
+        assert "key" not in stage.show(video)["error"]["message"]
+
+    def test_a_file_that_is_gone_is_given_up_earlier(self, stage: Stage, upstream: Upstream, video: str) -> None:
+        upstream.rules["GET", HOST, "/content"] = refuse(404)
+        upstream.finish()
+        start = stage.clock.now
+        stage.run()
+        assert ended(stage, video) == ("failed", "output_unavailable")
+        assert 60 < stage.clock.now - start < DEADLINE
+
+    def test_an_output_that_is_too_large(
+        self, stage: Stage, upstream: Upstream, video: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(worker, "MAX_OUTPUT", 1000)
+        upstream.finish()
+        stage.run()
+        assert ended(stage, video) == ("failed", "output_unavailable")
+
+    def test_what_the_provider_takes_back_meanwhile(self, stage: Stage, upstream: Upstream, video: str) -> None:
+        """Moderation after the fact: completed, and failed when we come for the file."""
+        upstream.rules["GET", HOST, "/content"] = refuse(403, "moderation", "withheld")
+        upstream.finish()
+        stage.work()
+        upstream.finish("failed", error={"code": "moderation_blocked", "message": "Withheld."})
+        stage.run()
+        assert ended(stage, video) == ("failed", "moderation_blocked")
+
+    def test_pieces_of_any_size_are_put_together(self, stage: Stage, upstream: Upstream, video: str) -> None:
+        pieces = [MP4[:3], MP4[3:40], b"", MP4[40:41], MP4[41:]]
+
+        class Stream(httpx.SyncByteStream):
+            def __iter__(self) -> Iterator[bytes]:
+                yield from pieces
+
+        upstream.rules["GET", HOST, "/content"] = lambda request: httpx.Response(200, stream=Stream())
+        upstream.finish()
+        stage.run()
+        assert ended(stage, video) == ("completed", None)
+        assert stored() == MP4
+
+
+class TestPreviews:
+    """A thumbnail is no reason to lose a video."""
+
+    def failing(self, monkeypatch: pytest.MonkeyPatch, error: ApiError, times: int) -> None:
+        previews, left = media.previews, itertools.count(1)
+
+        def fail(key: str, prefix: str) -> dict[str, Any]:
+            if next(left) <= times:
+                raise error
+            return previews(key, prefix)
+
+        monkeypatch.setattr(media, "previews", fail)
+
+    @pytest.mark.parametrize("error", [ApiError("no", code="media_failed"), InvalidRequest("no", code="unreadable")])
+    def test_a_passing_failure(
+        self, stage: Stage, upstream: Upstream, video: str, monkeypatch: pytest.MonkeyPatch, error: ApiError
+    ) -> None:
+        self.failing(monkeypatch, error, 2)
+        upstream.finish()
+        stage.run()
+        assert ended(stage, video) == ("completed", None)
+        assert stored("thumbnail.webp")
+
+    @pytest.mark.parametrize("error", [ApiError("no", code="media_failed"), InvalidRequest("no", code="unreadable")])
+    def test_one_that_stays(
+        self, stage: Stage, upstream: Upstream, video: str, monkeypatch: pytest.MonkeyPatch, error: ApiError
+    ) -> None:
+        self.failing(monkeypatch, error, 1000)
+        upstream.finish()
+        stage.run()
+        assert ended(stage, video) == ("completed", None)
+        assert stored() == MP4
+        shown = stage.show(video)
+        assert (shown["seconds"], shown["size"]) == ("4", "720x1280")
+        path = {"video_id": video}
+        assert stage.call("get_content", path=path).status == 302
+        missing = stage.call("get_content", path=path, query={"variant": "thumbnail"})
+        assert (missing.status, missing.error["code"]) == (404, "variant_not_found")
+
+    @pytest.mark.parametrize("code", sorted(worker.UNSEEN))
+    def test_a_video_that_is_too_much_for_us_is_done_at_once(
+        self, stage: Stage, upstream: Upstream, video: str, monkeypatch: pytest.MonkeyPatch, code: str
+    ) -> None:
+        self.failing(monkeypatch, InvalidRequest("no", code=code), 1000)
+        upstream.finish()
+        stage.run()
+        assert ended(stage, video) == ("completed", None)
+        assert len([one for one in upstream.heard if one.path.endswith("/content")]) == 1
+
+
+class TestMessages:
+    """SQS delivers at least once, in any order."""
+
+    def test_a_copy_of_an_answered_message_does_nothing(self, stage: Stage, upstream: Upstream, video: str) -> None:
+        message = stage.queue.receive()
+        assert message
+        copy = Message(message.body, message.due, message.delay)
+        assert stage.deliver(message)
+        before = (len(upstream.heard), len(stage.queue.sent), job_of(stage))
+        assert stage.deliver(copy)
+        assert (len(upstream.heard), len(stage.queue.sent), job_of(stage)) == before
+
+    def test_a_copy_beside_a_running_one_comes_back(self, stage: Stage, upstream: Upstream, video: str) -> None:
+        message = stage.queue.receive()
+        assert message
+        copy = Message(message.body, message.due, message.delay)
+        taken: list[bool] = []
+
+        def meanwhile(request: httpx.Request) -> httpx.Response:
+            taken.append(stage.deliver(copy))
+            return upstream.serve(request)
+
+        upstream.script.append(meanwhile)
+        assert stage.deliver(message)
+        assert taken == [False]
+        assert len(upstream.polls()) == 1
+        upstream.finish()
+        stage.run()
+        assert ended(stage, video) == ("completed", None)
+
+    def test_a_copy_saves_the_job_when_the_running_one_dies(
+        self, stage: Stage, upstream: Upstream, video: str
+    ) -> None:
+        """The dying one's message is deleted with its copy, if the copy is dropped."""
+        message = stage.queue.receive()
+        assert message
+        copy = Message(message.body, message.due, message.delay, received=1)
+
+        def die(request: httpx.Request) -> httpx.Response:
+            stage.deliver(copy)
+            raise Killed
+
+        upstream.script.append(die)
+        stage.deliver(message)
+        stage.queue.waiting.remove(message)
+        upstream.finish()
+        stage.run()
+        assert ended(stage, video) == ("completed", None)
+
+    def test_a_message_that_overtakes_the_row_comes_back(self, stage: Stage, upstream: Upstream, video: str) -> None:
+        ahead = Message(json.dumps({"team": "blue", "video": job_of(stage).id, "tick": 1}), 0, 0, received=1)
+        assert not stage.deliver(ahead)
+        assert upstream.polls() == []
+        upstream.finish()
+        stage.run()
+        assert ended(stage, video) == ("completed", None)
+
+    def test_every_message_may_come_twice_and_late(self, stage: Stage, upstream: Upstream, video: str) -> None:
+        for _ in range(4):
+            stage.work()
+        upstream.finish()
+        stage.run()
+        asked = len(upstream.heard)
+        for message in reversed(stage.queue.sent):
+            assert stage.deliver(Message(message.body, 0, 0, received=1))
+        assert len(upstream.heard) == asked
+        assert ended(stage, video) == ("completed", None)
+
+    @pytest.mark.parametrize("body", [{"team": "blue", "video": "nobody", "tick": 0}, {"team": "x", "video": "", "tick": 9}])
+    def test_a_message_of_no_job_is_dropped(self, stage: Stage, upstream: Upstream, body: dict[str, Any]) -> None:
+        assert stage.deliver(Message(json.dumps(body), 0, 0))
+        assert stage.queue.waiting == []
+
+    @pytest.mark.parametrize("body", ["", "[]", "{}", '{"team": "blue"}', "no json"])
+    def test_a_message_that_is_none_goes_to_the_dead_letters(self, stage: Stage, upstream: Upstream, body: str) -> None:
+        stage.queue.waiting.append(Message(body, 0, 0))
+        stage.run()
+        assert len(stage.queue.dead) == 1
+
+    def test_a_finished_job_leaves_no_message(self, stage: Stage, upstream: Upstream, video: str) -> None:
+        upstream.finish()
+        stage.run()
+        assert stage.queue.waiting == []
+        assert job_of(stage).lease_until > 0  # nobody handed it on
+
+    def test_a_row_that_moved_meanwhile_is_looked_at_again(
+        self, stage: Stage, upstream: Upstream, video: str
+    ) -> None:
+        """Somebody moved the job between our reading and our writing: it must not be left alone."""
+
+        def meanwhile(request: httpx.Request) -> httpx.Response:
+            jobs.move(job_of(stage), "archiving")
+            return upstream.serve(request)
+
+        upstream.script.append(meanwhile)
+        stage.work()
+        assert len(stage.queue.waiting) == 1
+        upstream.finish()
+        stage.run()
+        assert ended(stage, video) == ("completed", None)
+
+
+class TestDeath:
+    """The worker dies at every touch of the outside world in turn; the message comes back."""
+
+    @pytest.mark.parametrize("with_character", [False, True])
+    def test_the_job_is_completed_all_the_same(self, stage: Stage, upstream: Upstream, with_character: bool) -> None:
+        character = stage.character()  # made at another deployment: a handle has to be made first
+        upstream.instant = True
+        body = {"characters": [{"id": character}]} if with_character else {}
+        unknown = 0
+        for n in itertools.count():
+            upstream.heard.clear()
+            for row in table.each(table.Key("team#blue", "handle#"), "handle#"):
+                if row["deployment"] == "solo":
+                    table.delete(table.Key(row["pk"], row["sk"]))
+            video = submitted(stage, f"death {n}", **body)
+            stage.edges.fatal = n
+            stage.run()
+            lived, stage.edges.fatal = stage.edges.fatal is not None, None
+            status, code = ended(stage, video)
+            assert len(upstream.submits()) <= 1
+            if code == "outcome_unknown":
+                unknown += 1  # it died after the submit, before it wrote down what came of it
+            else:
+                assert (status, code) == ("completed", None)
+                assert len(upstream.submits()) == 1
+            if lived:
+                break
+        assert n > (20 if with_character else 10)
+        assert (unknown > 0) == with_character
+
+    def test_one_that_always_dies_ends_among_the_dead(self, stage: Stage, upstream: Upstream, video: str) -> None:
+        def die(request: httpx.Request) -> httpx.Response:
+            raise Killed
+
+        upstream.rules["GET", HOST, ""] = die
+        stage.run()
+        assert [message.received for message in stage.queue.dead] == [5]
+        upstream.rules.clear()
+        upstream.finish()
+        stage.queue.waiting.append(replace(stage.queue.dead.pop(), due=stage.clock.now + 1, received=0))  # redriven
+        stage.run()
+        assert ended(stage, video) == ("completed", None)
+
+
+class TestPreparing:
+    """Something slow comes first: a character is made at the provider."""
+
+    @pytest.fixture
+    def character(self, stage: Stage) -> str:
+        return stage.character()
+
+    def order(self, stage: Stage, character: str) -> str:
+        reply = stage.create("Luna dances", model="solo", characters=[{"id": character}])
+        assert (reply.status, reply.body["status"]) == (200, "queued"), reply
+        return str(reply.body["id"])
+
+    def test_the_worker_makes_it_and_submits(self, stage: Stage, upstream: Upstream, character: str) -> None:
+        video = self.order(stage, character)
+        assert upstream.submits() == []
+        stage.work()
+        (submit,) = upstream.submits(HOST)
+        assert submit.body["characters"] == [{"id": "char_solo.example_1"}]
+        assert stage.show(video)["id"] == video
+        upstream.finish()
+        stage.run()
+        assert ended(stage, video) == ("completed", None)
+
+    def test_the_second_video_uses_the_same_handle(self, stage: Stage, upstream: Upstream, character: str) -> None:
+        upstream.instant = True
+        for _ in range(2):
+            self.order(stage, character)
+            stage.run()
+        assert len([one for one in upstream.heard if one.host == HOST and one.path.endswith("/characters")]) == 1
+        assert len(upstream.submits(HOST)) == 2
+
+    @pytest.mark.parametrize("refusal", [refuse(429), refuse(503), lose(httpx.ConnectError)])
+    def test_a_passing_refusal_is_tried_again(
+        self, stage: Stage, upstream: Upstream, character: str, refusal: Answering
+    ) -> None:
+        upstream.instant = True
+        video = self.order(stage, character)
+        upstream.script += [refusal, refusal]
+        stage.run()
+        assert ended(stage, video) == ("completed", None)
+
+    @pytest.mark.parametrize(("refusal", "code"), [(refuse(429), "rate_limit_exceeded"), (refuse(503), "provider_unavailable")])
+    def test_one_that_does_not_pass_ends_it(
+        self, stage: Stage, upstream: Upstream, character: str, refusal: Answering, code: str
+    ) -> None:
+        video = self.order(stage, character)
+        upstream.rules["POST", HOST, ""] = refusal
+        stage.run()
+        assert ended(stage, video) == ("failed", code)
+        assert upstream.submits() == []
+
+    def test_a_character_that_the_provider_refuses(self, stage: Stage, upstream: Upstream, character: str) -> None:
+        upstream.rules["POST", HOST, "/characters"] = refuse(400, "moderation_blocked", "No people (key-c).")
+        for _ in range(2):  # remembered: asked once
+            video = self.order(stage, character)
+            stage.run()
+            assert ended(stage, video) == ("failed", "moderation_blocked")
+            assert stage.show(video)["error"]["message"] == "No people (***)."
+        assert len([one for one in upstream.heard if one.host == HOST]) == 1
+
+    def test_a_lost_answer_about_a_character_is_no_lost_video(
+        self, stage: Stage, upstream: Upstream, character: str
+    ) -> None:
+        upstream.instant = True
+        video = self.order(stage, character)
+        upstream.script.append(lose())
+        stage.run()
+        assert ended(stage, video) == ("completed", None)
+        assert len(upstream.submits()) == 1
+
+    @pytest.mark.parametrize("lost", [lose(), refuse(500), answer(200, "<html>")])
+    def test_a_lost_answer_to_the_submit_ends_it(
+        self, stage: Stage, upstream: Upstream, character: str, lost: Answering
+    ) -> None:
+        video = self.order(stage, character)
+        upstream.rules["POST", HOST, "/videos"] = lost
+        stage.run()
+        assert ended(stage, video) == ("failed", "outcome_unknown")
+        assert len(upstream.submits()) == 1
+
+    def test_a_refused_submit_ends_it_with_the_reason(self, stage: Stage, upstream: Upstream, character: str) -> None:
+        video = self.order(stage, character)
+        upstream.rules["POST", HOST, "/videos"] = refuse(400, "moderation_blocked", "Not this.")
+        stage.run()
+        assert ended(stage, video) == ("failed", "moderation_blocked")
+        assert len(upstream.submits()) == 1
+
+    def test_a_missing_key_is_not_taken_for_a_lost_answer(
+        self, stage: Stage, upstream: Upstream, character: str
+    ) -> None:
+        """Nothing was sent, so nothing can be billed."""
+        upstream.instant = True
+        assert ended(stage, _ran(stage, self.order(stage, character))) == ("completed", None)  # the handle is there
+        from tests.unit.conftest import cold_start
+
+        aws.secretsmanager().delete_secret(SecretId="understudy/c", ForceDeleteWithoutRecovery=True)
+        cold_start()
+        reply = stage.create("Luna", model="solo", characters=[{"id": character}])
+        assert (reply.status, reply.error["code"]) == (502, "provider_credentials")
+        assert len(upstream.submits()) == 1
+
+    def test_a_character_deleted_meanwhile_is_left_out(self, stage: Stage, upstream: Upstream, character: str) -> None:
+        upstream.instant = True
+        video = self.order(stage, character)
+        assert stage.call("delete_character", path={"character_id": character}).status == 200
+        stage.run()
+        assert ended(stage, video) == ("completed", None)
+        assert "characters" not in upstream.submits()[0].body
+
+
+def _ran(stage: Stage, video: str) -> str:
+    stage.run()
+    return video
+
+
+class TestUnknown:
+    """A provider that can be asked by our reference what became of an order."""
+
+    @pytest.fixture(autouse=True)
+    def findable(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.found: Progress | Exception | None = None
+        profile = OpenAI.profile
+        self.asked: list[str] = []
+
+        def find(provider: OpenAI, account: Account, reference: str) -> Progress | None:
+            self.asked.append(reference)
+            if isinstance(self.found, Exception):
+                raise self.found
+            return self.found
+
+        monkeypatch.setattr(OpenAI, "profile", lambda *given: replace(profile(*given), findable=True))
+        monkeypatch.setattr(OpenAI, "find", find)
+
+    def lost(self, stage: Stage, upstream: Upstream) -> str:
+        upstream.script.append(lose())
+        video = submitted(stage)
+        assert stage.show(video)["status"] == "in_progress"
+        return video
+
+    def test_it_is_found_and_goes_on(self, stage: Stage, upstream: Upstream) -> None:
+        video = self.lost(stage, upstream)
+        stage.work()
+        assert self.asked == [job_of(stage).id]
+        upstream.videos[f"{HOST}/video_9"] = {"id": "video_9", "status": "completed"}
+        self.found = Progress("video_9", "in_progress")
+        stage.run()
+        assert ended(stage, video) == ("completed", None)
+        assert len(upstream.submits()) == 1
+
+    def test_it_is_not_there(self, stage: Stage, upstream: Upstream) -> None:
+        video = self.lost(stage, upstream)
+        stage.run()
+        assert ended(stage, video) == ("failed", "outcome_unknown")
+        assert len(upstream.submits()) == 1
+
+    def test_the_provider_cannot_be_asked(self, stage: Stage, upstream: Upstream) -> None:
+        from understudy.errors import OutcomeUnknown
+
+        self.found = OutcomeUnknown("down")
+        video = self.lost(stage, upstream)
+        start = stage.clock.now
+        stage.run()
+        assert ended(stage, video) == ("failed", "outcome_unknown")
+        assert stage.clock.now - start > worker.LOST_SECONDS
+
+
+class TestConfiguration:
+    def test_a_deployment_that_was_removed(
+        self, stage: Stage, upstream: Upstream, video: str, configure: Callable[[str], None], toml: str
+    ) -> None:
+        before, _, after = toml.partition("[deployments.solo]")
+        configure(before + "[deployments" + after.partition("[deployments")[2])
+        assert deployments.deployments().find("solo") is None
+        stage.run()
+        assert ended(stage, video) == ("failed", "deployment_removed")
+
+    def test_a_deployment_that_was_retired_finishes_its_jobs(
+        self, stage: Stage, upstream: Upstream, video: str, configure: Callable[[str], None], toml: str
+    ) -> None:
+        configure(toml.replace('models = { "solo" = "sora-2" }', 'models = { "other" = "sora-2" }\nweight = 0'))
+        upstream.finish()
+        stage.run()
+        assert ended(stage, video) == ("completed", None)
+
+
+class TestDeleting:
+    def test_a_deleted_video_is_deleted_at_its_provider(self, stage: Stage, upstream: Upstream, video: str) -> None:
+        upstream.finish()
+        stage.run()
+        assert stage.call("delete_video", path={"video_id": video}).status == 200
+        assert upstream.videos
+        stage.run()
+        assert upstream.videos == {}
+        assert "Contents" not in aws.s3().list_objects_v2(Bucket="bucket", Prefix=storage.video_prefix("blue", ""))
+
+    def test_a_provider_that_is_away_is_asked_again(self, stage: Stage, upstream: Upstream, video: str) -> None:
+        upstream.finish()
+        stage.run()
+        stage.call("delete_video", path={"video_id": video})
+        upstream.script += [refuse(503), lose(httpx.ConnectError)]
+        stage.run()
+        assert upstream.videos == {}
+        assert stage.queue.dead == []
+
+    def test_a_delete_that_broke_off_can_be_repeated(self, stage: Stage, upstream: Upstream, video: str) -> None:
+        upstream.finish()
+        stage.run()
+        for n in itertools.count():
+            stage.edges.fatal = n
+            try:
+                reply = stage.call("delete_video", path={"video_id": video})
+            except Killed:
+                if stage.listed():
+                    continue
+            stage.edges.fatal = None
+            break
+        stage.run()
+        assert n > 3
+        assert stage.listed() == []
+        assert upstream.videos == {}
+        assert "Contents" not in aws.s3().list_objects_v2(Bucket="bucket", Prefix=storage.video_prefix("blue", ""))
+        reply = stage.call("delete_video", path={"video_id": video})
+        assert (reply.status, reply.error["code"]) == (404, "video_not_found")
+
+
+ACTIONS: dict[str, Callable[[Stage, Upstream], object]] = {
+    "deliver": lambda stage, upstream: stage.work(),
+    "run": lambda stage, upstream: stage.run(30),
+    "die": lambda stage, upstream: setattr(stage.edges, "fatal", 7),
+    "die early": lambda stage, upstream: setattr(stage.edges, "fatal", 2),
+    "die later": lambda stage, upstream: setattr(stage.edges, "fatal", 13),
+    "repeat": lambda stage, upstream: stage.create(
+        "tangle", model="solo", headers={"Idempotency-Key": str(len(stage.queue.dead))}
+    ),
+    "old messages": lambda stage, upstream: [
+        stage.deliver(Message(message.body, 0, 0, received=1)) for message in stage.queue.sent[-3:]
+    ],
+    "late": lambda stage, upstream: stage.clock.advance(400),
+    "finish": lambda stage, upstream: upstream.finish(),
+    "fail": lambda stage, upstream: upstream.finish("failed"),
+    "lose": lambda stage, upstream: upstream.script.append(lose()),
+    "refuse": lambda stage, upstream: upstream.script.append(refuse(429)),
+    "forget": lambda stage, upstream: upstream.script.append(refuse(404)),
+    "break": lambda stage, upstream: upstream.script.append(refuse(500)),
+}
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=12, derandomize=True)
+@given(actions=st.lists(st.sampled_from(sorted(ACTIONS)), min_size=3, max_size=9), with_character=st.booleans())
+def test_whatever_happens_in_whatever_order(
+    stage: Stage, upstream: Upstream, actions: list[str], with_character: bool
+) -> None:
+    """At most one submit, no terminal state is ever left, and every job ends."""
+    body: dict[str, Any] = {"characters": [{"id": stage.character()}]} if with_character else {}
+    key = {"Idempotency-Key": f"tangle {stage.clock.now}"}
+    before = {video["id"] for video in stage.listed()}
+    submits = len(upstream.submits())
+    final: dict[str, str] = {}
+
+    def create() -> None:
+        stage.create("tangle", model="solo", headers=key, **body)
+
+    def look() -> None:
+        for job in jobs.newest("blue", limit=50, newest_first=True, after=None):
+            if job.id in final:
+                assert job.state == final[job.id]
+            elif job.done:
+                final[job.id] = job.state
+
+    for action in (create, *(ACTIONS[name] for name in actions if name != "repeat"), create):
+        try:
+            action() if action is create else action(stage, upstream)  # type: ignore[call-arg]
+        except Killed:
+            pass
+        except AssertionError:  # `work` meets messages that come back
+            if action is create:
+                raise
+        fatal, stage.edges.fatal = stage.edges.fatal, None
+        look()
+        stage.edges.fatal = fatal
+    stage.edges.fatal = None
+    upstream.script.clear()
+    upstream.instant = True
+    stage.run()
+    look()
+    upstream.instant = False
+    made = [video for video in stage.listed() if video["id"] not in before]
+    assert len(made) <= 1
+    assert all(video["status"] in {"completed", "failed"} for video in made)
+    refused = sum(reply.status == 429 for _, reply in stage.calls)
+    assert len(upstream.submits()) - submits <= 1 + refused
+    assert stage.queue.waiting == []
