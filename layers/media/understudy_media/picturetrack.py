@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # The most pictures a second that are encoded; of more, some are dropped.
 MOST_RATE = 60
 _UNIT = Fraction(1, 90_000)
+# FFmpeg's numbers for how colours are coded, and its scaler's names for the same.
+_MATRICES = {1: "bt709", 5: "bt601", 6: "bt601", 9: "bt2020"}
 
 
 class PictureTrack(Protocol):
@@ -104,8 +106,11 @@ class EncodedPictures:
         # A key picture every two seconds, so that players can jump and a later cut need not encode again.
         context.gop_size = max(1, round(2 * rate))
         source = first.video.codec_context
-        context.colorspace, context.color_primaries = source.colorspace, source.color_primaries
-        context.color_trc = source.color_trc
+        # The first clip's colours, named as it names them; 2 is FFmpeg's "unspecified".
+        self._matrix = _MATRICES.get(source.colorspace, "bt601")
+        context.colorspace = source.colorspace if source.colorspace in _MATRICES else 2
+        context.color_primaries, context.color_trc = source.color_primaries, source.color_trc
+        context.color_range = 1
         self._clip = first
         self._chain: Chain | None = None
         self._shape: tuple[object, ...] = ()
@@ -158,7 +163,8 @@ class EncodedPictures:
             shown = self._clip.display_size(frame)
             factor = min(Fraction(width, shown[0]), Fraction(height, shown[1]))
             inner = [min(most, max(2, round(side * factor))) for most, side in zip(self._size, shown, strict=True)]
-            steps = f"{upright(frame.rotation)}scale={inner[0]}:{inner[1]},setsar=1,format=yuv420p"
+            colours = f"out_color_matrix={self._matrix}:out_range=limited"
+            steps = f"{upright(frame.rotation)}scale={inner[0]}:{inner[1]}:{colours},setsar=1,format=yuv420p"
             self._chain = Chain(frame, f"{steps},pad={width}:{height}:(ow-iw)/2:(oh-ih)/2")
             self._shape = shape
         self._chain.push(frame)
