@@ -15,6 +15,9 @@ endif
 export PATH := $(dir $(PYTHON)):$(PATH)
 export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/understudy:$(CURDIR)/layers/media
 
+# Tools keep their bytecode: without it SAM CLI starts in 5 s instead of 1.
+unexport PYTHONDONTWRITEBYTECODE
+
 RUN := .venvs/project/bin/python
 SAM := SAM_CLI_TELEMETRY=0 .venvs/sam/bin/sam
 RUNTIME := $(notdir $(PYTHON))
@@ -47,8 +50,8 @@ url: venvs ## print the base URL of the running stack
 key: venvs ## print a working API key of the running stack
 	$(RUN) -m local.stack key
 
-invoke: venvs ## run one function alone: FN=get_character EVENT=events/get_character.json
-	$(RUN) -m local.invoke $(FN) $(EVENT)
+invoke: venvs ## run one function alone: FN=get_character EVENT=events/get_character.json; without FN, what there is
+	$(RUN) -m local.invoke $(FN) $(EVENT) $(ARGS)
 
 test: venvs clients ## all tests, against a local stack of their own
 	$(RUN) -m pytest $(ARGS)
@@ -80,10 +83,11 @@ lock: ## renew the lock files from their .in files; UPGRADE=--upgrade for newer 
 	$(PYTHON) scripts/lock.py $(UPGRADE)
 
 clean: down ## stop the local stack; remove everything that was made here
-	rm -rf .aws-sam .build .local .venvs .hypothesis .mypy_cache .pytest_cache .ruff_cache demo
+	rm -rf .aws-sam .build .local .venvs .hypothesis .mypy_cache .pytest_cache .ruff_cache demo tests/*/*/node_modules
 
 venvs:
 	$(PYTHON) scripts/venvs.py project sam ministack
 
+# The environments of clients that the tests drive, with the npm packages of those that are Node's.
 clients:
 	$(PYTHON) scripts/venvs.py $(patsubst locks/%.txt,%,$(wildcard locks/client-*.txt))

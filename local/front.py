@@ -49,6 +49,10 @@ class TooLarge(Exception):
     """The body exceeds what the gateway takes. It has been read to its end, so that the answer can be heard."""
 
 
+class UpstreamFailed(Exception):
+    """The local AWS answered nothing, or only half."""
+
+
 class Front(ThreadingHTTPServer):
     """Listens on the loopback interface only."""
 
@@ -89,10 +93,10 @@ class Handler(BaseHTTPRequestHandler):
             status = self._refuse("REQUEST_TOO_LARGE")
         except TimeoutError:
             status = self._refuse("INTEGRATION_TIMEOUT")
-        except (BrokenPipeError, ConnectionResetError):
-            self.close_connection = True  # the client has gone
-        except (OSError, http.client.HTTPException):
+        except UpstreamFailed:
             status = self._refuse("INTEGRATION_FAILURE")
+        except ConnectionError:
+            self.close_connection = True  # the client has gone
         print(f"{self.command} {self.path} {status} {(time.monotonic() - started) * 1000:.0f} ms", flush=True)
 
     def _body(self) -> bytes:
@@ -144,14 +148,21 @@ class Handler(BaseHTTPRequestHandler):
         headers = {name: value for name, value in self.headers.items() if name.lower() not in REPLACED}
         headers["Content-Length"] = str(len(body))
         headers["X-Forwarded-For"] = self.client_address[0]
-        answer = self._upstream(self.command, target, body, headers)
+        answer, content = self._upstream(self.command, target, body, headers)
+        if answer.status == 502 and not content.startswith(b'{"error"'):
+            raise UpstreamFailed  # a function died: MiniStack tells how, AWS gives the gateway response
         kept = {name: value for name, value in answer.getheaders() if name.lower() not in REPLACED}
         if self.command == "OPTIONS" and answer.status == 200:
             kept |= self.server.config["preflight"]
-        return self._respond(answer.status, kept, answer.read())
+        return self._respond(answer.status, kept, content)
 
-    def _upstream(self, method: str, target: str, body: bytes, headers: dict[str, str]) -> http.client.HTTPResponse:
-        """Ask over this thread's kept connection, replaced first if the other end has closed it meanwhile."""
+    def _upstream(
+        self, method: str, target: str, body: bytes, headers: dict[str, str]
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        """Ask over this thread's kept connection, replaced first if the other end has closed it meanwhile.
+
+        Raises UpstreamFailed and TimeoutError.
+        """
         local = self.server.upstream
         connection: http.client.HTTPConnection | None = getattr(local, "connection", None)
         if connection is not None and _closed(connection):
@@ -159,16 +170,19 @@ class Handler(BaseHTTPRequestHandler):
             connection = None
         if connection is None:
             connection = http.client.HTTPConnection("127.0.0.1", self.server.config["port"], timeout=UPSTREAM_SECONDS)
-            connection.connect()
-            connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            local.connection = connection
+        local.connection = None
         try:
             connection.request(method, target, body, headers)
-            return connection.getresponse()
-        except BaseException:
+            answer = connection.getresponse()
+            content = answer.read()
+        except TimeoutError:
             connection.close()
-            local.connection = None
             raise
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            raise UpstreamFailed from error
+        local.connection = connection
+        return answer, content
 
     def _refuse(self, kind: str) -> int:
         refusal = self.server.config["refusals"][kind]

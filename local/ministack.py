@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import urllib.error
 import urllib.request
 
@@ -17,7 +18,10 @@ def process(settings: Settings) -> Process:
 
 def start(settings: Settings) -> None:
     """Start it with the state of the last run. Raises DidNotStart."""
-    (settings.folder / "tmp").mkdir(parents=True, exist_ok=True)
+    scratch = settings.folder / "tmp"
+    if process(settings).pid() is None:
+        shutil.rmtree(scratch, ignore_errors=True)  # functions of the last run were unpacked here
+    scratch.mkdir(parents=True, exist_ok=True)
     venv = ROOT / ".venvs" / "ministack"
     environment = _environment(settings)
     made_of = digest(venv / ".made-from", repr(environment))
@@ -38,9 +42,7 @@ def _environment(settings: Settings) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "TZ": "UTC",
         "TMPDIR": str(settings.folder / "tmp"),
-        # What Lambda sets as well.
         "PYTHONUNBUFFERED": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
         "BIND_HOST": HOST,
         "MINISTACK_HOST": HOST,
         "GATEWAY_PORT": str(settings.port + 1),

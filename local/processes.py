@@ -52,7 +52,7 @@ class Process:
     def ensure(
         self, command: Sequence[str | Path], environment: Mapping[str, str], ready: Callable[[], bool], made_of: str
     ) -> None:
-        """Have it running, and from `made_of` (a digest of its code and settings): a process made of another is replaced.
+        """Have it running. `made_of`, a digest of its code and settings: a process made of others is replaced.
 
         Waits up to half a minute for `ready`. Raises DidNotStart, also when the port is taken.
         """
@@ -98,6 +98,10 @@ class Process:
             # It led a session of its own, so the group is the process and its children.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, signal.SIGKILL)
+            # Its threads may hold the port a moment longer than the process is alive.
+            deadline = time.monotonic() + 5
+            while _taken(self.port) and time.monotonic() < deadline:
+                time.sleep(0.05)
         self._pid_file.unlink(missing_ok=True)
 
 

@@ -23,9 +23,14 @@ _PLACEHOLDER = re.compile(r"\$\{simulator\.([a-z0-9_]+)\}")
 
 # Placeholder -> how its simulator is started. The place in this table gives the port, which so stays what it was.
 SIMULATORS: dict[str, list[str]] = {
-    "openai": ["local.simulators.openai"],
+    # LiteLLM's announcement extends by 5 seconds, which OpenAI's own service did not know.
+    "openai": ["local.simulators.openai", "--set", f"extend_seconds={[*range(1, 21)]}"],
     "vllm": ["local.simulators.openai", "--flavour", "vllm"],
     "azure": ["local.simulators.openai", "--flavour", "azure"],
+    "runwayml": ["local.simulators.runwayml"],
+    "kling": ["local.simulators.kling"],
+    "gemini": ["local.simulators.gemini"],
+    "xai": ["local.simulators.xai"],
 }
 
 

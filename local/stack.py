@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import shutil
+import subprocess
 import sys
 import time
 import urllib.error
@@ -46,16 +47,16 @@ def up(settings: Settings, *, redeploy: bool = False) -> None:
     for name in simulators:
         say(f"simulator {name} on {providers.url(settings, name)}")
     sources = sam.digest(rendered)
-    outputs = sam.outputs(settings)
-    if redeploy or not outputs or settings.facts().get("sources") != sources:
+    outputs, made_from = sam.deployed(settings)
+    if redeploy or made_from != sources:
         sam.build(settings, rendered)
         say("sam build")
-        outputs = sam.deploy(settings)
+        outputs = sam.deploy(settings, sources)
         gateway.put_responses(settings, outputs["ApiId"])
-        settings.remember(sources=sources, outputs=outputs)
         say("sam deploy")
     else:
         say("nothing changed since the last deployment")
+    settings.remember(sources=sources, outputs=outputs)
     warnings = providers.provide_secrets(settings, rendered)
     _start_front(settings, outputs["ApiId"])
     key = _key(settings, outputs)
@@ -96,6 +97,20 @@ def key(settings: Settings) -> str:
     return str(settings.facts()["key"])
 
 
+def mint(settings: Settings, table: str, team: str) -> str:
+    """Make an API key for a team: the layer's own code does it, with the operator's rights. Returns the key."""
+    environment = {
+        **settings.root_credentials,
+        "PATH": os.environ.get("PATH", ""),
+        "PYTHONPATH": str(ROOT / "layers" / "understudy"),
+        "TABLE_NAME": table,
+        "POWERTOOLS_SERVICE_NAME": "understudy",
+    }
+    code = "import sys; from understudy import keys; print(keys.mint(sys.argv[1])[0])"
+    command = [sys.executable, "-c", code, team]
+    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.strip()
+
+
 def logs(settings: Settings) -> None:
     """Follow the functions' logs until interrupted."""
     url(settings)
@@ -128,14 +143,9 @@ def _start_front(settings: Settings, api_id: str) -> None:
 def _key(settings: Settings, outputs: dict[str, str]) -> str:
     """The stack's own key, made when there is none or it no longer works (after the table was emptied)."""
     known = settings.facts().get("key")
-    if known and _status(f"{settings.base_url}/models", known) != 401:
+    if known and _status(f"{settings.base_url}/models", known) == 200:
         return str(known)
-    # The layer's own code makes the row, with the operator's rights.
-    os.environ.update(settings.root_credentials, TABLE_NAME=outputs["TableName"])
-    sys.path.insert(0, str(ROOT / "layers" / "understudy"))
-    from understudy import keys
-
-    made, _ = keys.mint(TEAM)
+    made = mint(settings, outputs["TableName"], TEAM)
     settings.remember(key=made)
     return made
 

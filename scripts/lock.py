@@ -18,8 +18,8 @@ def main() -> None:
     uv = ROOT / ".venvs" / "bootstrap" / "bin" / "uv"
     for source in [*sorted(ROOT.glob("layers/*/requirements.in")), *sorted(ROOT.glob("locks/*.in"))]:
         target = source.with_suffix(".txt").relative_to(ROOT)
-        compile_: list[str | Path] = [uv, "--quiet", "--no-config", "pip", "compile", "--universal", "--generate-hashes"]
-        compile_ += ["--python-version", "3.11", "--custom-compile-command", "make lock"]
+        compile_: list[str | Path] = [uv, "--quiet", "--no-config", "pip", "compile", "--universal"]
+        compile_ += ["--generate-hashes", "--python-version", "3.11", "--custom-compile-command", "make lock"]
         if (overrides := source.with_suffix(".overrides")).exists():
             compile_ += ["--overrides", overrides]
         subprocess.run([*compile_, *sys.argv[1:], source.relative_to(ROOT), "-o", target], cwd=ROOT, check=True)

@@ -18,6 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENVS = ROOT / ".venvs"
 STAMP = ".made-from"
+NODE = "client-node"
 
 
 def main(names: list[str]) -> None:
@@ -30,6 +31,8 @@ def main(names: list[str]) -> None:
         print(f"environment {name}: installing", file=sys.stderr, flush=True)
         _sync(uv, name)
         print(f"environment {name}: ready after {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+    if NODE in names:
+        _npm_ci()
 
 
 def _lock(name: str) -> Path:
@@ -50,8 +53,10 @@ def _uv() -> Path:
     folder = VENVS / "bootstrap"
     if not _fresh("bootstrap"):
         venv.create(folder, clear=True, with_pip=True)
-        pip: list[str | Path] = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, "--require-hashes", "--only-binary=:all:", "-r", _lock("bootstrap")], check=True)
+        pip: list[str | Path] = [folder / "bin" / "python", "-m", "pip", "--quiet", "--disable-pip-version-check"]
+        subprocess.run(
+            [*pip, "install", "--require-hashes", "--only-binary=:all:", "-r", _lock("bootstrap")], check=True
+        )
         (folder / STAMP).write_text(_digest("bootstrap"))
     return folder / "bin" / "uv"
 
@@ -61,10 +66,26 @@ def _sync(uv: Path, name: str) -> None:
     environment = {**os.environ, "UV_PYTHON_DOWNLOADS": "never", "VIRTUAL_ENV": str(folder)}
     quiet: list[str | Path] = [uv, "--quiet", "--no-config"]
     subprocess.run([*quiet, "venv", "--clear", "--python", sys.executable, folder], check=True, env=environment)
-    # Compiled now: SAM CLI starts in 1 s with its bytecode and in 5 s without, on machines that write none.
-    install = [*quiet, "pip", "sync", "--require-hashes", "--compile-bytecode", "--python", folder / "bin" / "python"]
+    install = [*quiet, "pip", "sync", "--require-hashes", "--python", folder / "bin" / "python"]
     subprocess.run([*install, _lock(name)], check=True, env=environment)
     (folder / STAMP).write_text(_digest(name))
+
+
+def _npm_ci() -> None:
+    """Put beside every package-lock.json of the tests what it names, with the Node of its environment."""
+    binaries = VENVS / NODE / "bin"
+    for lock in sorted((ROOT / "tests").glob("*/*/package-lock.json")):
+        packages = lock.parent / "node_modules"
+        digest = hashlib.sha256(_digest(NODE).encode() + lock.read_bytes()).hexdigest()
+        if (packages / STAMP).exists() and (packages / STAMP).read_text() == digest:
+            continue
+        started = time.monotonic()
+        environment = {**os.environ, "PATH": f"{binaries}{os.pathsep}{os.environ.get('PATH', '')}"}
+        npm: list[str | Path] = [binaries / "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+        subprocess.run([*npm, "--loglevel=error"], cwd=lock.parent, env=environment, check=True, stdout=sys.stderr)
+        (packages / STAMP).write_text(digest)
+        seconds = time.monotonic() - started
+        print(f"{packages.relative_to(ROOT)}: ready after {seconds:.0f} s", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,69 @@
+"""What the API cannot be asked for, planted by the layer itself: `python -m local.plant WHAT ARGUMENT...`.
+
+seed.py runs it as a process of its own, for it needs the built layer and a function's environment. Prints JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from understudy import jobs, present, secrets, table, uploads
+from understudy.ids import Kind
+
+
+def running(team: str, video_id: str) -> dict[str, Any]:
+    """Another job like that of a finished video, of which we do not know yet that it is finished."""
+    done = jobs.find(team, secrets.id_codec().decode(video_id, Kind.VIDEO, team=team).record)
+    assert done is not None
+    now = int(time.time())
+    job = replace(
+        done,
+        id=jobs.new_id(),
+        state="running",
+        upstream_status="in_progress",
+        progress=10,
+        created_at=now,
+        submitted_at=now,
+        completed_at=None,
+        output=None,
+        tick=0,
+        lease_until=0,
+    )
+    table.write_together(jobs.put(job))
+    return {"id": present.video_id(job), "message": {"team": team, "video": job.id, "tick": 0}}
+
+
+def upload_in_parts(team: str, byte_count: str) -> dict[str, Any]:
+    """An upload of so few bytes that the API would not have them sent in parts."""
+    uploads.POST_BYTES = 0
+    upload = uploads.new(team, "video", "luna.mp4", "video/mp4", int(byte_count))
+    return {"id": present.upload_id(upload), **uploads.form(upload)}
+
+
+def upload_row(team: str, byte_count: str) -> dict[str, Any]:
+    """An upload of a character, whose row is to be put back later."""
+    upload = uploads.new(team, "character", "luna.mp4", "video/mp4", int(byte_count), name="Luna")
+    row = table.get(upload.row)
+    table.delete(upload.row)
+    return {"id": present.upload_id(upload), "key": upload.key, "row": row}
+
+
+def row(text: str) -> None:
+    """Put a row back."""
+    values = json.loads(text)
+    table.put(table.Key(values[table.PARTITION], values[table.SORT]), values)
+
+
+if __name__ == "__main__":
+    plants: dict[str, Callable[..., Any]] = {
+        "running": running,
+        "upload_in_parts": upload_in_parts,
+        "upload_row": upload_row,
+        "row": row,
+    }
+    print(json.dumps(plants[sys.argv[1]](*sys.argv[2:])))

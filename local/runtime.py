@@ -1,0 +1,238 @@
+"""One Lambda function as a plain process, under AWS's own runtime client (`awslambdaric`).
+
+    with Sandbox(function) as sandbox:
+        outcome = sandbox.invoke({"key": "value"})
+
+A sandbox is what Lambda calls an execution environment: it starts cold and is warm for every later event. Its process
+sees the function's folder, the layers and what Lambda itself provides, and nothing else that is installed here. Memory
+is told and not limited, and disks are as writable as they are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from local.runtime_api import Invocation, RuntimeApi
+
+REQUEST_BYTES = 6 * 1024 * 1024  # a synchronous event (Lambda quotas, 2026-11); answers: runtime_api.RESPONSE_BYTES
+INIT_SECONDS = 30.0  # Lambda gives 10, and then the function's own timeout
+# The runtime client and the SDK are Lambda's; the media layer counts on the latter.
+PROVIDED = (
+    *("awslambdaric", "simplejson", "snapshot-restore-py"),
+    *("boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3"),
+)
+
+
+@dataclass(frozen=True)
+class Function:
+    """What there is to run.
+
+    `layers` are folders that Lambda would lay into /opt; `environment` is the function's own, with the region and the
+    credentials of its role.
+    """
+
+    name: str
+    code: Path
+    layers: tuple[Path, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    handler: str = "app.handler"
+    timeout: float = 3.0  # seconds
+    memory: int = 128  # MB
+    arn: str = "arn:aws:lambda:us-east-1:000000000000:function:local"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of an event: what the handler returned, or the error that Lambda shows.
+
+    An error is {"errorType", "errorMessage", ...}. `milliseconds` is from the moment at which the runtime took the
+    event to its answer; `log` is what was printed since the outcome before.
+    """
+
+    request_id: str
+    result: Any
+    error: dict[str, Any] | None
+    milliseconds: float
+    log: str
+
+
+class RequestTooLarge(ValueError):
+    """The event has more bytes than Lambda takes; the function was not called."""
+
+
+class Sandbox:
+    """One execution environment, started at once. Raises nothing for what the function does: that is an Outcome."""
+
+    def __init__(self, function: Function, *, python: str = sys.executable) -> None:
+        self.function = function
+        self.init_milliseconds: float | None = None  # from the start of the process until it asked for work
+        self._scratch = Path(tempfile.mkdtemp(prefix="understudy-"))
+        self._log_path, self._log_read = self._scratch / "log", 0
+        self._api = RuntimeApi(function.arn, function.timeout)
+        self._started = time.perf_counter()
+        with self._log_path.open("wb") as log:
+            # -S: the packages of the environment that runs this stay out.
+            self._process = subprocess.Popen(
+                [python, "-S", "-m", "awslambdaric", function.handler],
+                cwd=function.code,
+                env=self._environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # so that its children end with it
+            )
+
+    def invoke(self, event: Any) -> Outcome:
+        """Have one event handled. Raises RequestTooLarge, and RuntimeError when the sandbox has ended."""
+        payload = json.dumps(event).encode()
+        if len(payload) > REQUEST_BYTES:
+            raise RequestTooLarge(f"{len(payload)} byte payload is too large (limit {REQUEST_BYTES} bytes)")
+        if self.ended:
+            raise RuntimeError("this sandbox has ended: start another one")
+        invocation = Invocation(payload)
+        self._api.offer(invocation)
+        error = self._wait(invocation)
+        if error is not None and error["errorType"] == "Sandbox.Timedout":
+            self._kill()
+        return self._outcome(invocation, error)
+
+    @property
+    def ended(self) -> bool:
+        """Whether its process is gone: it crashed, ran out of time or was stopped."""
+        return self._process.poll() is not None
+
+    @property
+    def peak_memory(self) -> int | None:
+        """The most memory that the process has had, in bytes, without its children; None where /proc is absent."""
+        with contextlib.suppress(OSError):
+            status = Path(f"/proc/{self._process.pid}/status").read_text()
+            if found := re.search(r"VmHWM:\s+(\d+) kB", status):
+                return int(found[1]) * 1024
+        return None
+
+    @property
+    def disk_bytes(self) -> int:
+        """What lies in the function's temporary folder."""
+        return sum(file.stat().st_size for file in self._temporary.rglob("*") if file.is_file())
+
+    def stop(self) -> None:
+        """End the process with all its children, and leave nothing behind."""
+        self._kill()
+        self._api.stop()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def __enter__(self) -> Sandbox:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+
+    def _wait(self, invocation: Invocation) -> dict[str, Any] | None:
+        """None once the runtime has answered; otherwise what kept it from that."""
+        give_up = time.monotonic() + INIT_SECONDS
+        while not invocation.answered.wait(0.02):
+            if invocation.deadline is not None:
+                if time.time() > invocation.deadline:
+                    return self._error(
+                        invocation, "Sandbox.Timedout", f"Task timed out after {self.function.timeout:.2f} seconds"
+                    )
+            elif time.monotonic() > give_up:
+                return self._error(
+                    invocation, "Sandbox.Timedout", f"Initialisation timed out after {INIT_SECONDS:.0f} seconds"
+                )
+            # It may have said its last word a moment ago: the server gets a moment to hear it.
+            if self.ended and not invocation.answered.wait(0.2):
+                status = self._process.returncode
+                crash = f"Runtime exited with error: {'signal' if status < 0 else 'exit status'} {abs(status)}"
+                return self._api.init_error or self._error(invocation, "Runtime.ExitError", crash)
+        return None
+
+    def _outcome(self, invocation: Invocation, error: dict[str, Any] | None) -> Outcome:
+        if self.init_milliseconds is None and self._api.first_asked is not None:
+            self.init_milliseconds = (self._api.first_asked - self._started) * 1000
+        took = invocation.milliseconds(time.perf_counter())
+        return Outcome(
+            invocation.request_id,
+            json.loads(invocation.result) if error is None and invocation.result is not None else None,
+            error or invocation.error,
+            took,
+            self._new_log(),
+        )
+
+    @staticmethod
+    def _error(invocation: Invocation, kind: str, message: str) -> dict[str, Any]:
+        return {"errorType": kind, "errorMessage": f"RequestId: {invocation.request_id} Error: {message}"}
+
+    def _new_log(self) -> str:
+        with self._log_path.open("rb") as log:
+            log.seek(self._log_read)
+            new = log.read()
+        self._log_read += len(new)
+        return new.decode(errors="replace")
+
+    def _kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    @property
+    def _temporary(self) -> Path:
+        return self._scratch / "tmp"
+
+    def _environment(self) -> dict[str, str]:
+        function = self.function
+        runtime = self._scratch / "runtime"
+        for folder in (runtime, self._temporary):
+            folder.mkdir()
+        for package in _provided():
+            (runtime / package.name).symlink_to(package)
+        layers = [folder / "python" for folder in function.layers]
+        return {
+            # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html (2026-11)
+            "PATH": os.environ.get("PATH", ""),
+            "LANG": "en_US.UTF-8",
+            "TZ": ":UTC",
+            "AWS_EXECUTION_ENV": f"AWS_Lambda_python{sys.version_info.major}.{sys.version_info.minor}",
+            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+            "AWS_LAMBDA_FUNCTION_NAME": function.name,
+            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory),
+            "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.name}",
+            "AWS_LAMBDA_LOG_STREAM_NAME": self._scratch.name,
+            **function.environment,
+            "AWS_LAMBDA_RUNTIME_API": self._api.address,
+            "_HANDLER": function.handler,
+            "LAMBDA_TASK_ROOT": str(function.code),
+            "LAMBDA_RUNTIME_DIR": str(runtime),
+            # In Lambda's order: the code, its layers, what Lambda provides.
+            "PYTHONPATH": os.pathsep.join(map(str, [function.code, *layers, runtime])),
+            "PYTHONDONTWRITEBYTECODE": "1",  # as on Lambda's read-only disk: artifacts stay what was built
+            "TMPDIR": str(self._temporary),
+        }
+
+
+@cache
+def _provided() -> list[Path]:
+    """The modules and packages of PROVIDED where they are installed."""
+    found = set[Path]()
+    for name in PROVIDED:
+        distribution = metadata.distribution(name)
+        tops = {file.parts[0] for file in distribution.files or ()} - {"..", "__pycache__"}
+        found |= {Path(str(distribution.locate_file(top))) for top in tops if not top.endswith(".dist-info")}
+    return sorted(found)

@@ -1,0 +1,37 @@
+"""The files that seeds and events send: a clip, a picture, and something that is neither."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+
+from local.settings import ROOT
+
+FOLDER = ROOT / ".build" / "seed"
+FILES = {"luna.mp4": "video/mp4", "luna.png": "image/png", "notes.txt": "text/plain"}
+
+
+def file(name: str) -> tuple[str, bytes, str]:
+    """A file as forms take it: name, bytes, type. Raises KeyError for one that is not in FILES."""
+    return name, _path(name).read_bytes(), FILES[name]
+
+
+@cache
+def _path(name: str) -> Path:
+    path = FOLDER / name
+    if path.exists():
+        return path
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    unfinished = FOLDER / f"{os.getpid()}-{name}"  # so that a run that breaks off leaves no half of one
+    if name == "luna.mp4":
+        from local.simulators.render import sample_clip
+
+        sample_clip(unfinished, 3, (1280, 720), "Luna")
+    elif name == "luna.png":
+        from PIL import Image
+
+        Image.linear_gradient("L").resize((1280, 720)).convert("RGB").save(unfinished)
+    else:
+        unfinished.write_text("Not a video at all.\n" * 100)
+    return unfinished.replace(path)
