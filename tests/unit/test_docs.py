@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from understudy import providers
+from understudy import deployments, providers
 from understudy.deployments import Deployments
 
 ROOT = Path(__file__).parents[2]
@@ -21,7 +21,6 @@ README = (ROOT / "README.md").read_text("utf-8")
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
 ROUTES: dict[str, Any] = json.loads((ROOT / "docs" / "openapi.json").read_text("utf-8"))["paths"]
-CODE_FILES = ("layers", "functions", "cli", "local")
 
 each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 
@@ -44,12 +43,13 @@ def anchors(document: Path) -> set[str]:
 
 def routes_of(command: str) -> tuple[str, str] | None:
     """Method and path of a curl command that calls the API, or None."""
-    found = re.search(r'\$(?:BASE|UNDERSTUDY_BASE_URL)(/[^"\s]*)', command)
+    command = re.sub(r"\$\([^)]*\)", "ID", command)
+    found = re.search(r'\$BASE(/[^"\s]*)', command)
     if not command.startswith("curl ") or found is None:
         return None
     explicit = re.search(r" -X (\w+)", command)
-    posts = re.search(r" (-d|-F|--data\S*|--form\S*) ", command)
-    path = re.sub(r"\$\([^)]*\)|\$\{?\w+\}?", "ID", found[1]).partition("?")[0]
+    posts = re.search(r" -[dF] ", command)
+    path = re.sub(r"\$\w+", "ID", found[1]).partition("?")[0]
     return explicit[1] if explicit else "POST" if posts else "GET", path
 
 
@@ -103,9 +103,8 @@ def test_links_lead_somewhere(document: Path) -> None:
 def test_files_that_are_named_exist(document: Path) -> None:
     """Paths in code spans, from the root or from the folder that the document says its paths are under."""
     places = [ROOT, document.parent, ROOT / "layers" / "understudy" / "understudy"]
-    for path in re.findall(
-        r"`([\w.-]+(?:/[\w.-]+)+\.(?:py|toml|yaml|json|md|txt)|[\w/.-]+/)`", prose(document.read_text())
-    ):
+    text = prose(document.read_text("utf-8"))
+    for path in re.findall(r"`([\w.-]+(?:/[\w.-]+)+\.(?:py|toml|yaml|json|md|txt)|[\w/.-]+/)`", text):
         if path.startswith(("media/", "drop", "uploads/", "demo/", ".venvs/", "understudy/")):
             continue  # made at run time, or keys of the bucket and names of secrets
         assert any((place / path).exists() for place in places), path
@@ -132,8 +131,7 @@ def test_the_deployments_of_the_readme_can_be_used() -> None:
     examples = [block for block in blocks(README, "toml") if "[deployments." in block]
     assert examples
     for example in examples:
-        deployments = Deployments.parse(example)
-        for deployment in deployments:
+        for deployment in Deployments.parse(example):
             provider = providers.load(deployment.provider)
             for upstream in deployment.models.values():
                 profile = provider.profile(upstream, deployment.options)
@@ -143,8 +141,6 @@ def test_the_deployments_of_the_readme_can_be_used() -> None:
 def test_every_field_of_the_deployments_file_is_in_the_readme() -> None:
     (example,) = [block for block in blocks(README, "toml") if "[deployments." in block]
     fields = {field for table in tomllib.loads(example)["deployments"].values() for field in table}
-    from understudy import deployments
-
     assert fields == deployments._FIELDS
 
 
@@ -166,25 +162,20 @@ def test_curl_lines_call_the_api(method: str, path: str) -> None:
 
 
 def test_there_are_curl_lines() -> None:
-    assert {("POST", "/videos/characters"), ("GET", "/videos/characters/ID"), ("POST", "/videos/uploads")} <= set(
-        curls()
-    )
-    assert {("POST", "/videos"), ("POST", "/videos/edits"), ("POST", "/videos/extensions")} <= set(curls())
+    called = set(curls())
+    assert {("POST", "/videos/characters"), ("GET", "/videos/characters/ID"), ("POST", "/videos/uploads")} <= called
+    assert {("POST", "/videos"), ("POST", "/videos/edits"), ("POST", "/videos/extensions")} <= called
     assert not known("PATCH", "/videos")
     assert not known("GET", "/videos/ID/nothing")
 
 
 def test_codes_of_the_errors_table_are_those_of_the_code() -> None:
     source = (ROOT / "template.yaml").read_text("utf-8")
-    source += "".join(
-        file.read_text("utf-8") for folder in ("layers", "functions") for file in (ROOT / folder).rglob("*.py")
-    )
+    for folder in ("layers", "functions"):
+        source += "".join(file.read_text("utf-8") for file in (ROOT / folder).rglob("*.py"))
     table = README.partition("## Errors")[2].partition("\n## ")[0]
-    codes = {
-        code
-        for row in re.findall(r"^\| \d.*$", table, re.MULTILINE)
-        for code in re.findall(r"`(\w+)`", row.split("|")[2])
-    }
+    cells = [row.split("|")[2] for row in re.findall(r"^\| \d.*$", table, re.MULTILINE)]
+    codes = {code for cell in cells for code in re.findall(r"`(\w+)`", cell)}
     assert len(codes) > 40
     kinds = {f"{kind}_not_found" for kind in ("video", "character", "upload")}
     for code in codes - kinds:
