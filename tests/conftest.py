@@ -47,7 +47,8 @@ def stack() -> Iterator[Stack]:
     if not reused:
         live.call_stack("reset", settings.port)
     try:
-        live.call_stack("up", settings.port)
+        if not (reused and live.stack.runs(settings)):
+            live.call_stack("up", settings.port)
         made = live.Stack(settings, settings.facts()["key"], "")
         yield live.Stack(settings, made.key, made.mint("others"))
     finally:

@@ -6,6 +6,7 @@ import datetime
 import importlib
 import pkgutil
 import time
+from functools import cache
 from types import ModuleType
 
 import pytest
@@ -53,6 +54,7 @@ class _Datetime:
         return datetime.datetime.fromtimestamp(self._clock.now, datetime.UTC)
 
 
+@cache
 def layer_modules() -> list[ModuleType]:
     """Every module of the layer, imported."""
     found = pkgutil.walk_packages(understudy.__path__, f"{understudy.__name__}.")

@@ -71,7 +71,7 @@ class Upstream:
 
     def finish(self, status: str = "completed", **changes: Any) -> None:
         for video in self.videos.values():
-            video.update(status=status, progress=100, **changes)
+            video.update({"status": status, "progress": 100, **changes})
 
     def _handle(self, request: httpx.Request) -> httpx.Response:
         self.edges.touch(f"{request.method} {request.url.path}")

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import av
 import httpx
+from PIL import Image, ImageChops, ImageStat
 
 from local import stack
 from local.settings import ROOT, Settings
@@ -27,7 +28,7 @@ PORT = 4500
 REUSE = "UNDERSTUDY_STACK"  # the port of a stack to be used as it is and left running
 SPEED = "4"  # of the simulators: a job runs for half a second
 DEPLOYMENTS = Path(__file__).parent / "deployments.toml"
-PATIENCE = 60.0
+PATIENCE = 90.0
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -152,15 +153,9 @@ class Api:
         raise AssertionError(f"not {statuses or 'completed'} after {PATIENCE} s: {video}")
 
     def wait_all(self, video_ids: Iterable[str]) -> None:
-        """Wait until all these videos are completed, asking for a page at a time."""
-        left, until = set(video_ids), time.monotonic() + 2 * PATIENCE
-        while left and time.monotonic() < until:
-            page = answered(self.get("/videos", params={"limit": 100}))["data"]
-            states = {video["id"]: video["status"] for video in page}
-            assert "failed" not in {states.get(one) for one in left}, page
-            left -= {one for one in left if states.get(one) == "completed"}
-            time.sleep(0.25 if left else 0)
-        assert not left, f"{len(left)} videos are not completed"
+        """Wait until all these videos are completed."""
+        for video_id in video_ids:
+            self.wait(video_id)
 
     def finished(self, **body: Any) -> Json:
         """A new video, completed."""
@@ -175,7 +170,9 @@ class Api:
 
 def answered(answer: httpx.Response) -> Json:
     """The body of a 200."""
-    assert answer.status_code == 200, f"{answer.request.method} {answer.request.url}: {answer.status_code} {answer.text}"
+    assert answer.status_code == 200, (
+        f"{answer.request.method} {answer.request.url}: {answer.status_code} {answer.text}"
+    )
     return dict(answer.json())
 
 
@@ -228,17 +225,17 @@ class Film:
     width: int
     height: int
     seconds: float
-    frames: list[Any]
+    frames: list[Image.Image]
 
     @classmethod
     def of(cls, content: bytes) -> Film:
         with av.open(io.BytesIO(content)) as container:
             stream = container.streams.video[0]
-            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
+            frames = [frame.to_image() for frame in container.decode(stream)]
             assert container.duration is not None
             return cls(stream.width, stream.height, container.duration / av.time_base, frames)
 
 
-def alike(one: Any, other: Any) -> float:
-    """How much two frames differ on average, from 0 (the same) to 255."""
-    return float(abs(one.astype(int) - other.astype(int)).mean())
+def difference(one: Image.Image, other: Image.Image) -> float:
+    """How much two pictures of one size differ on average, from 0 (the same) to 255."""
+    return sum(ImageStat.Stat(ImageChops.difference(one, other)).mean) / 3

@@ -1,74 +1,176 @@
-"""A function alone, under AWS's own runtime client."""
+"""A sandbox does with a function what Lambda does with it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from local.runtime import Function, Sandbox
-
-Make = Callable[..., Function]
+from local.runtime import REQUEST_BYTES, Function, RequestTooLarge, Sandbox
+from local.runtime_api import RESPONSE_BYTES
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Make:
-    def make(code: str, **settings: object) -> Function:
-        (tmp_path / "app.py").write_text(code)
-        return Function(name="alone", code=tmp_path, **settings)  # type: ignore[arg-type]
+def code(tmp_path: Path) -> Path:
+    """A function's folder."""
+    folder = tmp_path / "code"
+    folder.mkdir()
+    return folder
 
-    return make
+
+@contextmanager
+def sandbox(code: Path, source: str, *, layers: tuple[Path, ...] = (), timeout: float = 5) -> Iterator[Sandbox]:
+    (code / "app.py").write_text(source)
+    function = Function("f", code, layers, {"MINE": "1"}, timeout=timeout, memory=256, arn="arn:f")
+    with Sandbox(function) as running:
+        yield running
 
 
-def test_it_is_started_once_and_warm_afterwards(make: Make) -> None:
-    code = """
-import os
+def test_an_event_goes_in_and_what_the_handler_returns_comes_out(code: Path) -> None:
+    source = """
 calls = 0
 def handler(event, context):
     global calls
     calls += 1
-    return {"event": event, "calls": calls, "name": context.function_name, "mine": os.environ["MINE"],
-            "left": context.get_remaining_time_in_millis()}
+    print("call", calls)
+    return {**event, "calls": calls}
 """
-    with Sandbox(make(code, environment={"MINE": "yes"}, timeout=20)) as sandbox:
-        first = sandbox.invoke({"a": "ü"}).result
-        second = sandbox.invoke([1]).result
-    assert first["event"] == {"a": "ü"} and first["calls"] == 1 and first["name"] == "alone" and first["mine"] == "yes"
-    assert 10_000 < first["left"] <= 20_000
-    assert second["event"] == [1] and second["calls"] == 2
+    with sandbox(code, source) as running:
+        cold, warm = running.invoke({"name": "Lüna"}), running.invoke({})
+    assert (cold.error, cold.result) == (None, {"name": "Lüna", "calls": 1})
+    assert warm.result == {"calls": 2}
+    assert (cold.log, warm.log) == ("call 1\n", "call 2\n")
+    assert cold.request_id != warm.request_id
+    assert running.init_milliseconds is not None
+    assert 0 < warm.milliseconds < 1000
 
 
-def test_nothing_of_our_environment_reaches_it(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LEAK", "1")
-    with Sandbox(make("import os\ndef handler(event, context): return os.environ.get('LEAK')")) as sandbox:
-        assert sandbox.invoke({}).result is None
+def test_the_context_is_lambda_s(code: Path) -> None:
+    source = """
+import os
+def handler(event, context):
+    return {
+        "arn": context.invoked_function_arn,
+        "name": context.function_name,
+        "memory": context.memory_limit_in_mb,
+        "left": context.get_remaining_time_in_millis(),
+        "id": context.aws_request_id,
+        "mine": os.environ["MINE"],
+        "trace": os.environ["_X_AMZN_TRACE_ID"],
+    }
+"""
+    with sandbox(code, source, timeout=7) as running:
+        outcome = running.invoke({})
+    seen = outcome.result
+    assert (seen["arn"], seen["name"], seen["memory"], seen["mine"]) == ("arn:f", "f", "256", "1")
+    assert seen["id"] == outcome.request_id
+    assert 6000 < seen["left"] <= 7000
+    assert seen["trace"].startswith("Root=1-")
 
 
-def test_what_it_raises_is_an_outcome_and_it_goes_on(make: Make) -> None:
-    code = "def handler(event, context):\n    return 1 / event"
-    with Sandbox(make(code)) as sandbox:
-        error = sandbox.invoke(0).error
-        assert error is not None and error["errorType"] == "ZeroDivisionError"
-        assert sandbox.invoke(2).result == 0.5
+def test_it_sees_its_layers_and_lambda_s_own_libraries_and_nothing_else(code: Path, tmp_path: Path) -> None:
+    layer = tmp_path / "layer"
+    (layer / "python" / "boto3").mkdir(parents=True)
+    (layer / "python" / "boto3" / "__init__.py").write_text("mine = True\n")
+    source = """
+import boto3, botocore
+def handler(event, context):
+    try:
+        import pytest
+    except ImportError:
+        return boto3.mine
+"""
+    with sandbox(code, source, layers=(layer,)) as running:
+        outcome = running.invoke({})
+    assert (outcome.error, outcome.result) == (None, True)
+    assert list(code.iterdir()) == [code / "app.py"], "the artifact stays what was built"
 
 
-def test_code_that_cannot_be_imported_says_so(make: Make) -> None:
-    with Sandbox(make("import nothing_like_that")) as sandbox:
-        error = sandbox.invoke({}).error
-    assert error is not None and error["errorType"] == "Runtime.ImportModuleError"
+def test_an_exception_is_an_error_with_its_trace_and_the_sandbox_goes_on(code: Path) -> None:
+    source = "def handler(event, context):\n    return 1 / event['by']\n"
+    with sandbox(code, source) as running:
+        failed, fine = running.invoke({"by": 0}), running.invoke({"by": 1})
+    assert failed.result is None
+    assert failed.error is not None
+    assert failed.error["errorType"] == "ZeroDivisionError"
+    assert failed.error["stackTrace"]
+    assert "ZeroDivisionError" in failed.log
+    assert fine.result == 1
 
 
-def test_a_function_that_takes_too_long_is_ended(make: Make) -> None:
-    code = "import time\ndef handler(event, context): time.sleep(30)"
-    with Sandbox(make(code, timeout=1)) as sandbox:
-        error = sandbox.invoke({}).error
-        assert error is not None and error["errorType"] == "Sandbox.Timedout"
+def test_a_module_that_cannot_be_imported_is_an_init_error(code: Path) -> None:
+    with sandbox(code, "import nothing_of_this_name\n") as running:
+        outcome = running.invoke({})
+        assert running.ended
+    assert outcome.error is not None
+    assert outcome.error["errorType"] == "Runtime.ImportModuleError"
+    assert "nothing_of_this_name" in outcome.error["errorMessage"]
 
 
-def test_lambdas_limits_of_size_hold(make: Make) -> None:
-    with Sandbox(make("def handler(event, context): return 'x' * event['size']")) as sandbox:
-        error = sandbox.invoke({"size": 7_000_000}).error
-        assert error is not None and error["errorType"] == "Function.ResponseSizeTooLarge"
-        error = sandbox.invoke({"pad": "x" * 7_000_000}).error
-        assert error is not None and error["errorType"] == "RequestEntityTooLarge"
+def test_time_runs_out(code: Path) -> None:
+    with sandbox(code, "import time\ndef handler(event, context):\n    time.sleep(30)\n", timeout=0.5) as running:
+        outcome = running.invoke({})
+        assert running.ended
+        with pytest.raises(RuntimeError, match="has ended"):
+            running.invoke({})
+    assert outcome.error is not None
+    assert outcome.error["errorType"] == "Sandbox.Timedout"
+    assert "Task timed out after 0.50 seconds" in outcome.error["errorMessage"]
+    assert 500 <= outcome.milliseconds < 2000
+
+
+def test_a_crash_is_an_error(code: Path) -> None:
+    with sandbox(code, "import os\ndef handler(event, context):\n    os._exit(3)\n") as running:
+        outcome = running.invoke({})
+    assert outcome.error is not None
+    assert outcome.error["errorType"] == "Runtime.ExitError"
+    assert "exit status 3" in outcome.error["errorMessage"]
+
+
+def test_events_and_answers_have_lambda_s_limits(code: Path) -> None:
+    with sandbox(code, "def handler(event, context):\n    return 'x' * event['bytes']\n") as running:
+        most = running.invoke({"bytes": RESPONSE_BYTES - 2})
+        assert most.error is None
+        assert len(most.result) == RESPONSE_BYTES - 2
+        with pytest.raises(RequestTooLarge):
+            running.invoke({"much": "x" * REQUEST_BYTES})
+        over = running.invoke({"bytes": RESPONSE_BYTES - 1})
+    assert over.result is None
+    assert over.error is not None
+    assert over.error["errorType"] == "Function.ResponseSizeTooLarge"
+
+
+def test_stopping_leaves_no_process_and_no_file(code: Path) -> None:
+    source = """
+import os, subprocess, sys, tempfile
+def handler(event, context):
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    open(tempfile.gettempdir() + "/left", "w").write("1234")
+    return [os.getpid(), child.pid, tempfile.gettempdir()]
+"""
+    with sandbox(code, source) as running:
+        parent, child, temporary = running.invoke({}).result
+        assert running.disk_bytes == 4
+        assert running.peak_memory is None or running.peak_memory > 5_000_000
+    assert not Path(temporary).exists()
+    for pid in (parent, child):
+        assert _gone(pid), pid
+
+
+def _gone(pid: int) -> bool:
+    """A child whose parent was killed becomes the init process's, which may take a moment to collect it."""
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        stat = Path(f"/proc/{pid}/stat")
+        if stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z":
+            return True
+        time.sleep(0.05)
+    return False

@@ -13,6 +13,7 @@ from moto import mock_aws
 
 from tests.fakes import clock as clocks
 from tests.fakes.clock import Clock
+from tests.fakes.dynamodb import DynamoDB
 from tests.fakes.edges import Edges
 from tests.fakes.queue import Queue
 from tests.fakes.stage import NAMES, Stage, build, load
@@ -38,6 +39,7 @@ provider = "openai"
 base_url = "https://solo.example/v1"
 secret = "secretsmanager:understudy/c"
 models = { "solo" = "sora-2" }
+options = { deadline_seconds = 900 }
 
 [deployments.plain]
 provider = "hosted_vllm"
@@ -64,11 +66,11 @@ hypothesis.settings.load_profile("unit")
 
 def cold_start() -> None:
     """Forget what an execution environment keeps, as a new one would; only AWS clients stay, they are dear."""
+    clients = list(vars(aws).values())
     for module in clocks.layer_modules():
-        if module is aws:
-            continue
         for value in vars(module).values():
-            getattr(value, "cache_clear", lambda: None)()
+            if hasattr(value, "cache_clear") and value not in clients:
+                value.cache_clear()
     secrets._neighbours = (float("-inf"), [])
     for provider in DEFAULT_PROVIDERS.values():
         provider.clear_cache()
@@ -87,11 +89,34 @@ def aws_clients() -> Iterator[None]:
 
 
 @pytest.fixture
-def aws_stack(aws_clients: None) -> Iterator[None]:
-    """moto's AWS with what the template makes."""
+def table_engine() -> str:
+    """Who plays DynamoDB: tests.fakes, or moto, which is slow."""
+    return "fakes"
+
+
+@pytest.fixture
+def edges(aws_clients: None, table_engine: str) -> Iterator[Edges]:
+    """Every call to AWS and to providers, counted."""
+    edges = Edges()
+    hooks = {
+        aws.s3(): edges.aws,
+        aws.secretsmanager(): edges.aws,
+        aws.dynamodb(): DynamoDB(edges).answer if table_engine == "fakes" else edges.aws,
+    }
+    for client, hook in hooks.items():
+        client.meta.events.register("before-call", hook)
+    yield edges
+    for client, hook in hooks.items():
+        client.meta.events.unregister("before-call", hook)
+
+
+@pytest.fixture
+def aws_stack(edges: Edges) -> Iterator[None]:
+    """AWS with what the template makes."""
     cold_start()
     with mock_aws():
         build()
+        edges.touched.clear()
         yield
     cold_start()
 
@@ -100,18 +125,6 @@ def aws_stack(aws_clients: None) -> Iterator[None]:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Time stands still until the test moves it."""
     return clocks.install(monkeypatch)
-
-
-@pytest.fixture
-def edges(aws_stack: None) -> Iterator[Edges]:
-    """Every call to AWS and to providers, counted."""
-    edges = Edges()
-    clients = [aws.dynamodb(), aws.s3(), aws.secretsmanager()]
-    for client in clients:
-        client.meta.events.register("before-call", edges.aws)
-    yield edges
-    for client in clients:
-        client.meta.events.unregister("before-call", edges.aws)
 
 
 @pytest.fixture
@@ -134,7 +147,7 @@ def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.fixture
-def upstream(edges: Edges, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Upstream:
+def upstream(aws_stack: None, edges: Edges, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Upstream:
     """The providers; nothing reaches a network."""
     upstream = Upstream(edges=edges, clock=clock)
     client = httpx.Client(transport=upstream.transport())
@@ -143,7 +156,7 @@ def upstream(edges: Edges, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Ups
 
 
 @pytest.fixture
-def queue(edges: Edges, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Queue:
+def queue(aws_stack: None, edges: Edges, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Queue:
     """The job queue, in the clock's time."""
     queue = Queue(clock, edges)
     monkeypatch.setattr(jobs, "sqs", lambda: queue)

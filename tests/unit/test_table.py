@@ -17,6 +17,12 @@ pytestmark = pytest.mark.usefixtures("aws_stack")
 KEY = Key("team#blue", "video#1")
 
 
+@pytest.fixture(params=["fakes", "moto"])
+def table_engine(request: pytest.FixtureRequest) -> str:
+    """On both, so that our own is held to moto's understanding of DynamoDB."""
+    return str(request.param)
+
+
 @pytest.mark.parametrize(
     "value",
     ["", "text", "ünïcode 😀", 0, -5, 10**30, True, False, None, [], ["a", 1, None], {}, {"a": {"b": [1]}}],

@@ -24,7 +24,7 @@ from understudy.providers.base import Account, Progress
 from understudy.providers.openai import OpenAI
 
 PACE = 5.0
-DEADLINE = 3600
+DEADLINE = 900  # of the deployment, by its options
 HOST = "solo.example"
 
 
@@ -172,7 +172,7 @@ class TestPollTroubles:
         self, stage: Stage, upstream: Upstream, video: str, failure: Answering
     ) -> None:
         upstream.rules["GET", HOST, "/video_0"] = failure
-        stage.run(1800)
+        stage.run(300)
         assert stage.show(video)["status"] == "queued"
         upstream.rules.clear()
         upstream.finish()
@@ -276,7 +276,7 @@ class TestFetching:
     ) -> None:
         upstream.rules["GET", HOST, "/content"] = bad
         upstream.finish()
-        stage.run(1200)
+        stage.run(300)
         shown = stage.show(video)
         assert (shown["status"], shown["progress"]) == ("in_progress", 99)
         upstream.rules.clear()

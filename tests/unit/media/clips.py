@@ -69,6 +69,7 @@ def make_clip(
     crf: int = 23,
     x264: str = "",
     colour_matrix: int = 2,
+    pixels: str = "yuv420p",
     sound_seconds: float | None = None,
     shot: Callable[[int], Shot] = counting,
     options: dict[str, str] | None = None,
@@ -85,7 +86,7 @@ def make_clip(
         if "vpx" in codec:
             quick = {"deadline": "realtime", "cpu-used": "8"}
         video = cast("VideoStream", output.add_stream(codec, rate=rate, options=quick))
-        video.width, video.height, video.pix_fmt = *size, "yuv420p"
+        video.width, video.height, video.pix_fmt = *size, pixels
         if codec == "libx264":
             video.codec_context.colorspace = colour_matrix
             video.codec_context.gop_size, video.codec_context.max_b_frames = gop, b_frames
@@ -93,7 +94,7 @@ def make_clip(
             video.set_display_rotation(rotation)
         audio = cast("AudioStream", output.add_stream(sound, rate=48000, layout="stereo")) if sound else None
         for number in range(round(seconds * rate)):
-            output.mux(video.encode(_frame(size, shot(number), noise, number, rate)))
+            output.mux(video.encode(_frame(size, shot(number), noise, number, rate, pixels)))
         output.mux(video.encode(None))
         if audio is not None:
             _add_tone(output, audio, round((sound_seconds or seconds) * 48000))
@@ -197,8 +198,8 @@ def _offsets(data: bytes, at: int) -> list[int]:
     return list(struct.unpack_from(f">{count}I", data, at + 12))
 
 
-def _frame(size: tuple[int, int], shot: Shot, noise: bytes, number: int, rate: int) -> VideoFrame:
-    frame = av.VideoFrame(*size, "yuv420p")
+def _frame(size: tuple[int, int], shot: Shot, noise: bytes, number: int, rate: int, pixels: str) -> VideoFrame:
+    frame = av.VideoFrame(*size, pixels)
     luma, *chroma = frame.planes
     rows = bytearray(bytes([shot.grey]) * luma.buffer_size)
     # Another piece of the noise each time, else an encoder needs it only once.

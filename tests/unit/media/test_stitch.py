@@ -91,6 +91,29 @@ def test_key_frames_are_the_encoders_own(s3: FakeS3, store: MediaStore, deadline
     assert sum(packet.is_keyframe for packet in packets) <= 3
 
 
+@pytest.mark.parametrize(("matrix", "kept"), [(1, 1), (6, 6), (2, 2)])
+def test_colours_survive_encoding(s3: FakeS3, store: MediaStore, deadline: Deadline, matrix: int, kept: int) -> None:
+    """HD, SD and a clip that does not say: the numbers and their meaning stay."""
+    shot = Shot(81, 0.0, (90, 220))
+    keys = [
+        s3.store("media/a", make_clip(seconds=0.5, colour_matrix=matrix, shot=lambda _: shot)),
+        s3.store("media/b", make_clip(seconds=0.5, colour_matrix=matrix, size=(64, 38), shot=lambda _: shot)),
+    ]
+    assert concatenate(store, deadline, keys=keys, output_key=OUT)["reencoded"] is True
+    for frame in (frames(s3.read(OUT))[6], frames(s3.read(OUT))[18]):
+        assert frame.colorspace == kept
+        middle = [bytes(plane)[plane.height // 2 * plane.line_size + plane.width // 2] for plane in frame.planes]
+        assert middle == pytest.approx([81, 90, 220], abs=2)
+
+
+def test_full_range_becomes_limited(s3: FakeS3, store: MediaStore, deadline: Deadline) -> None:
+    s3.store("media/a", make_clip(container="mov", codec="mjpeg", pixels="yuvj420p", shot=lambda _: Shot(200, 0.0)))
+    concatenate(store, deadline, keys=["media/a"], output_key=OUT)
+    frame = frames(s3.read(OUT))[0]
+    assert frame.color_range == 1
+    assert bytes(frame.planes[0])[0] == pytest.approx(16 + 200 * 219 / 255, abs=2)
+
+
 def test_rotation_is_baked_in(s3: FakeS3, store: MediaStore, deadline: Deadline) -> None:
     keys = [
         s3.store("media/a", make_clip(seconds=0.5, rotation=90, shot=lambda _: Shot(60))),

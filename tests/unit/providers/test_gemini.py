@@ -185,6 +185,13 @@ class TestAgainstTheSimulator:
         text = created(gemini)["input"][-1]["text"]
         assert text.startswith("[# Sources <FIRST_FRAME>@Image1] [# References <IMAGE_REF_0>@Image2 <IMAGE_REF_1>@Im")
         assert gemini.jobs()[0]["references"] == [f"IMAGE_REF_{n}" for n in range(4)]
+        cast = (*cast, CastMember("Moss", stills=stills(folder, "Moss")))
+        GEMINI.submit(account(gemini), order(image=file(folder, "Moss-0.jpg"), cast=cast, **SMALL))
+        assert len(created(gemini)["input"]) == 1 + 2 * 2 + 1  # six pictures at most
+        cast = (CastMember("Luna", clip=file(folder, "Luna.mp4")),)
+        GEMINI.submit(account(gemini), order(image=file(folder, "Moss-0.jpg"), cast=cast, **SMALL))
+        text = created(gemini)["input"][-1]["text"]
+        assert text.startswith("[# Sources <FIRST_FRAME>@Image1] [# References <VIDEO_REF_0>@Video1] Featuring Luna")
 
     def test_remakes_of_its_own_video(self, gemini: Simulator, tmp_path: Path) -> None:
         first = finish(gemini, GEMINI.submit(account(gemini), order(**SMALL)))
@@ -200,14 +207,14 @@ class TestAgainstTheSimulator:
         }
         assert round(facts(gemini, finish(gemini, longer), tmp_path / "longer.mp4").duration) == 8
         for operation in ("edit", "remix"):
-            placed = GEMINI.submit(account(gemini), order(operation, "make it night", source=source, size="640x360"))
+            placed = GEMINI.submit(account(gemini), order(operation, "make it night", source=source, **SMALL))
             assert created(gemini)["response_format"] == {"type": "video", "delivery": "uri", "resolution": "360p"}
             assert created(gemini)["input"] == [{"type": "text", "text": "Edit this video: make it night"}]
             assert round(facts(gemini, finish(gemini, placed), tmp_path / "other.mp4").duration) == 3
 
-    @pytest.mark.parametrize(("operation", "seconds", "total"), [("edit", None, 2), ("extend", 4, 6)])
+    @pytest.mark.parametrize(("operation", "seconds", "total"), [("edit", 9, 2), ("extend", 4, 6)])
     def test_remakes_of_a_clip(
-        self, gemini: Simulator, folder: Path, tmp_path: Path, operation: Operation, seconds: int | None, total: int
+        self, gemini: Simulator, folder: Path, tmp_path: Path, operation: Operation, seconds: int, total: int
     ) -> None:
         clip = file(folder, "Luna.mp4")
         wanted = order(operation, "Make it snow", source=Source(clip=clip), seconds=seconds, size="640x360")
@@ -215,7 +222,7 @@ class TestAgainstTheSimulator:
         text = "[# Sources <VIDEO_0>@Video1] Make it snow"
         assert created(gemini)["input"] == [sent("video", clip), {"type": "text", "text": text}]
         assert created(gemini)["generation_config"] == {"video_config": {"task": operation}}
-        assert created(gemini)["response_format"].get("duration") == (f"{seconds}s" if seconds else None)
+        assert created(gemini)["response_format"].get("duration") == (f"{seconds}s" if operation == "extend" else None)
         assert "aspect_ratio" not in created(gemini)["response_format"]
         assert round(facts(gemini, finish(gemini, placed), tmp_path / "video.mp4").duration) == total
 

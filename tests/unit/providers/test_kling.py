@@ -110,12 +110,12 @@ def facts(simulator: Simulator, progress: Progress, path: Path) -> footage.Video
 
 def element(simulator: Simulator, name: str, clip: Media, pictures: tuple[Media, ...], **options: Any) -> str:
     """A character, finished."""
-    handle = KLING.make_character(account(simulator, **options), name, clip, pictures)
-    assert not handle.ready
+    made = KLING.make_character(account(simulator, **options), name, clip, pictures)
+    assert not made.ready
     until = time.monotonic() + 20
-    while not handle.ready:
+    while not (handle := KLING.poll_character(account(simulator), made.reference)).ready:
+        assert handle == made
         assert time.monotonic() < until
-        handle = KLING.poll_character(account(simulator), handle.reference)
         time.sleep(0.01)
     return handle.reference
 

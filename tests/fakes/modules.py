@@ -1,0 +1,164 @@
+"""Which libraries a function has loaded once it is imported, and once it has answered for the first time.
+
+    python -m tests.fakes.modules > tests/expected_modules.json     all functions, as the test expects them
+    python -m tests.fakes.modules NAME                              one function, in this process
+
+AWS is a server in this process that knows nothing: no row, no object, an unlimited key, and the secret that signs ids.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+SECRET = "m" * 64
+KNOWN: dict[str, dict[str, Any]] = {
+    "GetSecretValue": {"Name": "ids", "SecretString": SECRET},
+    "Query": {"Items": [], "Count": 0},
+    "UpdateItem": {"Attributes": {"pk": {"S": "key"}}},
+}
+
+
+class Nowhere(BaseHTTPRequestHandler):
+    """An AWS in which nothing is found."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length") or 0))
+        operation = (self.headers.get("x-amz-target") or "").rpartition(".")[2]
+        body = json.dumps(KNOWN.get(operation, {})).encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is http.server's
+        pass
+
+
+class Context:
+    """What a Lambda context has that our code reads."""
+
+    function_name = aws_request_id = invoked_function_arn = "f"
+    memory_limit_in_mb = 128
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 28_000
+
+
+def libraries() -> set[str]:
+    """The installed packages of which something is loaded."""
+    installed = tuple(sysconfig.get_path(kind) for kind in ("purelib", "platlib"))
+    files = {name: str(getattr(module, "__file__", None) or "") for name, module in sys.modules.items()}
+    loaded = {name.partition(".")[0] for name, file in files.items() if file.startswith(installed)}
+    # Powertools names itself to botocore by importing its bare package, which is next to nothing (0.6 ms).
+    return loaded if "botocore.session" in sys.modules else loaded - {"botocore"}
+
+
+def observe(name: str) -> dict[str, Any]:
+    """Import the function, call it once, and tell what each has loaded. Only once a process."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Nowhere)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    os.environ["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{server.server_port}"
+    sys.path.insert(0, str(ROOT / "functions" / name))
+    before = libraries()
+    app = importlib.import_module("app")
+    imported = libraries() - before
+    if deployments := sys.modules.get("understudy.deployments"):
+        deployments.FILE = ROOT / "config" / "deployments.toml"  # type: ignore[attr-defined]  # the layer's build does it
+    answer = app.handler(_event(name, app), Context())
+    answered = libraries() - before - imported
+    server.shutdown()
+    return {"import": sorted(imported), "answer": sorted(answered), "said": _said(answer)}
+
+
+def observe_alone(name: str) -> dict[str, Any]:
+    """`observe` in a process of its own."""
+    layers = os.pathsep.join(
+        str(folder) for folder in (ROOT, ROOT / "layers" / "understudy", ROOT / "layers" / "media")
+    )
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": layers,
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "TABLE_NAME": "t",
+        "BUCKET_NAME": "b",
+        "ID_SECRET": "ids",
+        "POWERTOOLS_SERVICE_NAME": "understudy",
+    }
+    command = [sys.executable, "-m", "tests.fakes.modules", name]
+    ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    if ran.returncode:
+        raise AssertionError(f"{name}: {ran.stderr}")
+    return dict(json.loads(ran.stdout.splitlines()[-1]))
+
+
+def functions() -> list[str]:
+    """Every function, by its folder."""
+    return sorted(file.parent.name for file in (ROOT / "functions").glob("*/app.py"))
+
+
+def _event(name: str, app: Any) -> dict[str, Any]:
+    if name == "authorizer":
+        return {"authorizationToken": "Bearer us-nobody", "methodArn": "arn:aws:execute-api:r:a:api/v1/GET/videos"}
+    if name == "run_job":
+        return _sqs({"team": "t", "video": "v", "tick": 0})
+    if name == "ingest_upload":
+        return _sqs({"Records": [{"s3": {"object": {"key": "uploads/t/u", "size": 1}}}]})
+    if name in {"inspect_clip", "stitch_clips"}:
+        return {"key": "elsewhere/clip"}
+    endpoint = app.handler.endpoint
+    path = {parameter: _id(parameter.removesuffix("_id")) for parameter in _parameters(endpoint.path)}
+    return {
+        "httpMethod": endpoint.method,
+        "path": endpoint.path.format(**path),
+        "resource": endpoint.path,
+        "headers": {"content-type": "application/json"},
+        "pathParameters": path,
+        "queryStringParameters": None,
+        "requestContext": {"requestId": "r", "authorizer": {"team": "t", "key_id": "k"}},
+        "body": "{}" if endpoint.method == "POST" else None,
+        "isBase64Encoded": False,
+    }
+
+
+def _sqs(message: dict[str, Any]) -> dict[str, Any]:
+    attributes = {"ApproximateReceiveCount": "1", "SentTimestamp": str(int(time.time() * 1000))}
+    record = {"messageId": "m", "receiptHandle": "r", "body": json.dumps(message), "attributes": attributes}
+    return {"Records": [{**record, "eventSource": "aws:sqs"}]}
+
+
+def _id(kind: str) -> str:
+    from understudy.ids import IdCodec, Kind, ManagedId
+
+    return IdCodec(SECRET.encode()).encode(ManagedId(Kind(kind), "record", "openai", "one", "original"), team="t")
+
+
+def _parameters(path: str) -> list[str]:
+    return [part.strip("{}") for part in path.split("/") if part.startswith("{")]
+
+
+def _said(answer: dict[str, Any]) -> Any:
+    """What tells that it was a real answer: the status, or what a function without one says."""
+    if "statusCode" in answer:
+        return answer["statusCode"]
+    return answer.get("code") or answer.get("principalId") or answer
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 2:
+        print(json.dumps(observe(sys.argv[1])))
+    else:
+        print(json.dumps({name: observe_alone(name) for name in functions()}, indent=2))

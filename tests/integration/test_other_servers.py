@@ -1,0 +1,83 @@
+"""OpenAI-shaped servers that do less: vLLM, self-hosted and without a key, and Azure's copy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.integration.live import Api, Film, Stack, answered, refused
+
+
+class TestVllm:
+    MODEL = "wan-2.2"
+
+    @pytest.fixture(scope="class")
+    def video(self, api: Api) -> dict[str, Any]:
+        """A finished video of 3 seconds: other lengths than OpenAI's are possible there."""
+        return api.finished(model=self.MODEL, prompt="a heron", seconds="3", size="832x480")
+
+    def test_a_video_is_made_without_a_key(self, api: Api, stack: Stack, video: dict[str, Any]) -> None:
+        assert (video["model"], video["seconds"], video["size"]) == (self.MODEL, "3", "832x480")
+        film = Film.of(api.download(video["id"]).content)
+        assert (film.width, film.height, round(film.seconds)) == (832, 480, 3)
+        (made,) = stack.simulator("vllm").requests(operation="create_video")[-1:]
+        assert made["body"] == "multipart"
+        assert made["key"] is None
+
+    def test_its_variants_are_made_here(self, api: Api, video: dict[str, Any]) -> None:
+        assert api.download(video["id"], "thumbnail").content[8:12] == b"WEBP"
+        assert api.download(video["id"], "spritesheet").content[:2] == b"\xff\xd8"
+
+    def test_what_it_cannot_do_names_the_models_that_can(
+        self, api: Api, stack: Stack, luna: str, video: dict[str, Any]
+    ) -> None:
+        server = stack.simulator("vllm")
+        before = len(server.requests(method="POST"))
+        source = {"prompt": "x", "video": {"id": video["id"]}}
+        for answer, param in (
+            (api.post("/videos", {"model": self.MODEL, "prompt": "Luna", "characters": [{"id": luna}]}), "characters"),
+            (api.post("/videos/edits", source), "model"),
+            (api.post("/videos/extensions", {**source, "seconds": "4"}), "model"),
+            (api.post(f"/videos/{video['id']}/remix", {"prompt": "x"}), "model"),
+        ):
+            error = refused(answer, 400, "unsupported_operation", param)
+            assert self.MODEL not in error["message"].partition("Models that can:")[2]
+        assert (
+            "Models that can: "
+            in refused(api.post("/videos/edits", source), 400, "unsupported_operation", "model")["message"]
+        )
+        assert len(server.requests(method="POST")) == before
+
+    def test_another_model_takes_its_video_over(self, api: Api, video: dict[str, Any]) -> None:
+        """Named on purpose, a model that takes clips edits what vLLM made."""
+        body = {"model": "sora-2", "prompt": "golden light", "video": {"id": video["id"]}}
+        edited = api.wait(api.make("/videos/edits", **body)["id"])
+        assert (edited["model"], edited["seconds"]) == ("sora-2", "3")
+
+    def test_a_job_that_fails_with_a_4xx_as_its_status_answer_has_failed(self, api: Api) -> None:
+        video = api.wait(api.video(model=self.MODEL, prompt="something refused-later")["id"], "failed")
+        assert video["error"]["message"]
+
+
+class TestAzure:
+    MODEL = "azure-sora"
+
+    def test_a_video_with_a_character(self, api: Api, stack: Stack, luna: str) -> None:
+        body = {"model": self.MODEL, "prompt": "Luna in the cloud", "characters": [{"id": luna}]}
+        assert api.finished(**body)["status"] == "completed"
+        made = stack.simulator("azure").requests(operation="create_video")[-1]
+        assert made["account"] == "azure"
+        assert made["path"].startswith("/openai/v1/")
+
+    def test_it_cannot_extend(self, api: Api) -> None:
+        video = api.finished(model=self.MODEL, prompt="a heron")
+        body = {"prompt": "x", "video": {"id": video["id"]}, "seconds": "4"}
+        error = refused(api.post("/videos/extensions", body), 400, "unsupported_operation", "model")
+        assert "sora-2" in error["message"]
+
+
+def test_a_model_list_says_who_takes_characters(api: Api) -> None:
+    models = {model["id"]: model for model in answered(api.get("/models"))["data"]}
+    assert set(models) >= {"sora-2", "wan-2.2", "azure-sora"}
+    assert str(models["sora-2"]) != str(models["wan-2.2"])

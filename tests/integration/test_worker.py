@@ -1,0 +1,70 @@
+"""The work that goes on without a client, and how little a client's impatience changes it."""
+
+from __future__ import annotations
+
+import time
+
+from local.simulators.process import Simulator
+from tests.integration.live import PATIENCE, Api, Film, Heard, Stack, answered
+
+PACE = 1.0  # poll_seconds of the deployment
+
+
+def test_a_job_whose_client_never_polls_is_completed_and_archived(api: Api, stack: Stack, upstream: Simulator) -> None:
+    heard, s3 = Heard(upstream, "solo"), stack.settings.client("s3")
+    bucket = stack.outputs["BucketName"]
+
+    def archived() -> set[str]:
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix="media/videos/")
+        return {thing["Key"] for page in pages for thing in page.get("Contents", [])}
+
+    before = archived()
+    video = api.video(model="solo", prompt="nobody asks for this one", size="1280x720")
+    until = time.monotonic() + PATIENCE
+    while len(new := archived() - before) < 3 and time.monotonic() < until:
+        time.sleep(0.5)
+    assert {key.rpartition("/")[2] for key in new} == {"video.mp4", "thumbnail.webp", "spritesheet.jpg"}
+    assert heard.count("get_content") == 1
+    assert api.wait(video["id"])["progress"] == 100
+    assert round(Film.of(api.download(video["id"]).content).seconds) == 4
+    time.sleep(2 * PACE)
+    asked = heard.count("get_video")
+    time.sleep(2 * PACE)
+    assert heard.count("get_video") == asked  # it has ended: nobody asks any more
+
+
+def test_a_client_that_polls_every_100_ms_costs_the_provider_nothing(api: Api, upstream: Simulator) -> None:
+    heard = Heard(upstream, "solo")
+    started = time.monotonic()
+    video = api.video(model="solo", prompt="a slow-render of a snail", size="1280x720")
+    polls = 0
+    while answered(api.get(f"/videos/{video['id']}"))["status"] != "completed":
+        polls += 1
+        time.sleep(0.1)
+        assert time.monotonic() < started + PATIENCE
+    seconds = time.monotonic() - started
+    asked = heard.requests("get_video")
+    assert polls > 2 * len(asked)
+    assert len(asked) <= seconds / PACE + 1
+    times = [one["time"] for one in asked]
+    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    assert gaps
+    assert min(gaps) >= 0.9 * PACE
+
+
+def test_the_official_clients_are_told_the_pace(api: Api) -> None:
+    made = api.post("/videos", {"model": "solo", "prompt": "a snail"})
+    assert made.headers["openai-poll-after-ms"] == "1000"
+    assert api.get(f"/videos/{made.json()['id']}").headers["openai-poll-after-ms"] == "1000"
+
+
+def test_the_output_survives_the_provider(api: Api, upstream: Simulator) -> None:
+    """Providers' copies die within hours; ours is what is downloaded."""
+    video = api.finished(model="solo", prompt="a snail")
+    heard = Heard(upstream, "solo")
+    upstream.revoke(account="solo")
+    try:
+        assert api.download(video["id"]).status_code == 200
+    finally:
+        upstream.revoke(account="solo", restore=True)
+    assert heard.requests() == []
