@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 
 
 def add_option(parser: argparse.ArgumentParser) -> None:
@@ -16,10 +17,10 @@ def add_option(parser: argparse.ArgumentParser) -> None:
 
 def outputs(name: str) -> dict[str, str]:
     """The stack's outputs. Raises ValueError when there is no such stack in this account and region."""
-    client: Any = boto3.client("cloudformation")
     try:
+        client: Any = boto3.client("cloudformation")
         stack = client.describe_stacks(StackName=name)["Stacks"][0]
-    except client.exceptions.ClientError as error:
+    except (BotoCoreError, ClientError) as error:
         raise ValueError(
             f"No stack {name!r} here: {error}. AWS_PROFILE and AWS_REGION choose another place."
         ) from error

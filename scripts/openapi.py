@@ -21,6 +21,7 @@ from pydantic import TypeAdapter  # noqa: E402
 
 import understudy  # noqa: E402
 from understudy.endpoint import Endpoint  # noqa: E402
+from understudy.schema import IMAGE_TYPES, VIDEO_TYPES  # noqa: E402
 
 TARGET = ROOT / "docs" / "openapi.json"
 REF = "#/components/schemas/{model}"
@@ -40,12 +41,16 @@ ERROR = {
         }
     },
 }
-READS = {401: "The key is missing, unknown or revoked.", 404: "No such thing of the caller's.", 429: "Too many calls."}
-WRITES = {
-    400: "Something is wrong with the request; `param` names it.",
-    409: "The first request with this Idempotency-Key is still running.",
+ALL = {401: "The key is missing, unknown or revoked.", 429: "Too many calls at once or in this minute."}
+WRONG = {400: "Something is wrong with the request; `param` names it."}
+ABSENT = {404: "No such thing of the caller's, or no such model."}
+BODY = {
     413: "The body is too large for the gateway; upload the file first.",
     415: "The body's content type is not understood.",
+}
+MAKES = {
+    403: "The key may not use this model.",
+    409: "The first request with this Idempotency-Key is still running.",
     422: "The Idempotency-Key was used with another request.",
 }
 UPSTREAM = {
@@ -54,6 +59,9 @@ UPSTREAM = {
     503: "The provider is not reachable.",
     504: "The provider did not answer in time.",
 }
+# OpenAPI 3.1 has no `format: binary`: a file is text of a media type that is not text.
+FILE = {"type": "string", "contentMediaType": "application/octet-stream"}
+FILE_TYPES = {"video": VIDEO_TYPES, "input_reference": IMAGE_TYPES}
 PAGING = [
     {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 0, "maximum": 100, "default": 20}},
     {"name": "order", "in": "query", "schema": {"type": "string", "enum": ["asc", "desc"], "default": "desc"}},
@@ -111,22 +119,21 @@ def _operation(name: str, endpoint: Endpoint, text: str, schemas: dict[str, Any]
     if variants := documentation.get("variants"):
         schema = {"type": "string", "enum": list(variants), "default": variants[0]}
         parameters.append({"name": "variant", "in": "query", "schema": schema})
+    failures = ALL | UPSTREAM
+    if parameters or endpoint.counts:
+        failures = failures | WRONG | ABSENT
     operation: dict[str, Any] = {"operationId": name, "summary": documentation["summary"], "description": text}
-    failures = dict(READS)
-    if parameters:
-        failures[400] = WRITES[400]
     if body := documentation.get("body"):
-        parameters.append({"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "maxLength": 255}})
         operation["requestBody"] = _request(body, schemas)
-        failures |= WRITES
-    if endpoint.method != "GET":
-        failures[400] = WRITES[400]
-    failures |= UPSTREAM
+        failures = failures | BODY
+    if endpoint.counts == "make":
+        parameters.append({"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "maxLength": 255}})
+        failures = failures | MAKES
     operation["parameters"] = parameters
     operation["responses"] = {"302" if documentation.get("redirects") else "200": _success(documentation, schemas)}
+    error = {"application/json": {"schema": {"$ref": REF.format(model="Error")}}}
     operation["responses"] |= {
-        str(status): {"description": text, "content": {"application/json": {"schema": {"$ref": REF.format(model="Error")}}}}
-        for status, text in sorted(failures.items())
+        str(status): {"description": text, "content": error} for status, text in sorted(failures.items())
     }
     return {key: value for key, value in operation.items() if value}
 
@@ -142,9 +149,29 @@ def _success(documentation: dict[str, Any], schemas: dict[str, Any]) -> dict[str
 
 
 def _request(body: Any, schemas: dict[str, Any]) -> dict[str, Any]:
+    """As JSON, where nothing is a file, and as a form."""
     _collect(body, schemas)
-    schema = {"$ref": REF.format(model=body.__name__)}
-    return {"required": True, "content": {kind: {"schema": schema} for kind in ("application/json", "multipart/form-data")}}
+    name = body.__name__
+    whole = schemas[name]
+    files = [field for field, schema in whole["properties"].items() if FILE in schema.get("anyOf", [schema])]
+    if not files:
+        json_or_form = {"schema": {"$ref": REF.format(model=name)}}
+        return {"required": True, "content": dict.fromkeys(("application/json", "multipart/form-data"), json_or_form)}
+    properties = whole["properties"]
+    schemas[f"{name}Form"] = {**whole, "title": f"{name}Form"}
+    schemas[name] = {**whole, "properties": properties | {field: _without_file(properties[field]) for field in files}}
+    form: dict[str, Any] = {
+        "schema": {"$ref": REF.format(model=f"{name}Form")},
+        "encoding": {field: {"contentType": ", ".join(FILE_TYPES[field])} for field in files},
+    }
+    plain = {"schema": {"$ref": REF.format(model=name)}}
+    return {"required": True, "content": {"application/json": plain, "multipart/form-data": form}}
+
+
+def _without_file(schema: dict[str, Any]) -> dict[str, Any]:
+    ways = [way for way in schema["anyOf"] if way != FILE]
+    rest = {key: value for key, value in schema.items() if key != "anyOf"}
+    return {**rest, **ways[0]} if len(ways) == 1 else {**rest, "anyOf": ways}
 
 
 def _collect(kind: Any, schemas: dict[str, Any]) -> None:

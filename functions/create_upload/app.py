@@ -14,6 +14,8 @@ from understudy.schema import CreateUpload
 def handler(call: Call) -> Answer:
     """Get a presigned way into the bucket for a file that is too large for a request body."""
     request = call.body(CreateUpload)
+    if request.model is not None or request.purpose == "character":
+        call.check_model(request.model or deployments().default_model)
     if request.model is not None:
         deployments().group(request.model)
     upload = uploads.new(

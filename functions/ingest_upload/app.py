@@ -14,6 +14,7 @@ from understudy import ingest
 from understudy.telemetry import logger
 
 MARGIN_SECONDS = 15.0
+MAX_RECEIVES = 5  # of the queue's redrive policy: the last delivery before the dead letters
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> Any:
@@ -22,12 +23,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
     deadline = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - MARGIN_SECONDS
 
     def take(record: SQSRecord) -> None:
+        received = int(record.attributes.approximate_receive_count or 1)
         try:
             for one in json.loads(record.body).get("Records", []):  # s3:TestEvent has none
-                ingest.take(ingest.landed(one), deadline)
+                ingest.take(ingest.landed(one), deadline, last=received >= MAX_RECEIVES)
         except ingest.Passing as passing:
             logger.warning("object left for later", extra={"reason": str(passing)})
-            ingest.pause(record.receipt_handle, int(record.attributes.approximate_receive_count or 1))
+            ingest.pause(record.receipt_handle, received)
             raise
         except Exception:
             logger.exception("object not taken")  # the batch processor would only count it

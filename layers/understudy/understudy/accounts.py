@@ -11,6 +11,7 @@ from understudy.errors import Reason, Refused
 from understudy.outbound import Client
 from understudy.providers.base import Account
 from understudy.secrets import provider_key
+from understudy.telemetry import count, logger
 
 T = TypeVar("T")
 
@@ -25,13 +26,19 @@ def call(deployment: Deployment, deadline: float, ask: Callable[[Account], T]) -
     def account(key: str | None) -> Account:
         return Account(deployment.base_url, key, Client(deadline), deployment.options)
 
-    key = provider_key(deployment.secret)
     try:
-        return ask(account(key))
+        key = provider_key(deployment.secret)
+        try:
+            return ask(account(key))
+        except Refused as refused:
+            if refused.reason is not Reason.CREDENTIALS or refused.status != 401:
+                raise
+            fresh = provider_key(deployment.secret, fresh=True)
+            if fresh == key:
+                raise
+            return ask(account(fresh))
     except Refused as refused:
-        if refused.reason is not Reason.CREDENTIALS or refused.status != 401:
-            raise
-        fresh = provider_key(deployment.secret, fresh=True)
-        if fresh == key:
-            raise
-        return ask(account(fresh))
+        if refused.reason is Reason.CREDENTIALS:
+            logger.error("provider refused our key", extra={"deployment": deployment.id})
+            count("ProviderCredentialsRefused")
+        raise

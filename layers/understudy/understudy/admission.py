@@ -33,12 +33,13 @@ def admit(caller: Caller, kind: Kind) -> Admission:
     key, minute = table.api_key_key(caller.key_id), int(now // WINDOW)
     names = {"minute": f"{kind}_minute", "count": f"{kind}_count", "limit": f"{kind}_limit", "revoked": "revoked_at"}
     alive = f"attribute_exists({table.PARTITION}) AND attribute_not_exists(#revoked)"
+    # A clock that is a little behind, or a call that was held up, counts in the minute that others have begun.
     within = table.Change(
         key,
         "ADD #count :one",
         {"one": 1, "minute": minute},
         names,
-        f"{alive} AND #minute = :minute AND (attribute_not_exists(#limit) OR #count < #limit)",
+        f"{alive} AND #minute >= :minute AND (attribute_not_exists(#limit) OR #count < #limit)",
     )
     first = table.Change(
         key,

@@ -32,9 +32,8 @@ def create(call: Call, request: CreateCharacter) -> tuple[Character, bool]:
         return made, True
     if row is not None and attempt.key is not None:
         raise gone()
+    call.check_model(request.named_model or deployments().default_model)
     home = home_of(request.named_model, request.custom_llm_provider)
-    if request.named_model:
-        call.check_model(request.named_model)
     team, record = call.caller.team, jobs.new_id()
     _store_clip(call, request, record)
     clip = characters.examine(team, record)
@@ -64,8 +63,7 @@ def home_of(model: str | None, provider: str | None) -> Deployment:
     """The deployment that a character is made on: of the model if one is named, else the default one."""
     if model is None and provider is None:
         return deployments().default()
-    named = model or next(iter(deployments().default().models))
-    return routing.candidates(deployments(), named, provider=provider)[0]
+    return routing.candidates(deployments(), model or deployments().default_model, provider=provider)[0]
 
 
 def introduce(character: Character, home: Deployment, deadline: float) -> tuple[Character, ProviderError | None]:

@@ -78,6 +78,11 @@ class Deployments:
         """The deployment for requests that name no model."""
         return next(deployment for deployment in self if deployment.default)
 
+    @property
+    def default_model(self) -> str:
+        """The model of requests that name none."""
+        return next(iter(self.default().models))
+
     def find(self, deployment_id: str) -> Deployment | None:
         """The deployment that an id names; None once it has left the file."""
         return self._by_id.get(deployment_id)

@@ -39,8 +39,8 @@ def landed(record: dict[str, Any]) -> Landed:
     return Landed(unquote_plus(thing["key"]), thing.get("versionId") or "", int(thing.get("size", 0)))
 
 
-def take(thing: Landed, deadline: float) -> None:
-    """Make of the object what it is for. Raises Passing."""
+def take(thing: Landed, deadline: float, *, last: bool = False) -> None:
+    """Make of the object what it is for. Raises Passing, except at the `last` delivery if a character was made."""
     folder, _, rest = thing.key.partition("/")
     if folder == "drop":
         return drops.take(thing, deadline)
@@ -57,7 +57,7 @@ def take(thing: Landed, deadline: float) -> None:
     if claimed is None:
         raise Passing("another delivery works on this upload")
     try:
-        _make(claimed, thing, deadline)
+        _make(claimed, thing, deadline, last)
     except InvalidRequest as error:
         uploads.fail(claimed, error.code or "invalid_value", error.message)
     except (ApiError, Passing) as error:
@@ -75,7 +75,7 @@ def pause(receipt_handle: str, received: int) -> None:
     )
 
 
-def _make(upload: Upload, thing: Landed, deadline: float) -> None:
+def _make(upload: Upload, thing: Landed, deadline: float, last: bool) -> None:
     head = storage.head(thing.key, thing.version or None)
     if head is None:
         raise InvalidRequest("The uploaded object is gone. Upload it again.", code="upload_gone")
@@ -90,18 +90,18 @@ def _make(upload: Upload, thing: Landed, deadline: float) -> None:
         _, objection = casting.adopt(
             upload.team, upload.id, upload.name or "", home, thing.key, thing.version or None, mime_type, deadline
         )
-        return uploads.finish(upload, error=_said(objection))
+        return uploads.finish(upload, error=_said(objection, last))
     key = storage.input_key(upload.team, upload.id, f"clip.{storage.EXTENSIONS[mime_type]}")
     storage.copy(thing.key, key, version=thing.version or None, mime_type=mime_type)
     clip = media.inspect(key, stills_prefix=storage.input_key(upload.team, upload.id, ""), stills=0)
     return uploads.finish(upload, File(key, clip.mime_type, clip.byte_count))
 
 
-def _said(objection: ProviderError | None) -> dict[str, str] | None:
+def _said(objection: ProviderError | None, last: bool) -> dict[str, str] | None:
     """What the character's home said against it: worth another delivery if it may pass, else worth telling."""
     if not isinstance(objection, Refused):
         return None  # nothing, or nobody knows: then it is made again at its first use and not before
-    if objection.movable:
+    if objection.movable and not last:
         raise Passing(objection.message)
     return {"code": objection.code or "provider_refused", "message": objection.message}
 

@@ -30,6 +30,7 @@ from understudy import ledger, table
 from understudy.aws import sqs
 from understudy.settings import settings
 from understudy.table import Put, Row
+from understudy.telemetry import count
 
 State = Literal["preparing", "submitting", "unknown", "running", "archiving", "completed", "failed"]
 TERMINAL: tuple[State, ...] = ("completed", "failed")
@@ -144,6 +145,8 @@ def complete(job: Job, output: File, spent: int, **facts: Any) -> Job:
 
 def fail(job: Job, code: str, message: str, *, spent: int = 0) -> Job:
     """The job ends without a video; code and message are what the caller sees."""
+    if code == "outcome_unknown":
+        count("OutcomeUnknown")
     return _end(job, "failed", spent, {"error": {"code": code, "message": message}})
 
 

@@ -89,6 +89,14 @@ def give_back(job: Job, spent: int) -> list[Put | Change]:
     return writes
 
 
+def carry_over(key_id: str, successor: str) -> None:
+    """What a key has committed this month counts for its successor: rotating it is no way to a fresh budget."""
+    month = time.strftime("%Y-%m", time.gmtime())
+    row = table.get(table.budget_key(key_id, month))
+    if row is not None:
+        table.put(table.budget_key(successor, month), {"committed": row["committed"], "spent": row.get("spent", 0)})
+
+
 def refused(write: Put | Change, limits: Limits) -> RateLimited:
     """What to say when this write of `take` failed."""
     if write.key.sk == "slots":

@@ -16,12 +16,14 @@ from understudy.deployments import Deployment, deployments
 from understudy.errors import (
     ApiError,
     Conflict,
+    InvalidRequest,
     OutcomeUnknown,
     RateLimited,
     Refused,
     from_refusal,
     from_unknown,
 )
+from understudy.handles import Handle
 from understudy.jobs import File, Job
 from understudy.keys import Limits
 from understudy.limits import Wish
@@ -48,9 +50,10 @@ def options(wish: Wish, model: str, deployments_in_order: list[Deployment]) -> l
     first: ApiError | None = None
     for deployment in deployments_in_order:
         profile = routing.profile_of(deployment, model)
-        error = checks.objection(wish, deployment, profile)
+        known = _handles(wish, deployment, profile)
+        error = checks.objection(wish, deployment, profile) or _refused_before(known)
         if error is None:
-            found.append(Option(deployment, profile, _ready(wish, deployment, profile)))
+            found.append(Option(deployment, profile, _ready(wish, profile, known)))
         else:
             first = first or error
     if not found and first is not None:
@@ -197,13 +200,28 @@ def _media(file: File | None, name: str) -> Media | None:
     return storage.media(file.key, filename=filename, mime_type=file.mime_type, byte_count=file.byte_count)
 
 
-def _ready(wish: Wish, deployment: Deployment, profile: Profile) -> bool:
+def _handles(wish: Wish, deployment: Deployment, profile: Profile) -> list[Handle | None]:
+    """What the deployment calls the characters, where it keeps them."""
+    if not profile.characters.native:
+        return []
+    return [handles.find(character, deployment) for character in wish.characters]
+
+
+def _refused_before(known: list[Handle | None]) -> ApiError | None:
+    """A character that the deployment refused for good stands in the way there, and nowhere else."""
+    for i, handle in enumerate(known):
+        if handle is not None and handle.state == "refused":
+            message = handle.message or "The provider refused this character."
+            return InvalidRequest(message, param=f"characters[{i}]", code=handle.code or "moderation_blocked")
+    return None
+
+
+def _ready(wish: Wish, profile: Profile, known: list[Handle | None]) -> bool:
     brings_files = wish.has_image or wish.characters or wish.operation != "create"
     if profile.slow_inputs and brings_files:
         return False
     if profile.characters.native:
-        found = (handles.find(character, deployment) for character in wish.characters)
-        return all(handle is not None and handle.ready for handle in found)
+        return all(handle is not None and handle.ready for handle in known)
     return not any(character.needs_trim(profile.characters) for character in wish.characters)
 
 

@@ -46,11 +46,15 @@ def _id_object(value: Any) -> Any:
 
 
 Id = Annotated[str, Field(min_length=1, max_length=MAX_ID)]
-Seconds = Annotated[int, BeforeValidator(_seconds), Field(ge=1, le=9999, json_schema_extra={"type": "string"})]
+# Text in OpenAI's API; a number is read as well. `pattern` speaks of the one, `minimum` and `maximum` of the other.
+_SECONDS = {"type": ["string", "integer"], "pattern": "^[1-9][0-9]{0,3}$", "minimum": 1, "maximum": 9999}
+Seconds = Annotated[int, BeforeValidator(_seconds), Field(ge=1, le=9999), WithJsonSchema(_SECONDS)]
 Size = Annotated[str, Field(pattern=r"^[1-9][0-9]{1,4}x[1-9][0-9]{1,4}$", examples=["1280x720"])]
 Prompt = Annotated[str, Field(min_length=1, max_length=MAX_PROMPT)]
 # An instance and nothing else: as a dataclass, pydantic would also build one from a JSON object.
-File = Annotated[InstanceOf[FilePart], WithJsonSchema({"type": "string", "format": "binary"})]
+File = Annotated[
+    InstanceOf[FilePart], WithJsonSchema({"type": "string", "contentMediaType": "application/octet-stream"})
+]
 
 
 class Body(BaseModel):

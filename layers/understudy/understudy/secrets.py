@@ -28,12 +28,12 @@ def provider_key(reference: str | None, *, fresh: bool = False) -> str | None:
     store, _, name = reference.partition(":")
     try:
         if store == "ssm":
-            value = get_parameter(name, decrypt=True, max_age=CACHE_SECONDS, force_fetch=fresh)
+            value: object = get_parameter(name, decrypt=True, max_age=CACHE_SECONDS, force_fetch=fresh)
         else:
             value = get_secret(name, max_age=CACHE_SECONDS, force_fetch=fresh)
     except GetParameterError as error:
         raise Refused(Reason.CREDENTIALS, "The gateway has no key for this provider.") from error
-    key = value.strip() if isinstance(value, str) else ""
+    key = value.strip() if isinstance(value, str) else ""  # a secret may be binary, whatever the types say
     if not (key and key.isascii() and key.isprintable()):
         raise Refused(Reason.CREDENTIALS, "The gateway's key for this provider is not one line of ASCII text.")
     return key

@@ -1,7 +1,20 @@
-"""The one logger. Prompts are personal data and keys are keys: neither is ever passed to it."""
+"""The one logger, and the two counts that an operator is woken for (template.yaml: alarms).
+
+Prompts are personal data and keys are keys: neither is ever passed to the logger.
+"""
 
 from __future__ import annotations
+
+from typing import Literal
 
 from aws_lambda_powertools import Logger
 
 logger = Logger()
+
+
+def count(what: Literal["ProviderCredentialsRefused", "OutcomeUnknown"]) -> None:
+    """Add one to a metric; it goes out with the logs."""
+    from aws_lambda_powertools.metrics import MetricUnit, single_metric
+
+    with single_metric(name=what, unit=MetricUnit.Count, value=1):
+        pass

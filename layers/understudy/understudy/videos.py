@@ -36,9 +36,10 @@ def create(call: Call, request: CreateVideo) -> tuple[Job, bool]:
         characters=cast,
     )
     model = _model(call, request)
-    asked = routing.candidates(
-        deployments(), model, provider=request.custom_llm_provider, homes=[character.home for character in cast]
-    )
+    homes = [character.home for character in cast]
+    if request.named_model is None:
+        homes.append(deployments().default().id)
+    asked = routing.candidates(deployments(), model, provider=request.custom_llm_provider, homes=homes)
     choices = orders.options(wish, model, asked)
     draft = replace(
         _draft(attempt, "create", model, choices[0].deployment, request.prompt),
@@ -61,7 +62,8 @@ def remake(call: Call, operation: Operation, request: EditVideo | ExtendVideo) -
     if isinstance(request.video, FilePart) or request.video.upload_id is not None:
         wish = Wish(operation, request.prompt, seconds=seconds)
         model = _model(call, request)
-        asked = routing.candidates(deployments(), model, provider=request.custom_llm_provider)
+        homes = [] if request.named_model else [deployments().default().id]
+        asked = routing.candidates(deployments(), model, provider=request.custom_llm_provider, homes=homes)
         choices = orders.options(wish, model, asked)
         draft = _draft(attempt, operation, model, choices[0].deployment, request.prompt)
         clip, clip_seconds = inputs.clip(call, request.video, draft.id)
@@ -135,7 +137,7 @@ def _cast(call: Call, request: CreateVideo) -> list[Character]:
 def _model(call: Call, request: Routed) -> str:
     """The model that the request names, or the default one. Raises PermissionDenied for one that the key may not
     use."""
-    model = request.named_model or next(iter(deployments().default().models))
+    model = request.named_model or deployments().default_model
     call.check_model(model)
     return model
 

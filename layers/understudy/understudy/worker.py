@@ -53,7 +53,9 @@ def _step(job: Job, deadline: float) -> float | None:
     """Take the job one step further; seconds until the next one, or None when it has ended."""
     deployment = deployments().find(job.deployment)
     if deployment is None:
-        jobs.fail(job, "deployment_removed", "The deployment that was to make this video is no longer configured.")
+        owed = 0 if job.state == "preparing" else job.hold  # what was ordered there may be billed
+        message = "The deployment that was to make this video is no longer configured."
+        jobs.fail(job, "deployment_removed", message, spent=owed)
         return None
     match job.state:
         case "preparing":
@@ -118,16 +120,21 @@ def _wait_for_submit(job: Job, pace: float) -> float | None:
 
 
 def _reconcile(job: Job, deployment: Deployment, deadline: float) -> float | None:
-    provider, found = load(deployment.provider), None
+    provider, found, asked = load(deployment.provider), None, False
     try:
         found = accounts.call(deployment, deadline, lambda account: provider.find(account, job.id))
+        asked = True
     except ProviderError as error:
         logger.warning("reconciling failed", extra={"video": job.id, "error": str(error)})
     if found is not None:
         jobs.move(job, "running", upstream_id=found.upstream_id, submitted_at=int(time.time()), troubles=0)
         return routing.pace(deployment, job.model)
     if time.time() > job.submit_by + LOST_SECONDS:
-        jobs.fail(job, "outcome_unknown", "The provider's answer was lost, and it knows of no such video.")
+        if asked:
+            jobs.fail(job, "outcome_unknown", "The provider's answer was lost, and it knows of no such video.")
+        else:
+            message = "The provider's answer was lost, and it could not be asked again. The video may be billed."
+            jobs.fail(job, "outcome_unknown", message, spent=job.hold)
         return None
     jobs.move(job, "unknown", troubles=job.troubles + 1)
     return _pause(job)
@@ -138,7 +145,8 @@ def _poll(job: Job, deployment: Deployment, deadline: float) -> float | None:
     if isinstance(progress, Exception):
         return _poll_trouble(job, deployment, progress)
     if progress.status == "failed":
-        return _failed(job, progress)
+        _failed(job, progress)
+        return None
     if progress.status == "completed":
         job = jobs.move(job, "archiving", progress=99, troubles=0, **_facts(progress))
         return _archive(job, deployment, deadline, progress)
@@ -195,7 +203,8 @@ def _archive(job: Job, deployment: Deployment, deadline: float, progress: Progre
         if isinstance(asked, Exception):
             return _poll_trouble(job, deployment, asked)
         if asked.status == "failed":
-            return _failed(job, asked)
+            _failed(job, asked)
+            return None
         progress = asked
     prefix = storage.video_prefix(job.team, job.id)
     key = f"{prefix}video.mp4"

@@ -185,8 +185,8 @@ class TestAgainstTheSimulator:
         text = created(gemini)["input"][-1]["text"]
         assert text.startswith("[# Sources <FIRST_FRAME>@Image1] [# References <IMAGE_REF_0>@Image2 <IMAGE_REF_1>@Im")
         assert gemini.jobs()[0]["references"] == [f"IMAGE_REF_{n}" for n in range(4)]
-        cast = (*cast, CastMember("Moss", stills=stills(folder, "Moss")))
-        GEMINI.submit(account(gemini), order(image=file(folder, "Moss-0.jpg"), cast=cast, **SMALL))
+        both = (*cast, CastMember("Moss", stills=stills(folder, "Moss")))
+        GEMINI.submit(account(gemini), order(image=file(folder, "Moss-0.jpg"), cast=both, **SMALL))
         assert len(created(gemini)["input"]) == 1 + 2 * 2 + 1  # six pictures at most
         cast = (CastMember("Luna", clip=file(folder, "Luna.mp4")),)
         GEMINI.submit(account(gemini), order(image=file(folder, "Moss-0.jpg"), cast=cast, **SMALL))

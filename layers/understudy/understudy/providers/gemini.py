@@ -91,6 +91,7 @@ class Gemini(Provider):
     """Omni models of the Gemini Developer API."""
 
     name = "gemini"
+    models = ("gemini-omni-1.2-flash", "gemini-omni-1.1-flash")
 
     def profile(self, model: str, options: Mapping[str, Any]) -> Profile:
         newer = model.startswith("gemini-omni-1.2")
@@ -323,7 +324,7 @@ def _refusal(account: Account, answer: Answer, *, gone: bool) -> Refused | Outco
     elif status in {400, 429} and _NO_CREDIT.search(words):
         status = 402
     elif status == 400 and _NO_SUCH.search(words):
-        status, gone = 404, False
+        status = 404
     wait = next(
         (found[1] for info in infos if (found := re.match(r"(\d+)[\d.]*s$", str(info.get("retryDelay"))))), None
     )

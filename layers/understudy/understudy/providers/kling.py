@@ -127,6 +127,7 @@ class Kling(Provider):
     """Kling's path-per-model API."""
 
     name = "kling"
+    models = tuple(_MODELS)
 
     def profile(self, model: str, options: Mapping[str, Any]) -> Profile:
         facts = _facts(model)

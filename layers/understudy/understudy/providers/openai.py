@@ -22,7 +22,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from typing import Any, TypeGuard
+from typing import Any, ClassVar, TypeGuard
 from urllib.parse import quote
 
 from understudy.errors import OutcomeUnknown, Reason, Refused
@@ -74,7 +74,7 @@ class OpenAI(Provider):
     """An OpenAI-shaped server. Variants override what differs: auth, body form, profile."""
 
     name = "openai"
-    models = ("sora-2", "sora-2-pro")
+    models: ClassVar[tuple[str, ...]] = ("sora-2", "sora-2-pro")
     json_bodies = True  # False: the server takes multipart only
 
     def profile(self, model: str, options: Mapping[str, Any]) -> Profile:

@@ -131,6 +131,7 @@ class Runway(Provider):
     """Runway's API."""
 
     name = "runwayml"
+    models = tuple(_MODELS)
 
     def profile(self, model: str, options: Mapping[str, Any]) -> Profile:
         facts = _MODELS.get(model, _UNKNOWN)

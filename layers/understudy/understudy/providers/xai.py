@@ -106,6 +106,7 @@ class Xai(Provider):
     """Grok Imagine."""
 
     name = "xai"
+    models = tuple(_MODELS)
 
     def profile(self, model: str, options: Mapping[str, Any]) -> Profile:
         facts = _facts(model)

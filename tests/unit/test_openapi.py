@@ -1,0 +1,98 @@
+"""docs/openapi.json says what the functions do, and says it in valid OpenAPI."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from local import events
+from scripts import openapi, translate
+
+DOCUMENT: dict[str, Any] = json.loads(openapi.TARGET.read_text("utf-8"))
+SCHEMAS: dict[str, Any] = DOCUMENT["components"]["schemas"]
+FORMS = {"CreateCharacterForm": "video", "CreateVideoForm": "input_reference"}
+FORMS |= {"EditVideoForm": "video", "ExtendVideoForm": "video"}
+
+
+def test_the_document_is_what_the_functions_say() -> None:
+    assert openapi.description() == DOCUMENT, "run `make openapi`"
+
+
+def test_it_is_valid_openapi_3_1() -> None:
+    assert DOCUMENT["openapi"].startswith("3.1.")
+    assert list(OpenAPIV31SpecValidator(DOCUMENT).iter_errors()) == []
+
+
+def test_it_describes_every_route_of_the_template() -> None:
+    routes = set()
+    for resource in translate.source()["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            name = resource["Properties"]["CodeUri"].rpartition("/")[2]
+            for event in resource["Properties"].get("Events", {}).values():
+                if event["Type"] == "Api":
+                    routes.add((name, event["Properties"]["Method"].lower(), event["Properties"]["Path"]))
+    assert {(operation["operationId"], method, path) for path, method, operation in _operations()} == routes
+
+
+def test_seconds_are_text_or_a_number_within_limits() -> None:
+    seconds = SCHEMAS["ExtendVideo"]["properties"]["seconds"]
+    for fine in ("8", 8, "9999", 1):
+        jsonschema.validate(fine, seconds)
+    for wrong in ("banana", "0", 0, "10000", 10000, 1.5, None):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(wrong, seconds)
+
+
+def test_no_word_of_pydantic_is_left_in_it() -> None:
+    unknown = {"ge", "le", "gt", "lt", "multiple_of", "max_length", "min_length"}
+    assert not unknown & {key for node in _objects(SCHEMAS) for key in node}
+
+
+def test_files_come_in_forms_and_never_in_json() -> None:
+    with_files = {name for name, schema in SCHEMAS.items() if any(node == openapi.FILE for node in _objects(schema))}
+    assert with_files == set(FORMS)
+    for _, _, operation in _operations():
+        content = operation.get("requestBody", {}).get("content", {})
+        if form := content.get("multipart/form-data"):
+            name = form["schema"]["$ref"].rpartition("/")[2]
+            assert form.get("encoding", {}).keys() == ({FORMS[name]} if name in FORMS else set())
+            assert content["application/json"]["schema"]["$ref"].rpartition("/")[2] not in FORMS
+
+
+def test_calls_that_make_something_take_an_idempotency_key() -> None:
+    keyed = {
+        operation["operationId"]
+        for _, _, operation in _operations()
+        if any(parameter["name"] == "Idempotency-Key" for parameter in operation.get("parameters", []))
+    }
+    assert keyed == {"create_character", "create_video", "edit_video", "extend_video", "remix_video"}
+
+
+@pytest.mark.parametrize("file", events.files(), ids=lambda file: file.stem)
+def test_requests_that_succeed_are_as_described(file: Any) -> None:
+    content = events.read(file)
+    body = content.get("request", {}).get("json")
+    if body is None or content["expect"]["status"] != 200:
+        pytest.skip("no JSON that is to be taken")
+    operation = next(one for _, _, one in _operations() if one["operationId"] == events.function_of(file))
+    reference = operation["requestBody"]["content"]["application/json"]["schema"]
+    jsonschema.validate(body, {**reference, "components": DOCUMENT["components"]})
+
+
+def _operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, methods in DOCUMENT["paths"].items():
+        for method, operation in methods.items():
+            yield path, method, operation
+
+
+def _objects(node: Any) -> Iterator[dict[str, Any]]:
+    """Every object in a document, itself first."""
+    if isinstance(node, dict):
+        yield node
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from _objects(child)
