@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import inspect
 import json
 import re
 import sys
@@ -80,7 +81,7 @@ def endpoints() -> list[tuple[str, Endpoint, str]]:
         assert spec and spec.loader
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        found.append((file.parent.name, module.handler.endpoint, (module.handler.__doc__ or "").strip()))
+        found.append((file.parent.name, module.handler.endpoint, inspect.getdoc(module.handler) or ""))
     return found
 
 
@@ -180,14 +181,18 @@ def _collect(kind: Any, schemas: dict[str, Any]) -> None:
     schemas[kind.__name__] = schema
 
 
+def document() -> str:
+    """What the file has to say."""
+    return json.dumps(description(), indent=2, ensure_ascii=False) + "\n"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args().check
-    text = json.dumps(description(), indent=2, ensure_ascii=False) + "\n"
     if not check:
-        TARGET.write_text(text, "utf-8")
-    elif not TARGET.exists() or TARGET.read_text("utf-8") != text:
+        TARGET.write_text(document(), "utf-8")
+    elif not TARGET.exists() or TARGET.read_text("utf-8") != document():
         print("docs/openapi.json is not what the functions say: run `make openapi`", file=sys.stderr)
         return 1
     return 0

@@ -153,7 +153,8 @@ class TestInputReference:
         answered(api.post("/videos", data=form, files={"input_reference": ("upload", data)}))
         url = f"data:image/{kind.lower()};base64,{base64.b64encode(data).decode()}"
         api.video(**form, input_reference={"image_url": url})
-        answered(api.post("/videos", data={**form, "input_reference[image_url]": url}, files={"x": ("", b"")}))
+        bracketed = {**form, "input_reference[image_url]": url}
+        answered(api.post("/videos", files=[(name, (None, value)) for name, value in bracketed.items()]))
         sent = [one["files"] for one in upstream.requests(since=since, operation="create_video")]
         assert [[(file["name"], file["bytes"]) for file in files] for files in sent] == [
             [("input_reference", len(data))]

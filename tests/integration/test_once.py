@@ -17,6 +17,7 @@ from local.simulators.process import Simulator
 from tests.integration.live import SPEED, Api, Aside, Heard, Stack, answered, refused
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # OpenAI's client says that its API is gone
+SLOW = f"a slow river, {uuid.uuid4()}"
 CREATE = {"method": "POST", "path": "/videos$"}
 
 
@@ -64,7 +65,7 @@ def late(killed: Any, official: OpenAI, upstream: Simulator) -> tuple[Aside, Hea
     """A provider that answers after our deadline; it goes on beside the other tests. Not beside the kill."""
     heard = Heard(upstream, "late")
     upstream.fault(**CREATE, account="late", when="after", delay=40)
-    return Aside(lambda: official.videos.create(model="late", prompt="a slow river")), heard
+    return Aside(lambda: official.videos.create(model="late", prompt=SLOW)), heard
 
 
 class TestKilled:
@@ -243,7 +244,7 @@ class TestInTheEnd:
             aside.result()
         assert (caught.value.status_code, caught.value.code) == (504, "outcome_unknown")
         assert heard.count("create_video") == 1
-        (job,) = jobs_with(api, "a slow river")
+        (job,) = jobs_with(api, SLOW)
         assert (job["status"], job["error"]["code"]) == ("failed", "outcome_unknown")
 
     def test_the_killed_ones_key_is_answered_from_its_job(

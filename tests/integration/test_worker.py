@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 
 from local.simulators.process import Simulator
@@ -47,7 +48,7 @@ def test_a_client_that_polls_every_100_ms_costs_the_provider_nothing(api: Api, u
     assert polls > 2 * len(asked)
     assert len(asked) <= seconds / PACE + 1
     times = [one["time"] for one in asked]
-    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
     assert gaps
     assert min(gaps) >= 0.9 * PACE
 

@@ -57,6 +57,7 @@ ENVIRONMENT = {
     "ID_SECRET": "ids",
     "UPLOAD_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/123456789012/u",
     "POWERTOOLS_SERVICE_NAME": "understudy",
+    "POWERTOOLS_METRICS_NAMESPACE": "Understudy",
 }
 
 # How long an example takes says nothing on a busy machine.

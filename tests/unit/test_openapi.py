@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
+from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from local import events
@@ -19,8 +20,14 @@ FORMS = {"CreateCharacterForm": "video", "CreateVideoForm": "input_reference"}
 FORMS |= {"EditVideoForm": "video", "ExtendVideoForm": "video"}
 
 
+def _json(file: Path) -> Any:
+    """The JSON that an event file sends, if it is to be taken."""
+    content = events.read(file)
+    return content.get("request", {}).get("json") if content["expect"].get("status") == 200 else None
+
+
 def test_the_document_is_what_the_functions_say() -> None:
-    assert openapi.description() == DOCUMENT, "run `make openapi`"
+    assert openapi.document() == openapi.TARGET.read_text("utf-8"), "run `make openapi`"
 
 
 def test_it_is_valid_openapi_3_1() -> None:
@@ -42,10 +49,9 @@ def test_it_describes_every_route_of_the_template() -> None:
 def test_seconds_are_text_or_a_number_within_limits() -> None:
     seconds = SCHEMAS["ExtendVideo"]["properties"]["seconds"]
     for fine in ("8", 8, "9999", 1):
-        jsonschema.validate(fine, seconds)
+        assert OAS31Validator(seconds).is_valid(fine), fine
     for wrong in ("banana", "0", 0, "10000", 10000, 1.5, None):
-        with pytest.raises(jsonschema.ValidationError):
-            jsonschema.validate(wrong, seconds)
+        assert not OAS31Validator(seconds).is_valid(wrong), wrong
 
 
 def test_no_word_of_pydantic_is_left_in_it() -> None:
@@ -73,15 +79,12 @@ def test_calls_that_make_something_take_an_idempotency_key() -> None:
     assert keyed == {"create_character", "create_video", "edit_video", "extend_video", "remix_video"}
 
 
-@pytest.mark.parametrize("file", events.files(), ids=lambda file: file.stem)
-def test_requests_that_succeed_are_as_described(file: Any) -> None:
-    content = events.read(file)
-    body = content.get("request", {}).get("json")
-    if body is None or content["expect"]["status"] != 200:
-        pytest.skip("no JSON that is to be taken")
+@pytest.mark.parametrize("file", [file for file in events.files() if _json(file)], ids=lambda file: file.stem)
+def test_requests_that_succeed_are_as_described(file: Path) -> None:
     operation = next(one for _, _, one in _operations() if one["operationId"] == events.function_of(file))
-    reference = operation["requestBody"]["content"]["application/json"]["schema"]
-    jsonschema.validate(body, {**reference, "components": DOCUMENT["components"]})
+    schema = operation["requestBody"]["content"]["application/json"]["schema"]
+    validator = OAS31Validator({**schema, "components": DOCUMENT["components"]})
+    assert [error.message for error in validator.iter_errors(_json(file))] == []
 
 
 def _operations() -> Iterator[tuple[str, str, dict[str, Any]]]:

@@ -584,11 +584,13 @@ class TestPreparing:
 
     def test_a_character_that_the_provider_refuses(self, stage: Stage, upstream: Upstream, character: str) -> None:
         upstream.rules["POST", HOST, "/characters"] = refuse(400, "moderation_blocked", "No people (key-c).")
-        for _ in range(2):  # remembered: asked once
-            video = self.order(stage, character)
-            stage.run()
-            assert ended(stage, video) == ("failed", "moderation_blocked")
-            assert stage.show(video)["error"]["message"] == "No people (***)."
+        video = self.order(stage, character)
+        stage.run()
+        assert ended(stage, video) == ("failed", "moderation_blocked")
+        assert stage.show(video)["error"]["message"] == "No people (***)."
+        remembered = stage.create("Luna dances", model="solo", characters=[{"id": character}])
+        assert (remembered.status, remembered.error["code"]) == (400, "moderation_blocked")
+        assert remembered.error["param"] == "characters[0]"
         assert len([one for one in upstream.heard if one.host == HOST]) == 1
 
     def test_a_lost_answer_about_a_character_is_no_lost_video(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing_extensions import TypedDict  # pydantic, which describes these, takes no other before Python 3.12
 
 from understudy.deployments import Deployments
 from understudy.providers.base import Profile

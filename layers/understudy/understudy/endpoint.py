@@ -174,6 +174,7 @@ class Endpoint:
             )
             return answer
 
+        handler.__doc__ = function.__doc__
         handler.endpoint = self  # type: ignore[attr-defined]
         return handler
 

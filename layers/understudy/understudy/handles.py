@@ -58,13 +58,7 @@ def ensure(character: Character, deployment: Deployment, deadline: float) -> Han
     if handle is not None and (handle.ready or (handle.state == "making" and handle.lease_until > time.time())):
         return handle
     if handle is not None and handle.state == "pending" and handle.reference:
-        reference = handle.reference
-        return _ask(
-            character,
-            deployment,
-            deadline,
-            lambda account: load(deployment.provider).poll_character(account, reference),
-        )
+        return _poll(character, deployment, deadline, handle)
     try:
         _begin(character, deployment, handle)
     except table.RowChanged:
@@ -101,6 +95,29 @@ def _begin(character: Character, deployment: Deployment, before: Handle | None) 
         table.update(key, {"state": "making", "lease_until": lease, "reference": None}, expect=expect)
 
 
+def _poll(character: Character, deployment: Deployment, deadline: float, handle: Handle) -> Handle:
+    """Ask how a pending one is doing. What keeps the provider from answering says nothing of the character."""
+    provider, reference = load(deployment.provider), handle.reference or ""
+    try:
+        made = accounts.call(deployment, deadline, lambda account: provider.poll_character(account, reference))
+    except Refused as refused:
+        if refused.reason in {Reason.NOT_FOUND, Reason.MODERATION, Reason.INVALID}:
+            _note_refusal(_key(character, deployment), refused)
+            raise
+        return handle
+    except OutcomeUnknown:
+        return handle
+    return _keep(_key(character, deployment), "ready" if made.ready else "pending", reference=made.reference)
+
+
+def _note_refusal(key: table.Key, refused: Refused) -> None:
+    """A refusal that may pass leaves no row; one that will not is remembered."""
+    if refused.movable or refused.reason is Reason.NOT_FOUND:
+        table.delete(key)
+    else:
+        _keep(key, "refused", code=refused.code, message=refused.message)
+
+
 def _ask(
     character: Character, deployment: Deployment, deadline: float, ask: Callable[[Account], ProviderHandle]
 ) -> Handle:
@@ -108,10 +125,7 @@ def _ask(
     try:
         made = accounts.call(deployment, deadline, ask)
     except Refused as refused:
-        if refused.movable or refused.reason is Reason.NOT_FOUND:
-            table.delete(key)
-        else:
-            _keep(key, "refused", code=refused.code, message=refused.message)
+        _note_refusal(key, refused)
         raise
     except OutcomeUnknown:
         _keep(key, "unknown")

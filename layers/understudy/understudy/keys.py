@@ -97,7 +97,7 @@ def every() -> Iterator[table.Row]:
 
 def find(key: str) -> Caller | None:
     """The caller behind a key, or None. Read consistently: a new key works at once."""
-    if not key.startswith(PREFIX) or len(key) > 100:
+    if not key.startswith(PREFIX) or len(key) > 100 or not key.isascii():
         return None
     row = table.get(table.api_key_key(_key_id(key)))
     if row is None or row.get("revoked_at"):

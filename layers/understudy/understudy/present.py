@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired
+
+from typing_extensions import TypedDict  # pydantic, which describes these, takes no other before Python 3.12
 
 from understudy import routing, secrets
 from understudy.characters import Character

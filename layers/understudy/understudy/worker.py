@@ -23,6 +23,7 @@ CALL_SECONDS = 60.0
 MAX_TROUBLES = 8  # passing failures in a row, with growing pauses: about five minutes
 MAX_LOST = 3  # so often may a provider say that it does not know a job of its own
 MAX_OUTPUT = 5 * 1024**3
+PREPARE_SECONDS = 1800  # how long a provider may take to make a character
 LOST_SECONDS = 600  # how long a provider is asked for a job whose answer was lost
 UNSEEN = {"too_long", "too_large", "timed_out"}  # refusals to make previews that say nothing against the video
 
@@ -80,7 +81,7 @@ def _prepare(job: Job, deployment: Deployment, deadline: float) -> float | None:
                 continue
             character.trim(support)
             if support.native and not handles.ensure(character, deployment, deadline).ready:
-                return routing.pace(deployment, job.model)
+                return _wait_for_character(job, deployment)
         submit_by = int(time.time() + CALL_SECONDS + orders.GRACE_SECONDS)
         job = jobs.move(job, "submitting", submit_by=submit_by)
         orders.submit(job, deployment, min(deadline, time.monotonic() + CALL_SECONDS))
@@ -91,6 +92,13 @@ def _prepare(job: Job, deployment: Deployment, deadline: float) -> float | None:
         return routing.pace(deployment, job.model) if job.state == "submitting" else _trouble(job, unknown)
     except ApiError as error:
         return _trouble(job, error)
+    return routing.pace(deployment, job.model)
+
+
+def _wait_for_character(job: Job, deployment: Deployment) -> float | None:
+    if time.time() > job.created_at + PREPARE_SECONDS:
+        jobs.fail(job, "character_timeout", "The provider has not made the character in time.")
+        return None
     return routing.pace(deployment, job.model)
 
 
