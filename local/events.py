@@ -93,7 +93,10 @@ def differences(expected: Any, found: Any, where: str) -> Iterator[str]:
     """How `found` is not what was expected, in sentences. Objects may hold more than expected, lists may not."""
     if isinstance(expected, dict) and isinstance(found, dict):
         for key, value in expected.items():
-            yield from differences(value, found.get(key), f"{where}.{key}")
+            if key in found:
+                yield from differences(value, found[key], f"{where}.{key}")
+            else:
+                yield f"{where} has no {key!r}"
     elif isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
         for index, (one, other) in enumerate(zip(expected, found, strict=True)):
             yield from differences(one, other, f"{where}[{index}]")

@@ -87,7 +87,7 @@ def endpoints() -> list[tuple[str, Endpoint, str]]:
 
 def description() -> dict[str, Any]:
     """The whole document."""
-    schemas: dict[str, Any] = {"Error": ERROR}
+    schemas: dict[str, Any] = {"ErrorResponse": ERROR}
     paths: dict[str, dict[str, Any]] = {}
     for name, endpoint, text in endpoints():
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(name, endpoint, text, schemas)
@@ -132,7 +132,7 @@ def _operation(name: str, endpoint: Endpoint, text: str, schemas: dict[str, Any]
         failures = failures | MAKES
     operation["parameters"] = parameters
     operation["responses"] = {"302" if documentation.get("redirects") else "200": _success(documentation, schemas)}
-    error = {"application/json": {"schema": {"$ref": REF.format(model="Error")}}}
+    error = {"application/json": {"schema": {"$ref": REF.format(model="ErrorResponse")}}}
     operation["responses"] |= {
         str(status): {"description": text, "content": error} for status, text in sorted(failures.items())
     }
@@ -177,8 +177,9 @@ def _without_file(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _collect(kind: Any, schemas: dict[str, Any]) -> None:
     schema = TypeAdapter(kind).json_schema(ref_template=REF, mode="validation")
-    schemas |= schema.pop("$defs", {})
-    schemas[kind.__name__] = schema
+    for name, found in [*schema.pop("$defs", {}).items(), (kind.__name__, schema)]:
+        if schemas.setdefault(name, found) != found:
+            raise ValueError(f"two different things are called {name}")
 
 
 def document() -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import httpx
@@ -19,12 +19,12 @@ from understudy.errors import OutcomeUnknown, ProviderError, Reason, Refused
 from understudy.providers.base import CastMember, CharacterSupport, Operation, Order, Profile, Progress, Provider, Source
 
 UNKNOWN = "a-model-of-next-year"
-# Models and options that a provider treats differently; every provider is also asked for a model it never heard of.
+# Models and options that a provider treats differently, beside those of its table `_MODELS` if it has one. Every
+# provider is also asked for a model that it never heard of.
 CASES: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "openai": [("sora-2", {}), ("sora-2-pro", {}), ("sora-2", {"characters": 0, "edit": False, "extend_seconds": []})],
     "azure": [("sora-2", {}), ("sora-2", {"entra": True})],
     "hosted_vllm": [("wan-2.2", {}), ("wan-2.2", {"references": "image"}), ("wan-2.2", {"references": "video"})],
-    "xai": [("grok-imagine-video", {}), ("grok-imagine-video-1.5", {}), ("grok-imagine-video-1.5-lite", {})],
 }
 # What a profile claims -> the method that it claims.
 CLAIMS: dict[str, Callable[[Profile], bool]] = {
@@ -43,10 +43,15 @@ HOSTILE_BODIES = [
 ]
 
 
+def models(provider: Provider) -> list[tuple[str, dict[str, Any]]]:
+    listed: Iterable[str] = getattr(inspect.getmodule(type(provider)), "_MODELS", ())
+    return [(UNKNOWN, {}), *CASES.get(provider.name, []), *((model, {}) for model in listed)]
+
+
 def cases() -> Iterator[Any]:
-    for name in providers.names():
-        for model, options in [(UNKNOWN, {}), *CASES.get(name, [])]:
-            yield pytest.param(providers.load(name), model, options, id=f"{name}-{model}-{json.dumps(options)}")
+    for provider in map(providers.load, providers.names()):
+        for model, options in models(provider):
+            yield pytest.param(provider, model, options, id=f"{provider.name}-{model}-{json.dumps(options)}")
 
 
 each = pytest.mark.parametrize("provider", [providers.load(name) for name in providers.names()], ids=providers.names())
@@ -81,7 +86,7 @@ def test_it_knows_nothing_of_the_rest(provider: Provider) -> None:
 
 @each
 def test_optional_methods_are_there_exactly_when_claimed(provider: Provider) -> None:
-    profiles = [provider.profile(model, options) for model, options in [(UNKNOWN, {}), *CASES.get(provider.name, [])]]
+    profiles = [provider.profile(model, options) for model, options in models(provider)]
     for method, claimed in CLAIMS.items():
         implemented = getattr(type(provider), method) is not getattr(Provider, method)
         here = method in vars(type(provider))

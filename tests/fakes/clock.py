@@ -40,6 +40,12 @@ class Clock:
     def perf_counter(self) -> float:
         return self.now
 
+    def gmtime(self, seconds: float | None = None) -> time.struct_time:
+        return time.gmtime(self.now if seconds is None else seconds)
+
+    def strftime(self, form: str, moment: time.struct_time) -> str:
+        return time.strftime(form, moment)
+
     def sleep(self, seconds: float) -> None:
         self.advance(seconds)
 

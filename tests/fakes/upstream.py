@@ -114,7 +114,7 @@ class Upstream:
         return httpx.Response(404, json={"error": {"message": "no such thing", "code": "not_found"}})
 
     def _make(self, host: str, body: dict[str, Any]) -> dict[str, Any]:
-        video_id = f"video_{len(self.videos)}"
+        video_id = f"video_{sum(one.startswith(f'{host}/') for one in self.videos)}"  # every server counts for itself
         video = {
             "id": video_id,
             "object": "video",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from openapi_schema_validator import OAS31Validator
 
 from local import events, functions, invoke
 from local.seed import Seeds
@@ -20,11 +21,16 @@ from local.settings import REGION, ROOT
 if TYPE_CHECKING:
     from tests.integration.live import Stack
 
+OPENAPI: dict[str, Any] = json.loads((ROOT / "docs" / "openapi.json").read_text("utf-8"))
+
 
 @pytest.mark.parametrize("file", events.files(), ids=lambda file: file.stem)
 def test_the_function_answers_as_its_event_file_says(stack: Stack, file: Path) -> None:
     result = invoke.run(stack.settings, invoke.case(stack.settings, file))
     assert not result.differences, "\n".join([*result.differences, result.outcome.log])
+    answer = result.outcome.result
+    if "statusCode" in answer:
+        assert _undescribed(events.function_of(file), answer) == []
 
 
 @pytest.mark.parametrize("name", functions.names())
@@ -103,6 +109,20 @@ def _refused(expect: dict[str, Any]) -> bool:
         or statement.get("Effect") == "Deny"
         or afterwards.get("status") == "failed"
     )
+
+
+def _undescribed(name: str, answer: dict[str, Any]) -> list[str]:
+    """How an HTTP function's answer is not what docs/openapi.json says of it."""
+    operations = (operation for methods in OPENAPI["paths"].values() for operation in methods.values())
+    responses = next(one["responses"] for one in operations if one["operationId"] == name)
+    status = str(answer["statusCode"])
+    if status not in responses:
+        return [f"{status} is not described"]
+    content = responses[status].get("content")
+    if content is None:
+        return []
+    schema = {**content["application/json"]["schema"], "components": OPENAPI["components"]}
+    return [error.message for error in OAS31Validator(schema).iter_errors(json.loads(answer["body"]))]
 
 
 def _invoke(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:

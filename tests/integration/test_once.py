@@ -14,7 +14,7 @@ from openai import APIConnectionError, APIStatusError, OpenAI
 
 from local import providers
 from local.simulators.process import Simulator
-from tests.integration.live import SPEED, Api, Aside, Heard, Stack, answered, refused
+from tests.integration.live import SPEED, Api, Aside, Heard, Stack, answered, refused, together
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # OpenAI's client says that its API is gone
 SLOW = f"a slow river, {uuid.uuid4()}"
@@ -110,20 +110,6 @@ class TestOfficialClient:
         (job,) = jobs_with(api, prompt)
         assert (job["status"], job["error"]["code"]) == ("failed", "outcome_unknown")
 
-    def test_a_provider_that_dies_after_the_submit(
-        self, api: Api, official: OpenAI, stack: Stack, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        mortal, prompt = stack.simulator("azure"), f"a comet, {uuid.uuid4()}"
-        mortal.fault(**CREATE, action="die")
-        with pytest.raises(APIStatusError) as caught:
-            official.videos.create(model="azure-sora", prompt=prompt)
-        assert caught.value.code == "outcome_unknown"
-        restart(stack, monkeypatch)
-        made = [one for one in stack.simulator("azure").requests(operation="create_video") if one["created"]]
-        assert len([one for one in made if one["json"]["prompt"] == prompt]) == 1
-        (job,) = jobs_with(api, prompt)
-        assert job["status"] == "failed"
-
     def test_a_connection_that_was_never_made_may_be_tried_again(self, api: Api, official: OpenAI) -> None:
         prompt = f"a door, {uuid.uuid4()}"
         with pytest.raises(APIStatusError) as caught:
@@ -166,6 +152,7 @@ class TestIdempotencyKey:
         refused(other, 422, "idempotency_key_reused", "Idempotency-Key")
 
     def test_while_the_first_runs_the_second_is_told_so(self, api: Api, upstream: Simulator) -> None:
+        together(lambda _: api.video(model="unhurried"), range(2))  # two workers are warm now
         heard, key = Heard(upstream, "faulty"), {"idempotency-key": str(uuid.uuid4())}
         upstream.fault(**CREATE, account="faulty", when="after", delay=5)
         body = {"model": "faulty", "prompt": "a see-saw"}
@@ -259,6 +246,20 @@ class TestInTheEnd:
         assert job["error"]["code"] == "outcome_unknown"
         assert answer.headers["idempotent-replayed"] == "true"
         assert heard.count("create_video") == 1
+
+    def test_a_provider_that_dies_after_the_submit(
+        self, api: Api, official: OpenAI, stack: Stack, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        mortal, prompt = stack.simulator("azure"), f"a comet, {uuid.uuid4()}"
+        mortal.fault(**CREATE, action="die")
+        with pytest.raises(APIStatusError) as caught:
+            official.videos.create(model="azure-sora", prompt=prompt)
+        assert caught.value.code == "outcome_unknown"
+        restart(stack, monkeypatch)
+        made = [one for one in stack.simulator("azure").requests(operation="create_video") if one["created"]]
+        assert len([one for one in made if one["json"]["prompt"] == prompt]) == 1
+        (job,) = jobs_with(api, prompt)
+        assert job["status"] == "failed"
 
 
 def restart(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,6 +90,14 @@ def handler(event, context):
     assert list(code.iterdir()) == [code / "app.py"], "the artifact stays what was built"
 
 
+def test_nothing_of_our_environment_reaches_it(code: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEAK", "1")
+    with sandbox(code, "import os\ndef handler(event, context):\n    return dict(os.environ)\n") as running:
+        seen = running.invoke({}).result
+    assert "LEAK" not in seen
+    assert seen["MINE"] == "1"
+
+
 def test_an_exception_is_an_error_with_its_trace_and_the_sandbox_goes_on(code: Path) -> None:
     source = "def handler(event, context):\n    return 1 / event['by']\n"
     with sandbox(code, source) as running:

@@ -56,7 +56,8 @@ def adopt(
         character = characters.new(team, record, name, clip, home=home.id, provider=home.provider)
         with contextlib.suppress(table.RowChanged):  # another delivery was first, with the same bytes
             table.write_together(characters.put(character))
-    return introduce(character, home, deadline)
+    # A repeated delivery may have drawn another home than the first one.
+    return introduce(character, deployments().find(character.home) or home, deadline)
 
 
 def home_of(model: str | None, provider: str | None) -> Deployment:

@@ -55,11 +55,15 @@ def mint(
 ) -> tuple[str, Caller]:
     """Make a key for a team and store its row. The key is returned here and never again.
 
-    Raises ValueError for a team name that could not stand in a bucket key.
+    Raises ValueError for a team name that could not stand in a bucket key and for limits that cannot be meant.
     """
     if not TEAM.fullmatch(team):
         raise ValueError("a team name has up to 64 letters, digits, dots, dashes or underscores")
     limits = limits or Limits()
+    if any(value is not None and value < 1 for value in (limits.requests_per_minute, limits.concurrent)):
+        raise ValueError("calls a minute and videos at once are at least 1; revoke a key that may do nothing")
+    if limits.budget is not None and limits.budget < 0:
+        raise ValueError("a budget is at least 0")
     key = PREFIX + secrets.token_urlsafe(32)
     caller = Caller(team, _key_id(key), frozenset(scopes), frozenset(models))
     row: dict[str, Any] = {

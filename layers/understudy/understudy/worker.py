@@ -172,7 +172,9 @@ def _poll(job: Job, deployment: Deployment, deadline: float) -> float | None:
 
 
 def _failed(job: Job, progress: Progress) -> None:
-    jobs.fail(job, *(progress.error or ("provider_failed", "The provider could not make this video.")))
+    """Free, unless the provider says that it is not."""
+    error = progress.error or ("provider_failed", "The provider could not make this video.")
+    jobs.fail(job, *error, spent=progress.micro_dollars or 0)
 
 
 def _late(job: Job, deployment: Deployment) -> bool:

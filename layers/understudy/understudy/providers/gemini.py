@@ -262,7 +262,7 @@ def _named(prompt: str, cited: Mapping[str, str]) -> str:
 
 
 def _progress(account: Account, upstream_id: str, body: dict[str, Any]) -> Progress:
-    status, video = body.get("status"), _video(body)
+    status, video = str(body.get("status")), _video(body)
     said = " ".join(str(one["text"]) for one in _contents(body) if one.get("type") == "text" and one.get("text"))
     if status == "completed" and video:
         return Progress(upstream_id, "completed", progress=100, output_url=video.get("uri"))
@@ -271,7 +271,7 @@ def _progress(account: Account, upstream_id: str, body: dict[str, Any]) -> Progr
     if status in _FAILED:
         places = [body.get("error"), *(step.get("error") for step in _dicts(body.get("steps")))]
         error = next(iter(_dicts(body.get("errors")) + _dicts(places)), {})
-        code, message = str(error.get("code") or ""), str(error.get("message") or said)
+        code, message = clean(account, error.get("code"), 100), str(error.get("message") or said)
         message = clean(account, message) or f"The provider ended this as {status}."
         return _failed(upstream_id, code, message, bool(_SAFETY.search(f"{code} {message}")))
     return Progress(upstream_id, "queued" if status == "queued" else "in_progress")

@@ -1,0 +1,352 @@
+"""Slots and money of keys, whatever happens in whatever order: creates, worker steps, deletes, lost answers, deaths at
+any touch of the outside world, and others coming in between.
+
+After every step the rows have to agree with each other; what a job costs is told from how it ended, not from the code.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from tests.fakes.edges import Killed
+from tests.fakes.queue import Message
+from tests.fakes.stage import Stage
+from tests.fakes.upstream import Upstream, lose, refuse
+from understudy import jobs, ledger, routing, table
+from understudy.deployments import deployments
+from understudy.jobs import Job
+from understudy.keys import Caller, Limits
+
+CONCURRENT = 2
+A_SECOND = 100_000  # micro-dollars, of sora-2 at OpenAI (docs/providers.md)
+HELD = 4 * A_SECOND
+DELIVERED = 3 * A_SECOND  # the stage's clips are 3 s long
+BUDGET = 3 * HELD + 50_000  # three and a bit
+LIMITS = Limits(concurrent=CONCURRENT, budget=BUDGET)
+# Endings after which the provider may bill: nobody knows, or it did make something.
+OWED = {"outcome_unknown", "provider_timeout", "provider_lost_video", "output_unavailable", "deployment_removed"}
+
+numbers = itertools.count()
+
+
+@dataclass(repr=False)
+class World:
+    """A team with two keys, and what has been seen of its jobs."""
+
+    stage: Stage
+    upstream: Upstream
+    callers: list[Caller] = field(default_factory=list)
+    ended: dict[str, Job] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.team = f"team{next(numbers)}"
+        self.callers = [self.stage.sign_in(self.team, limits=LIMITS) for _ in range(2)]
+        self.stage.queue.waiting.clear()
+        self.stage.queue.dead.clear()
+        self.stage.queue.sent.clear()
+        self.upstream.videos.clear()
+        self.upstream.script.clear()
+        self.upstream.instant = False
+        self.stage.edges.fatal = None
+        self.stage.clock.advance(3600)  # circuits close
+
+    # What may happen
+
+    def create(self, key: int, model: str, once: int | None = None) -> None:
+        self.stage.caller = self.callers[key]
+        headers = {"Idempotency-Key": f"{self.team}-{once}"} if once is not None else {}
+        reply = self.stage.create(model=model, headers=headers)
+        if reply.status == 429 and reply.error["code"] in {"concurrency_limit", "insufficient_quota"}:
+            assert reply.headers.get("retry-after" if reply.error["code"] == "concurrency_limit" else "x-should-retry")
+
+    def work(self, seconds: float) -> None:
+        self.stage.run(seconds)
+
+    def again(self, count: int) -> None:
+        """SQS delivers old messages once more."""
+        for message in self.stage.queue.sent[-count:]:
+            self.stage.deliver(Message(message.body, 0, 0, received=1))
+
+    def delete(self, place: int) -> None:
+        self.stage.caller = self.callers[0]
+        videos = self.stage.listed()
+        if videos:
+            self.stage.call("delete_video", path={"video_id": videos[place % len(videos)]["id"]})
+
+    def script(self, answer: Any) -> None:
+        self.upstream.script.append(answer)
+
+    def meanwhile(self, n: int, act: Callable[[], None]) -> None:
+        """Let something else happen just before the n-th touch of the next thing."""
+        edges, touch, touches = self.stage.edges, type(self.stage.edges).touch, itertools.count()
+
+        def touched(name: str) -> None:
+            if next(touches) == n:
+                del edges.touch  # type: ignore[method-assign]
+                caller = self.stage.caller
+                self.alive(act)
+                self.stage.caller = caller
+            touch(edges, name)
+
+        edges.touch = touched  # type: ignore[method-assign]
+
+    def alive(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except Killed:
+            pass
+
+    # What has to hold
+
+    def jobs(self) -> dict[str, Job]:
+        found = jobs.newest(self.team, limit=100, newest_first=True, after=None)
+        return {job.id: job for job in found}
+
+    def entries(self) -> dict[str, dict[str, table.Row]]:
+        """Entries by job and kind: each is its own row, written once."""
+        found: dict[str, dict[str, table.Row]] = {}
+        for row in table.each(table.Key(f"team#{self.team}", ""), "entry#"):
+            _, job, kind = row[table.SORT].split("#")
+            found.setdefault(job, {})[kind] = row
+        return found
+
+    def check(self) -> None:
+        """Looking kills nobody, and nothing happens meanwhile."""
+        plans = vars(self.stage.edges)
+        kept = {name: plans.pop(name) for name in ("fatal", "touch") if name in plans}
+        self.stage.edges.fatal = None
+        self._check()
+        plans.update(kept)
+
+    def _check(self) -> None:
+        now, rows, entries = self.stage.clock.now, self.jobs(), self.entries()
+        for job in rows.values():
+            if job.id in self.ended:
+                assert job.state == self.ended[job.id].state  # ended is ended
+            if job.done:
+                self.ended[job.id] = job
+            assert set(entries[job.id]) == ({"hold", "settlement"} if job.done else {"hold"})
+            assert entries[job.id]["hold"]["micro_dollars"] == HELD
+            if job.done:
+                assert entries[job.id]["settlement"]["micro_dollars"] == owed(job)
+        for job_id, kinds in entries.items():
+            assert "hold" in kinds
+            assert "settlement" in kinds or job_id in rows  # no hold is left by a deleted job
+        for caller in self.callers:
+            mine = {name: kinds for name, kinds in entries.items() if kinds["hold"]["key"] == caller.key_id}
+            spent = sum(kinds["settlement"]["micro_dollars"] for kinds in mine.values() if "settlement" in kinds)
+            held = sum(kinds["hold"]["micro_dollars"] for kinds in mine.values() if "settlement" not in kinds)
+            budget = self.budget(caller)
+            assert budget.get("committed", 0) == spent + held
+            assert budget.get("spent", 0) == spent
+            assert spent + held <= BUDGET
+            still = {job.id for job in rows.values() if job.key_id == caller.key_id and not job.done}
+            leased = {name for name in still if rows[name].slot_until > now}
+            slots = self.slots(caller)
+            assert len(slots) <= CONCURRENT
+            assert leased <= set(slots) <= still
+
+    def budget(self, caller: Caller) -> table.Row:
+        """The one budget row of the key: the examples end within a month."""
+        rows = list(table.each(table.Key(f"key#{caller.key_id}", ""), "budget#"))
+        assert len(rows) <= 1
+        return rows[0] if rows else {}
+
+    def slots(self, caller: Caller) -> dict[str, int]:
+        row = table.get(table.slots_key(caller.key_id))
+        assert row is not None
+        slots: dict[str, int] = row["open"]
+        return slots
+
+    def finish(self) -> None:
+        """The weather clears, and everything comes to its end."""
+        if "touch" in vars(self.stage.edges):
+            del self.stage.edges.touch  # type: ignore[method-assign]
+        self.stage.edges.fatal = None
+        self.upstream.script.clear()
+        self.upstream.instant = True
+        self.stage.run()
+        self.check()
+        lost = {job.id for job in self.jobs().values() if not job.done}
+        assert len(lost) <= len(self.stage.queue.dead)  # only what died five times is not ended
+        self.stage.clock.advance(7 * 24 * 3600)
+        for caller in self.callers:
+            ledger.drop_expired(caller.key_id)
+            assert self.slots(caller) == {}
+
+
+def owed(job: Job) -> int:
+    """What a job costs by its ending."""
+    if job.state == "completed":
+        return DELIVERED
+    assert job.error is not None
+    return HELD if job.error["code"] in OWED else 0
+
+
+keys = st.sampled_from([0, 1])
+models = st.sampled_from(["solo", "sora-2"])
+creates = st.tuples(st.just("create"), keys, models, st.none() | st.integers(0, 2))
+works = st.tuples(st.just("work"), st.sampled_from([1, 30, 400, 4000]))
+deletes = st.tuples(st.just("delete"), st.integers(0, 5))
+again = st.tuples(st.just("again"), st.integers(1, 4))
+acts = st.one_of(creates, works, deletes, again)
+weather = st.sampled_from([("finish",), ("fail",), ("lose",), ("refuse",), ("break",), ("late",), ("moderate",)])
+deaths = st.tuples(st.just("die"), st.integers(0, 14))
+meanwhile = st.tuples(st.just("meanwhile"), st.integers(0, 9), acts)
+steps = st.lists(st.one_of(creates, acts, weather, deaths, meanwhile), min_size=4, max_size=14)
+
+WEATHER: dict[str, Callable[[World], object]] = {
+    "finish": lambda world: world.upstream.finish(),
+    "fail": lambda world: world.upstream.finish("failed", error={"code": "x", "message": "no"}),
+    "lose": lambda world: world.script(lose()),
+    "refuse": lambda world: world.script(refuse(429)),
+    "break": lambda world: world.script(refuse(500)),
+    "moderate": lambda world: world.script(refuse(400, "moderation_blocked")),
+    "late": lambda world: world.stage.clock.advance(2000),
+}
+
+
+def step(world: World, what: tuple[Any, ...]) -> Callable[[], None]:
+    name, *arguments = what
+    if name == "die":
+        return lambda: setattr(world.stage.edges, "fatal", arguments[0])
+    if name == "meanwhile":
+        return lambda: world.meanwhile(arguments[0], step(world, arguments[1]))
+    if name in WEATHER:
+        return lambda: (WEATHER[name](world), None)[1]
+    return lambda: getattr(world, name)(*arguments)
+
+
+CREATE, WORK = ("create", 0, "solo", None), ("work", 4000)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@given(what=steps)
+@example(what=[CREATE] * 5)
+@example(what=[CREATE, ("finish",), WORK] * 5)
+@example(what=[("meanwhile", n, CREATE) if n % 2 == 0 else CREATE for n in range(10)])
+@example(what=[("lose",), CREATE, WORK, ("lose",), CREATE, WORK, CREATE, WORK, CREATE, CREATE])
+def test_the_books_are_right_whatever_happens(stage: Stage, upstream: Upstream, what: list[tuple[Any, ...]]) -> None:
+    world = World(stage, upstream)
+    for one in what:
+        world.alive(step(world, one))
+        world.check()
+    world.finish()
+
+
+@pytest.mark.parametrize("act", ["create", "work"])
+def test_death_at_every_touch(stage: Stage, upstream: Upstream, act: str) -> None:
+    """A create, or the work on a job, dies at each touch in turn; the slot and the money are given back all the same."""
+    for n in itertools.count():
+        world = World(stage, upstream)
+        if act == "work":
+            world.create(0, "solo")
+            upstream.instant = True
+        stage.edges.fatal = n
+        world.alive(lambda: world.create(0, "solo") if act == "create" else world.work(30))
+        survived = stage.edges.fatal is not None
+        world.check()
+        world.finish()
+        for job in world.ended.values():
+            assert owed(job) in {HELD, DELIVERED}
+        if survived:
+            break
+    assert n > 7
+
+
+def test_another_create_at_every_touch(stage: Stage, upstream: Upstream) -> None:
+    """One slot is left, and two want it."""
+    for n in range(12):
+        world = World(stage, upstream)
+        world.create(0, "solo")
+        world.meanwhile(n, lambda: world.create(0, "solo"))
+        world.create(0, "solo")
+        world.check()
+        assert len(world.slots(world.callers[0])) == CONCURRENT
+        world.finish()
+
+
+def test_another_create_when_money_for_one_is_left(stage: Stage, upstream: Upstream) -> None:
+    upstream.instant = True
+    for n in range(12):
+        world = World(stage, upstream)
+        upstream.instant = True
+        while world.budget(world.callers[0]).get("committed", 0) + 2 * HELD <= BUDGET:
+            world.create(0, "solo")
+            world.work(4000)
+        submits = len(upstream.submits())
+        world.meanwhile(n, lambda: world.create(0, "solo"))
+        world.create(0, "solo")
+        world.check()
+        assert len(upstream.submits()) - submits == 1
+        world.finish()
+
+
+class TestLeases:
+    """A job that nothing ends loses its slot when its time has passed, and not before."""
+
+    def open(self, stage: Stage) -> tuple[Caller, str]:
+        caller = stage.sign_in("blue", limits=Limits(concurrent=1))
+        video = stage.create(model="solo")
+        assert video.status == 200, video
+        stage.queue.waiting.clear()  # the message is lost, as SQS never loses one
+        return caller, video.body["id"]
+
+    def test_after_its_deadline_the_next_create_takes_the_slot(self, stage: Stage, upstream: Upstream) -> None:
+        caller, _ = self.open(stage)
+        (job,) = jobs.newest("blue", limit=9, newest_first=True, after=None)
+        deadline = routing.profile_of(deployments().get("solo"), "solo").deadline_seconds
+        assert job.slot_until == job.created_at + deadline + ledger.LEASE_GRACE
+        stage.clock.now = job.slot_until - 1.0
+        refused = stage.create(model="solo")
+        assert (refused.status, refused.error["code"]) == (429, "concurrency_limit")
+        stage.clock.now = job.slot_until + 0.0
+        taken = stage.create(model="solo")
+        assert taken.status == 200
+        assert len((table.get(table.slots_key(caller.key_id)) or {})["open"]) == 1
+
+    def test_the_late_end_of_such_a_job_takes_nobody_elses(self, stage: Stage, upstream: Upstream) -> None:
+        caller, video = self.open(stage)
+        (job,) = jobs.newest("blue", limit=9, newest_first=True, after=None)
+        stage.clock.now = job.slot_until + 1.0
+        assert stage.create(model="solo").status == 200
+        slots = (table.get(table.slots_key(caller.key_id)) or {})["open"]
+        assert job.id not in slots
+        jobs.fail(job, "x", "x")
+        assert (table.get(table.slots_key(caller.key_id)) or {})["open"] == slots
+        assert stage.show(video)["status"] == "failed"
+
+    @pytest.mark.parametrize("state", ["preparing", "submitting", "running", "archiving"])
+    def test_whatever_state_it_was_killed_in(self, stage: Stage, upstream: Upstream, state: str) -> None:
+        """The message comes back, as SQS sees to, and `run_job` gives the slot back."""
+        upstream.instant = True
+        stage.sign_in("blue", limits=Limits(concurrent=1))
+        body: dict[str, Any] = {"model": "solo"}
+        if state == "preparing":
+            upstream.rules["POST", "*", "/videos/characters"] = refuse(503)
+            body["characters"] = [{"id": stage.character(model="solo")}]
+            upstream.rules.clear()
+        dies = {"submitting": "POST /v1/videos", "archiving": "GET /v1/videos/video_0/content"}
+        stage.edges.fatal = dies.get(state) if state == "submitting" else None
+        try:
+            assert stage.create(**body).status == 200
+        except Killed:
+            pass
+        if state != "submitting":
+            stage.edges.fatal = dies.get(state, 3)
+            stage.run(20)
+            assert stage.edges.fatal is None
+        (job,) = jobs.newest("blue", limit=9, newest_first=True, after=None)
+        assert job.state == state
+        assert stage.create(model="solo").status == 429
+        stage.run()
+        (job, *_) = jobs.newest("blue", limit=9, newest_first=True, after=None)
+        assert job.done
+        assert stage.create(model="solo").status == 200

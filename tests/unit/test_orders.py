@@ -1,0 +1,477 @@
+"""Who makes it: the first choice, its stand-ins, and for ever after the one that did."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.fakes.stage import Stage
+from tests.fakes.upstream import MP4, Answering, Heard, Upstream, answer, lose, refuse
+from tests.unit.conftest import cold_start
+from understudy import aws, jobs, routing, table
+from understudy.jobs import Job
+
+ONE, TWO = "one.example", "two.example"
+
+
+@pytest.fixture
+def in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No dice: deployments are asked in the order of the file."""
+    monkeypatch.setattr(routing, "_by_weight", lambda group: list(group))
+
+
+def hosts(heard: list[Heard]) -> list[str]:
+    return [one.host for one in heard]
+
+
+def newest(stage: Stage) -> Job:
+    return jobs.newest(stage.caller.team, limit=1, newest_first=True, after=None)[0]
+
+
+MOVABLE = {
+    "401": refuse(401, "invalid_api_key", "Incorrect API key provided: key-a"),
+    "402": refuse(402),
+    "403": refuse(403, "forbidden"),
+    "404": refuse(404, "model_not_found"),
+    "410": refuse(410),
+    "429": refuse(429),
+    "429 quota": refuse(429, "insufficient_quota"),
+    "503": refuse(503, "overloaded"),
+    "never connected": lose(httpx.ConnectError),
+    "connect timeout": lose(httpx.ConnectTimeout),
+}
+FINAL = {
+    "400": (refuse(400, "invalid_value"), 400),
+    "moderation": (refuse(400, "moderation_blocked"), 400),
+    "moderation 403": (refuse(403, "content_policy_violation"), 400),
+    "409": (refuse(409), 400),
+    "422": (refuse(422), 400),
+}
+LOST = {
+    "500": refuse(500),
+    "502": refuse(502),
+    "504": refuse(504),
+    "503 from a balancer": answer(503, "<html>"),
+    "timeout": lose(httpx.ReadTimeout),
+    "reset": lose(httpx.ReadError),
+    "html": answer(200, "<html>"),
+}
+
+
+@pytest.mark.usefixtures("in_order")
+class TestStandIns:
+    """A definite refusal goes to the next deployment of the group, once each."""
+
+    @pytest.mark.parametrize("refusal", MOVABLE.values(), ids=MOVABLE)
+    def test_a_refusal_that_moves(self, stage: Stage, upstream: Upstream, refusal: Answering) -> None:
+        upstream.rules["POST", ONE, "/videos"] = refusal
+        reply = stage.create(headers={"Idempotency-Key": "k"})
+        assert (reply.status, reply.body["status"]) == (200, "queued")
+        assert hosts(upstream.submits()) == [ONE, TWO]
+        assert upstream.submits(TWO)[0].key == "key-b"
+        job = newest(stage)
+        assert (job.deployment, job.named[1]) == ("two", "two")
+        # The circuit of the one that refused is open: the next one goes straight to the other.
+        assert stage.create("A cat").status == 200
+        assert hosts(upstream.submits()) == [ONE, TWO, TWO]
+        upstream.rules.clear()
+        upstream.instant = True
+        stage.run()
+        assert [video["status"] for video in stage.listed()] == ["completed", "completed"]
+        assert set(hosts(upstream.polls())) == {TWO}
+
+    def test_a_circuit_closes_again(self, stage: Stage, upstream: Upstream) -> None:
+        upstream.script.append(refuse(503))
+        stage.create()
+        stage.clock.advance(routing.CIRCUIT_SECONDS + 6)
+        stage.create("A cat")
+        assert hosts(upstream.submits()) == [ONE, TWO, ONE]
+
+    @pytest.mark.parametrize(("refusal", "status"), FINAL.values(), ids=FINAL)
+    def test_a_refusal_that_does_not_move(
+        self, stage: Stage, upstream: Upstream, refusal: Answering, status: int
+    ) -> None:
+        upstream.script.append(refusal)
+        assert stage.create().status == status
+        assert hosts(upstream.submits()) == [ONE]
+        assert stage.listed() == []
+        assert stage.create("A cat").status == 200
+        assert hosts(upstream.submits()) == [ONE, ONE]  # and it says nothing against the deployment
+
+    @pytest.mark.parametrize("lost", LOST.values(), ids=LOST)
+    def test_a_lost_answer_never_moves(self, stage: Stage, upstream: Upstream, lost: Answering) -> None:
+        upstream.script.append(lost)
+        reply = stage.create()
+        assert (reply.error["code"], reply.headers["x-should-retry"]) == ("outcome_unknown", "false")
+        stage.run()
+        assert hosts(upstream.submits()) == [ONE]
+
+    @pytest.mark.parametrize(
+        ("last", "status", "code"),
+        [
+            (refuse(401, "x", "Incorrect API key provided: key-b"), 502, "provider_credentials"),
+            (refuse(402), 502, "provider_arrears"),
+            (refuse(404), 502, "provider_model_gone"),
+            (refuse(429), 429, "rate_limit_exceeded"),
+            (refuse(503), 503, "provider_unavailable"),
+        ],
+    )
+    def test_when_all_refuse_the_last_word_counts(
+        self, stage: Stage, upstream: Upstream, last: Answering, status: int, code: str
+    ) -> None:
+        upstream.script += [refuse(503), last]
+        reply = stage.create()
+        assert (reply.status, reply.error["code"]) == (status, code)
+        assert "key-" not in json.dumps(reply.body) + json.dumps(reply.headers)
+        assert hosts(upstream.submits()) == [ONE, TWO]
+        assert stage.listed() == []
+        assert stage.create("A cat").status == 200  # all circuits are open: the first is asked anyway
+        assert hosts(upstream.submits()) == [ONE, TWO, ONE]
+
+    def test_a_second_one_may_refuse_for_good(self, stage: Stage, upstream: Upstream) -> None:
+        upstream.script += [refuse(503), refuse(400, "moderation_blocked", "Not this.")]
+        reply = stage.create(headers={"Idempotency-Key": "k"})
+        assert (reply.status, reply.error["message"]) == (400, "Not this.")
+        assert stage.create(headers={"Idempotency-Key": "k"}).body == reply.body
+        assert len(upstream.submits()) == 2
+
+    def test_a_second_ones_answer_may_be_lost(self, stage: Stage, upstream: Upstream) -> None:
+        upstream.script += [refuse(503), lose()]
+        reply = stage.create()
+        assert (reply.status, reply.error["code"]) == (504, "outcome_unknown")
+        assert newest(stage).deployment == "two"
+
+    def test_a_secret_that_is_missing_is_no_reason_to_refuse(self, stage: Stage, upstream: Upstream) -> None:
+        aws.secretsmanager().delete_secret(SecretId="understudy/a", ForceDeleteWithoutRecovery=True)
+        cold_start()
+        assert stage.create().status == 200
+        assert hosts(upstream.submits()) == [TWO]
+
+    @pytest.mark.parametrize("key", [" ", "two\nlines", "naïve"])
+    def test_nor_is_one_that_cannot_be_sent(self, stage: Stage, upstream: Upstream, key: str) -> None:
+        aws.secretsmanager().put_secret_value(SecretId="understudy/a", SecretString=key)
+        cold_start()
+        assert stage.create().status == 200
+        assert hosts(upstream.submits()) == [TWO]
+
+    def test_what_was_not_asked_for_fits_the_stand_in(
+        self, stage: Stage, upstream: Upstream, configure: Callable[[str], None], toml: str
+    ) -> None:
+        """The defaults of the first choice may be impossible for the second."""
+        options = 'options = { seconds = [5, 10], sizes = ["640x360"] }'
+        configure(toml.replace('https://two.example/v1"', f'https://two.example/v1"\n{options}'))
+        upstream.rules["POST", ONE, "/videos"] = refuse(503)
+        reply = stage.create()
+        assert (reply.status, reply.body["seconds"], reply.body["size"]) == (200, "5", "640x360")
+        body = upstream.submits(TWO)[0].body
+        assert (body["seconds"], body["size"]) == ("5", "640x360")
+
+    def test_what_was_asked_for_is_only_asked_of_those_who_can(
+        self, stage: Stage, upstream: Upstream, configure: Callable[[str], None], toml: str
+    ) -> None:
+        configure(toml.replace('https://two.example/v1"', 'https://two.example/v1"\noptions = { seconds = [5] }'))
+        upstream.rules["POST", ONE, "/videos"] = refuse(503)
+        assert stage.create(seconds="8").status == 503
+        assert hosts(upstream.submits()) == [ONE]
+        assert stage.create(seconds="5").status == 200
+        assert hosts(upstream.submits()) == [ONE, TWO]
+
+
+@pytest.mark.usefixtures("in_order")
+class TestStandInsWithCharacters:
+    """A character is at home at one deployment; for another one it has to be made there first."""
+
+    @pytest.fixture
+    def character(self, stage: Stage) -> str:
+        return stage.character()
+
+    @pytest.mark.parametrize("refusal", MOVABLE.values(), ids=MOVABLE)
+    def test_the_worker_makes_the_handle_and_the_video(
+        self, stage: Stage, upstream: Upstream, character: str, refusal: Answering
+    ) -> None:
+        upstream.rules["POST", ONE, "/videos"] = refusal
+        reply = stage.create("Luna dances", characters=[{"id": character}])
+        assert (reply.status, reply.body["status"]) == (200, "queued")
+        assert hosts(upstream.submits()) == [ONE]
+        upstream.instant = True
+        stage.run()
+        assert stage.show(reply.body["id"])["status"] == "completed"
+        assert hosts(upstream.submits()) == [ONE, TWO]
+        assert upstream.submits(TWO)[0].body["characters"] == [{"id": "char_two.example_1"}]
+        assert stage.show(reply.body["id"])["id"] == reply.body["id"]
+
+    def test_there_too_it_may_go_on_to_the_next(
+        self, stage: Stage, upstream: Upstream, configure: Callable[[str], None], toml: str, character: str
+    ) -> None:
+        three = toml.replace('"solo" = "sora-2"', '"solo" = "sora-2", "sora-2" = "sora-2"')
+        configure(three)
+        upstream.rules["POST", ONE, "/videos"] = refuse(503)
+        upstream.rules["POST", TWO, "/characters"] = refuse(401)
+        upstream.instant = True
+        reply = stage.create("Luna dances", characters=[{"id": character}])
+        stage.run()
+        assert stage.show(reply.body["id"])["status"] == "completed"
+        assert hosts(upstream.submits()) == [ONE, "solo.example"]
+
+    def test_when_all_refuse_the_job_fails_with_the_last_word(
+        self, stage: Stage, upstream: Upstream, character: str
+    ) -> None:
+        upstream.rules["POST", ONE, "/videos"] = refuse(402)
+        upstream.rules["POST", TWO, ""] = refuse(402)
+        reply = stage.create("Luna dances", characters=[{"id": character}])
+        stage.run()
+        shown = stage.show(reply.body["id"])
+        assert (shown["status"], shown["error"]["code"]) == ("failed", "provider_arrears")
+
+    def test_moderation_does_not_move(self, stage: Stage, upstream: Upstream, character: str) -> None:
+        upstream.rules["POST", ONE, "/videos"] = refuse(400, "moderation_blocked")
+        assert stage.create("Luna dances", characters=[{"id": character}]).status == 400
+        stage.run()
+        assert hosts(upstream.submits()) == [ONE]
+
+    def test_a_key_that_was_repeated_meanwhile(self, stage: Stage, upstream: Upstream, character: str) -> None:
+        upstream.rules["POST", ONE, "/videos"] = refuse(503)
+        body: dict[str, Any] = {"characters": [{"id": character}], "headers": {"Idempotency-Key": "k"}}
+        first = stage.create("Luna dances", **body)
+        assert stage.create("Luna dances", **body).body == first.body
+        upstream.instant = True
+        stage.run()
+        assert stage.create("Luna dances", **body).body["id"] == first.body["id"]
+        assert hosts(upstream.submits()) == [ONE, TWO]
+
+
+class TestKeyRotation:
+    """A provider's key is replaced while this environment holds the old one."""
+
+    def rotate(self, upstream: Upstream) -> None:
+        aws.secretsmanager().put_secret_value(SecretId="understudy/c", SecretString="new-key")
+
+        def check(request: httpx.Request) -> httpx.Response:
+            new = request.headers["authorization"] == "Bearer new-key"
+            return upstream.serve(request) if new else refuse(401)(request)
+
+        for method in ("POST", "GET", "DELETE"):
+            upstream.rules[method, "solo.example", ""] = check
+
+    def test_a_401_reads_it_again(self, stage: Stage, upstream: Upstream) -> None:
+        stage.create(model="solo")
+        self.rotate(upstream)
+        assert stage.create("A cat", model="solo").status == 200
+        assert [one.key for one in upstream.submits()] == ["key-c", "key-c", "new-key"]
+        assert len(upstream.videos) == 2
+        assert stage.create("A dog", model="solo").status == 200
+        assert [one.key for one in upstream.submits()][3:] == ["new-key"]
+
+    def test_old_ids_live_on(self, stage: Stage, upstream: Upstream) -> None:
+        upstream.instant = True
+        character = stage.character(model="solo")
+        video = stage.create(model="solo").body["id"]
+        stage.run()
+        self.rotate(upstream)
+        assert stage.call("get_character", path={"character_id": character}).status == 200
+        assert stage.call("get_content", path={"video_id": video}).status == 302
+        made = [
+            stage.create("Luna", model="solo", characters=[{"id": character}]),
+            stage.call("remix_video", json_body={"prompt": "x"}, path={"video_id": video}),
+            stage.call("edit_video", json_body={"prompt": "x", "video": {"id": video}}),
+        ]
+        assert [reply.status for reply in made] == [200, 200, 200]
+        stage.run()
+        assert {video["status"] for video in stage.listed()} == {"completed"}
+
+    def test_one_that_stays_wrong_is_tried_once(self, stage: Stage, upstream: Upstream) -> None:
+        upstream.rules["POST", "solo.example", ""] = refuse(401)
+        assert stage.create(model="solo").status == 502
+        assert len(upstream.submits()) == 1  # the key had not changed: asking again would change nothing
+
+
+class TestById:
+    """What exists goes by its id to the deployment that made it and nowhere else."""
+
+    def test_whatever_the_weights_and_headers_and_environment_say(
+        self, stage: Stage, upstream: Upstream, configure: Callable[[str], None], toml: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        upstream.script.append(refuse(503))  # whoever is first: the other one makes it
+        video = stage.create().body["id"]
+        maker, other = upstream.submits()[1].host, upstream.submits()[0].host
+        name = maker.removesuffix(".example")
+        configure(toml.replace(f'https://{maker}/v1"', f'https://{maker}/v1"\nweight = 0'))
+        for variable in ("OPENAI_BASE_URL", "OPENAI_API_BASE", "HTTPS_PROXY", "DEPLOYMENTS"):
+            monkeypatch.setenv(variable, f"https://{other}/v1")
+        cold_start()
+        upstream.instant = True
+        upstream.heard.clear()
+        stage.run()
+        headers = {"x-litellm-model-id": "other", "custom-llm-provider": "azure", "host": other, "api-base": other}
+        body = {"prompt": "x", "video": {"id": video}}
+        calls = [
+            stage.call("get_video", path={"video_id": video}, headers=headers, query={"custom_llm_provider": "azure"}),
+            stage.call("remix_video", path={"video_id": video}, json_body={"prompt": "x"}, headers=headers),
+            stage.call("edit_video", json_body=body, headers=headers),
+            stage.call("extend_video", json_body={**body, "seconds": "4"}, headers=headers),
+        ]
+        assert [reply.status for reply in calls] == [200, 200, 200, 200]
+        stage.run()
+        stage.call("delete_video", path={"video_id": video}, headers=headers)
+        stage.run()
+        assert set(hosts(upstream.heard)) == {maker}
+        assert {one.key for one in upstream.heard} == {f"key-{'a' if name == 'one' else 'b'}"}
+        assert os.environ["OPENAI_BASE_URL"]
+
+    def test_many_of_them(self, stage: Stage, upstream: Upstream) -> None:
+        """Both servers use the same ids: only the deployment in ours tells them apart. (200 of each: see integration.)"""
+        count, upstream.instant = 40, True
+        homes = {}
+        for n in range(count):
+            character = stage.character(f"Name{n}", model="sora-2")
+            homes[character] = upstream.heard[-1].host
+            stage.create(f"video {n}", model="sora-2")
+        makers = {json.loads(one.content)["prompt"]: one.host for one in upstream.submits()}
+        assert set(homes.values()) == set(makers.values()) == {ONE, TWO}
+        stage.run()
+        upstream.heard.clear()
+        videos = stage.listed()
+        assert len(videos) == count
+        for video in videos:
+            assert video["status"] == "completed"
+            remixed = stage.call("remix_video", path={"video_id": video["id"]}, json_body={"prompt": "again"})
+            assert remixed.status == 200
+            assert upstream.submits()[-1].host == makers[video["prompt"]]
+        for n, (character, home) in enumerate(homes.items()):
+            reply = stage.create(f"Name{n} dances", model="sora-2", characters=[{"id": character}])
+            assert reply.status == 200
+            assert upstream.submits()[-1].host == home
+            assert upstream.submits()[-1].body["characters"][0]["id"].startswith(f"char_{home}_")
+
+    def test_a_characters_home_may_be_chosen_by_model(self, stage: Stage, upstream: Upstream) -> None:
+        solo = stage.character(target_model_names="solo, sora-2")
+        assert upstream.heard[-1].host == "solo.example"
+        assert stage.create("Luna", model="solo", characters=[solo]).status == 200
+        assert upstream.submits()[-1].body["characters"] == [{"id": "char_solo.example_0"}]
+
+    def test_a_deployment_that_is_gone(
+        self, stage: Stage, upstream: Upstream, configure: Callable[[str], None], toml: str
+    ) -> None:
+        upstream.instant = True
+        video = stage.create(model="solo").body["id"]
+        stage.run()
+        start = toml.index("[deployments.solo]")
+        configure(toml[:start] + toml[toml.index("[deployments.plain]") :])
+        path = {"video_id": video}
+        assert stage.show(video)["status"] == "completed"
+        assert stage.call("get_content", path=path).status == 302
+        remix = stage.call("remix_video", path=path, json_body={"prompt": "x"})
+        assert (remix.status, remix.error["code"]) == (400, "deployment_removed")
+        edit = stage.call("edit_video", json_body={"prompt": "x", "video": {"id": video}})
+        assert (edit.status, edit.error["code"]) == (400, "deployment_removed")
+        elsewhere = stage.call("edit_video", json_body={"prompt": "x", "video": {"id": video}, "model": "sora-2"})
+        assert elsewhere.status == 200
+        assert bytes(upstream.submits()[-1].body["video"].data) == MP4
+        assert stage.call("delete_video", path=path).status == 200
+        assert stage.run() >= 1
+        assert stage.queue.dead == []
+
+
+class TestSources:
+    """Edits, extensions and remixes: what they are made from, and who can make them."""
+
+    @pytest.fixture
+    def video(self, stage: Stage, upstream: Upstream) -> str:
+        upstream.instant = True
+        video = str(stage.create("A fox", model="solo", seconds="8", size="1280x720").body["id"])
+        stage.run()
+        upstream.heard.clear()
+        return video
+
+    def test_an_edit_stays_where_the_video_is(self, stage: Stage, upstream: Upstream, video: str) -> None:
+        reply = stage.call("edit_video", json_body={"prompt": "dusk", "video": {"id": video}})
+        assert (reply.status, reply.body["model"]) == (200, "solo")
+        assert upstream.submits("solo.example")[0].body == {"prompt": "dusk", "video": {"id": "video_0"}}
+
+    def test_with_another_model_the_clip_goes_there(self, stage: Stage, upstream: Upstream, video: str) -> None:
+        body = {"prompt": "dusk", "video": {"id": video}, "model": "sora-2"}
+        assert stage.call("edit_video", json_body=body).status == 200
+        sent = upstream.submits()[0]
+        assert sent.host in {ONE, TWO}
+        assert bytes(sent.body["video"].data) == MP4
+        assert sent.body["model"] == "sora-2"
+
+    def test_an_extension(self, stage: Stage, upstream: Upstream, video: str) -> None:
+        body = {"prompt": "on", "video": {"id": video}, "seconds": "12"}
+        reply = stage.call("extend_video", json_body=body)
+        assert (reply.status, reply.body["seconds"]) == (200, "12")
+        assert upstream.submits()[0].body == {"prompt": "on", "video": {"id": "video_0"}, "seconds": "12"}
+
+    def test_a_remix(self, stage: Stage, upstream: Upstream, video: str) -> None:
+        reply = stage.call("remix_video", json_body={"prompt": "snow"}, path={"video_id": video})
+        assert (reply.status, reply.body["remixed_from_video_id"]) == (200, video)
+        assert upstream.submits()[0].path == "/v1/videos/video_0/remix"
+        assert stage.show(reply.body["id"])["remixed_from_video_id"] == video
+
+    @pytest.mark.parametrize("operation", ["edit_video", "extend_video"])
+    def test_a_clip_of_the_callers(self, stage: Stage, upstream: Upstream, operation: str) -> None:
+        form: list[tuple[str, Any]] = [("prompt", "x"), ("model", "solo"), ("video", ("v.mp4", MP4, "text/plain"))]
+        form += [("seconds", "4")] if operation == "extend_video" else []
+        assert stage.call(operation, form=form).status == 200
+        video = upstream.submits("solo.example")[0].body["video"]
+        assert (bytes(video.data), video.content_type) == (MP4, "video/mp4")
+
+    @pytest.mark.parametrize(
+        ("function", "body"),
+        [
+            ("edit_video", {"prompt": "x", "video": "{id}"}),
+            ("extend_video", {"prompt": "x", "video": "{id}", "seconds": "4"}),
+            ("create_character", {"name": "Luna", "video": "{id}"}),
+        ],
+    )
+    def test_a_video_that_is_not_finished(
+        self, stage: Stage, upstream: Upstream, function: str, body: dict[str, str]
+    ) -> None:
+        running = stage.create(model="solo").body["id"]
+        filled = {name: running if value == "{id}" else value for name, value in body.items()}
+        reply = stage.call(function, json_body=filled)
+        assert (reply.status, reply.error["code"], reply.error["param"]) == (400, "video_not_ready", "video")
+        upstream.finish("failed")
+        stage.run()
+        reply = stage.call(function, json_body=filled)
+        assert (reply.status, reply.error["code"]) == (400, "video_failed")
+        assert len(upstream.submits()) == 1
+
+    def test_an_operation_that_the_model_cannot_do_names_those_that_can(
+        self, stage: Stage, upstream: Upstream
+    ) -> None:
+        form: list[tuple[str, Any]] = [("prompt", "x"), ("model", "wan"), ("video", ("v.mp4", MP4, "video/mp4"))]
+        reply = stage.call("edit_video", form=form)
+        assert (reply.status, reply.error["code"], reply.error["param"]) == (400, "unsupported_operation", "model")
+        assert "Models that can: sora-2, solo." in reply.error["message"]
+        assert upstream.submits() == []
+
+    def test_the_provider_lost_the_source(self, stage: Stage, upstream: Upstream, video: str) -> None:
+        upstream.script.append(refuse(404))
+        reply = stage.call("remix_video", json_body={"prompt": "snow"}, path={"video_id": video})
+        assert reply.status == 404
+        assert stage.listed()[0]["id"] == video
+
+
+def test_no_job_without_a_message_and_no_message_without_use(stage: Stage, upstream: Upstream) -> None:
+    """The message is on its way before the row is there, and again when writing the row took long."""
+    write = table.write_together
+
+    def slow(*writes: Any) -> None:
+        stage.clock.advance(20)
+        write(*writes)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(table, "write_together", slow)
+        stage.create(model="solo")
+    assert len(stage.queue.waiting) == 2
+    upstream.instant = True
+    stage.run()
+    assert stage.listed()[0]["status"] == "completed"
+    assert len(upstream.submits()) == 1
+
