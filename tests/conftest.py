@@ -40,6 +40,7 @@ def stack() -> Iterator[Stack]:
     UNDERSTUDY_STACK=4500 uses the one on that port as it is, starts it if need be, and leaves it running.
     """
     from local.settings import Settings
+    from local.stack import runs
     from tests.integration import live
 
     reused = os.environ.get(live.REUSE)
@@ -47,7 +48,7 @@ def stack() -> Iterator[Stack]:
     if not reused:
         live.call_stack("reset", settings.port)
     try:
-        if not (reused and live.stack.runs(settings)):
+        if not (reused and runs(settings)):
             live.call_stack("up", settings.port)
         made = live.Stack(settings, settings.facts()["key"], "")
         yield live.Stack(settings, made.key, made.mint("others"))

@@ -102,7 +102,7 @@ def litellm_proxy(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Ite
         "general_settings": {"master_key": PROXY_KEY},
     }
     (folder / "config.yaml").write_text(json.dumps(config))  # JSON is YAML
-    command = [VENVS / "client-litellm" / "bin" / "litellm", "--config", folder / "config.yaml"]
+    command: list[str | Path] = [VENVS / "client-litellm" / "bin" / "litellm", "--config", folder / "config.yaml"]
     environment = {"PATH": os.environ.get("PATH", ""), "HOME": str(folder), "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(

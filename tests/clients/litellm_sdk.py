@@ -14,8 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import litellm
-from litellm.types.videos.utils import extract_original_video_id
+import litellm  # type: ignore[import-not-found]
+from litellm.types.videos.utils import extract_original_video_id  # type: ignore[import-not-found]
 
 litellm.suppress_debug_info = True
 HERE: dict[str, Any] = {"api_base": os.environ["BASE_URL"], "api_key": os.environ["KEY"]}

@@ -16,7 +16,16 @@ from tests.fakes import account as accounts
 from tests.fakes.account import BASE, KEY, Server, media
 from understudy import outbound, providers
 from understudy.errors import OutcomeUnknown, ProviderError, Reason, Refused
-from understudy.providers.base import CastMember, CharacterSupport, Operation, Order, Profile, Progress, Provider, Source
+from understudy.providers.base import (
+    CastMember,
+    CharacterSupport,
+    Operation,
+    Order,
+    Profile,
+    Progress,
+    Provider,
+    Source,
+)
 
 UNKNOWN = "a-model-of-next-year"
 # Models and options that a provider treats differently, beside those of its table `_MODELS` if it has one. Every
@@ -34,11 +43,31 @@ CLAIMS: dict[str, Callable[[Profile], bool]] = {
     "delete": lambda profile: profile.delete,
     "find": lambda profile: profile.findable,
 }
-HOSTILE_IDS = ["../admin", "a/b", "a?b=c", "a#b", "a%2fb", "..", ".", "", "a b", "é", "a\\b", "//evil.example/", "@evil"]
+HOSTILE_IDS = [
+    "../admin",
+    "a/b",
+    "a?b=c",
+    "a#b",
+    "a%2fb",
+    "..",
+    ".",
+    "",
+    "a b",
+    "é",
+    "a\\b",
+    "//evil.example/",
+    "@evil",
+]
 HOSTILE_BODIES = [
     *(b"", b"null", b"[]", b"{}", b"5", b'"text"', b"<html>no</html>", b"\xff\xfe", b"{" * 50_000, b"[" * 100_000),
     *(b'{"id": null, "status": null}', b'{"error": null}', b'{"error": [1]}', b'{"error": {"message": {"a": 1}}}'),
-    *(b'{"id": [], "status": {}}', b'{"id": "v", "status": []}', b'{"detail": [{"msg": 1}]}', b'{"status": "completed"}', b'{"status": "done"}'),
+    *(
+        b'{"id": [], "status": {}}',
+        b'{"id": "v", "status": []}',
+        b'{"detail": [{"msg": 1}]}',
+        b'{"status": "completed"}',
+        b'{"status": "done"}',
+    ),
     *(b'{"id": "v", "status": "queued", "progress": NaN}', b'{"video": 5}', b'{"data": {}, "output": []}'),
 ]
 
@@ -227,7 +256,11 @@ class TestOrders:
 
     @pytest.mark.parametrize(
         ("error", "kind"),
-        [(httpx.ReadTimeout, OutcomeUnknown), (httpx.RemoteProtocolError, OutcomeUnknown), (httpx.ConnectError, Refused)],
+        [
+            (httpx.ReadTimeout, OutcomeUnknown),
+            (httpx.RemoteProtocolError, OutcomeUnknown),
+            (httpx.ConnectError, Refused),
+        ],
     )
     def test_a_lost_answer_is_told_from_a_refused_connection(
         self,
@@ -288,7 +321,9 @@ class TestPoll:
         stays_home(server)
         depths = {len(request.url.raw_path.split(b"/")) for request in server.requests}
         assert len(depths) <= 1, "an id became structure"
-        assert all(b"?" not in request.url.raw_path or b"b=c" not in request.url.raw_path for request in server.requests)
+        assert all(
+            b"?" not in request.url.raw_path or b"b=c" not in request.url.raw_path for request in server.requests
+        )
 
     def test_reading_never_writes(self, server: Server, provider: Provider) -> None:
         server.answer(500, b"")

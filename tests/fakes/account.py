@@ -61,4 +61,4 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Server:
 
 def media(name: str = "clip.mp4", mime_type: str = "video/mp4", data: bytes = b"bytes") -> Media:
     """A file as the core hands it over."""
-    return Media(name, mime_type, len(data), lambda: io.BufferedReader(io.BytesIO(data)), lambda: f"https://s3/{name}")  # type: ignore[arg-type]
+    return Media(name, mime_type, len(data), lambda: io.BufferedReader(io.BytesIO(data)), lambda: f"https://s3/{name}")

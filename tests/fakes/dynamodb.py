@@ -103,7 +103,9 @@ class DynamoDB:
             found.reverse()
         if start := request.get("ExclusiveStartKey"):
             after = _place(start)
-            found = [one for one in found if (one[0] > after) == request.get("ScanIndexForward", True) and one[0] != after]
+            found = [
+                one for one in found if (one[0] > after) == request.get("ScanIndexForward", True) and one[0] != after
+            ]
         page: list[Item] = []
         size = 0
         for place, item in found:
@@ -146,7 +148,7 @@ class Expression:
     """A condition or update expression, evaluated as it is read."""
 
     def __init__(self, text: str, request: dict[str, Any]) -> None:
-        self._tokens = _TOKEN.findall(text) + [""]
+        self._tokens = [*_TOKEN.findall(text), ""]
         if "".join(self._tokens) != re.sub(r"\s", "", text):
             raise _invalid(f"syntax: {text}")
         self._at = 0

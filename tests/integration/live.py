@@ -75,14 +75,18 @@ class Stack:
         """A new key for a team."""
         return stack.mint(self.settings, self.outputs["TableName"], team)
 
-    def kill(self, function: str) -> int:
-        """End every process that runs a function, as if its machine had gone. Returns how many there were."""
+    def environments(self, function: str) -> list[int]:
+        """The processes that run a function."""
         mark = str(self.settings.folder / "tmp" / f"ministack-lambda-understudy-{function}-")
-        victims = [
+        return [
             int(process.name)
             for process in Path("/proc").iterdir()
             if process.name.isdigit() and mark in _command_line(process)
         ]
+
+    def kill(self, function: str) -> int:
+        """End every process that runs a function, as if its machine had gone. Returns how many there were."""
+        victims = self.environments(function)
         for pid in victims:
             os.kill(pid, signal.SIGKILL)
         return len(victims)
@@ -229,9 +233,9 @@ class Film:
 
     @classmethod
     def of(cls, content: bytes) -> Film:
-        with av.open(io.BytesIO(content)) as container:
+        with av.open(io.BytesIO(content), "r") as container:
             stream = container.streams.video[0]
-            frames = [frame.to_image() for frame in container.decode(stream)]
+            frames = [frame.to_image() for frame in container.decode(stream)]  # type: ignore[no-untyped-call]
             assert container.duration is not None
             return cls(stream.width, stream.height, container.duration / av.time_base, frames)
 

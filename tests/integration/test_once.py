@@ -48,7 +48,7 @@ def killed(api: Api, stack: Stack, upstream: Simulator) -> tuple[httpx.Response,
     """A function that dies right after its submit: its answer, the request, what the provider heard."""
     heard = Heard(upstream, "killed")
     upstream.fault(**CREATE, account="killed", when="after", delay=20)
-    request = {
+    request: dict[str, Any] = {
         "json": {"model": "killed", "prompt": "a lighthouse"},
         "headers": {"idempotency-key": str(uuid.uuid4())},
     }

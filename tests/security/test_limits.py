@@ -349,7 +349,12 @@ class TestWithoutACaller:
             "resource": endpoint.path,
             "path": endpoint.path.format(**names),
             "httpMethod": endpoint.method,
-            "headers": {"authorization": "Bearer us-whatever", "host": "blue", "x-team": "blue", "x-forwarded-for": "::1"},
+            "headers": {
+                "authorization": "Bearer us-whatever",
+                "host": "blue",
+                "x-team": "blue",
+                "x-forwarded-for": "::1",
+            },
             "multiValueHeaders": {},
             "queryStringParameters": {"team": "blue", "key_id": "k", "api_key": "us-x"},
             "pathParameters": names,

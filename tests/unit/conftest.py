@@ -166,7 +166,13 @@ def queue(aws_stack: None, edges: Edges, clock: Clock, monkeypatch: pytest.Monke
 
 @pytest.fixture
 def stage(
-    clock: Clock, edges: Edges, queue: Queue, upstream: Upstream, configure: Any, toml: str, monkeypatch: pytest.MonkeyPatch
+    clock: Clock,
+    edges: Edges,
+    queue: Queue,
+    upstream: Upstream,
+    configure: Any,
+    toml: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Stage:
     """Handlers, AWS and providers, ready to be called. The sealed media functions answer for a 3 s clip."""
     configure(toml)

@@ -140,9 +140,7 @@ class TestWithAKey:
         same(first, create(stage, headers=KEY))
         assert len(upstream.submits()) == 1
 
-    def test_two_at_the_same_moment(
-        self, stage: Stage, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_two_at_the_same_moment(self, stage: Stage, upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
         """The second one arrives after the first has looked and before it has written."""
         inner: list[Reply] = []
         write = orders._write

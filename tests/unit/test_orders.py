@@ -294,7 +294,12 @@ class TestById:
     """What exists goes by its id to the deployment that made it and nowhere else."""
 
     def test_whatever_the_weights_and_headers_and_environment_say(
-        self, stage: Stage, upstream: Upstream, configure: Callable[[str], None], toml: str, monkeypatch: pytest.MonkeyPatch
+        self,
+        stage: Stage,
+        upstream: Upstream,
+        configure: Callable[[str], None],
+        toml: str,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         upstream.script.append(refuse(503))  # whoever is first: the other one makes it
         video = stage.create().body["id"]
@@ -324,7 +329,7 @@ class TestById:
         assert os.environ["OPENAI_BASE_URL"]
 
     def test_many_of_them(self, stage: Stage, upstream: Upstream) -> None:
-        """Both servers use the same ids: only the deployment in ours tells them apart. (200 of each: see integration.)"""
+        """Both servers use the same ids: only the deployment in ours tells them apart."""
         count, upstream.instant = 40, True
         homes = {}
         for n in range(count):
@@ -442,9 +447,7 @@ class TestSources:
         assert (reply.status, reply.error["code"]) == (400, "video_failed")
         assert len(upstream.submits()) == 1
 
-    def test_an_operation_that_the_model_cannot_do_names_those_that_can(
-        self, stage: Stage, upstream: Upstream
-    ) -> None:
+    def test_an_operation_that_the_model_cannot_do_names_those_that_can(self, stage: Stage, upstream: Upstream) -> None:
         form: list[tuple[str, Any]] = [("prompt", "x"), ("model", "wan"), ("video", ("v.mp4", MP4, "video/mp4"))]
         reply = stage.call("edit_video", form=form)
         assert (reply.status, reply.error["code"], reply.error["param"]) == (400, "unsupported_operation", "model")
@@ -474,4 +477,3 @@ def test_no_job_without_a_message_and_no_message_without_use(stage: Stage, upstr
     stage.run()
     assert stage.listed()[0]["status"] == "completed"
     assert len(upstream.submits()) == 1
-

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, ClassVar
 
 import httpcore
 import httpx
@@ -54,7 +54,9 @@ class Server:
         while b"\r\n\r\n" not in data:
             data += connection.recv(65536)
         head, _, body = data.partition(b"\r\n\r\n")
-        length = next((int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0)
+        length = next(
+            (int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0
+        )
         while len(body) < length:
             body += connection.recv(65536)
         self.received[-1] = head + b"\r\n\r\n" + body
@@ -158,7 +160,8 @@ class TestVerdict:
         [
             pytest.param(lambda connection, server: (connection.recv(1), reset(connection)), id="reset while reading"),
             pytest.param(
-                lambda connection, server: (server.read_request(connection), reset(connection)), id="reset after reading"
+                lambda connection, server: (server.read_request(connection), reset(connection)),
+                id="reset after reading",
             ),
             pytest.param(lambda connection, server: server.read_request(connection), id="closed without an answer"),
             pytest.param(answering(OK[:-5]), id="half a body"),
@@ -323,7 +326,7 @@ class TestForms:
 
 
 FORBIDDEN = [
-    *("127.0.0.1", "127.1.2.3", "0.0.0.0", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1"),
+    *("127.0.0.1", "127.1.2.3", "0.0.0.0", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1"),  # noqa: S104 - not bound
     *("192.0.0.1", "198.18.0.1", "224.0.0.1", "239.255.255.250", "240.0.0.1", "255.255.255.255", "192.0.2.1"),
     *("::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "fd00:ec2::254", "fec0::1", "ff02::1", "ff0e::1"),
     *("::ffff:127.0.0.1", "::ffff:169.254.169.254", "::ffff:10.0.0.1", "2002:7f00:1::", "2002:a9fe:a9fe::1"),
@@ -354,10 +357,11 @@ class TestGuard:
     @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1", "2130706433", "0x7f.1"])
     def test_nothing_inside_is_reached(self, serve: Serving, host: str) -> None:
         server = serve(answering(OK))
-        for call in (lambda: client().post(url, {}, json={}), lambda: client().get(url, {})):
-            url = f"http://{host}:{server.port}/latest/meta-data"
-            with pytest.raises(Refused):
-                call()
+        url = f"http://{host}:{server.port}/latest/meta-data"
+        with pytest.raises(Refused):
+            client().post(url, {}, json={})
+        with pytest.raises(Refused):
+            client().get(url, {})
         assert server.received == []
 
     def test_one_address_inside_is_enough(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -367,7 +371,9 @@ class TestGuard:
 
     def test_a_redirect_does_not_lead_inside(self, serve: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
         inside = serve(answering(OK), "127.0.0.2")
-        outside = serve(answering(f"HTTP/1.1 302 Found\r\nlocation: {inside.url}/\r\ncontent-length: 0\r\n\r\n".encode()))
+        outside = serve(
+            answering(f"HTTP/1.1 302 Found\r\nlocation: {inside.url}/\r\ncontent-length: 0\r\n\r\n".encode())
+        )
         check = outbound.check_address
         monkeypatch.setattr(outbound, "check_address", lambda one: None if one == "127.0.0.1" else check(one))
         with pytest.raises(Refused), client().stream(f"{outside.url}/image.png", {}):
@@ -382,6 +388,14 @@ class TestGuard:
         assert client().get(f"http://video.example:{server.port}/", {}).status == 200
         assert lookups.count("video.example") == 1
         assert b"Host: video.example" in server.received[0]
+
+    @pytest.mark.usefixtures("private")
+    def test_no_cookie_is_kept(self, serve: Serving) -> None:
+        """One caller's request must leave nothing for the next one's."""
+        server = serve(answering(OK.replace(b"\r\n\r\n", b"\r\nset-cookie: session=1; path=/\r\n\r\n")))
+        for _ in range(2):
+            client().get(f"{server.url}/", {})
+        assert not any(b"cookie" in request.lower() for request in server.received)
 
     def test_no_proxy_of_the_environment_is_used(self, serve: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
         proxy = serve(answering(OK))
@@ -409,7 +423,7 @@ def _resolve(monkeypatch: pytest.MonkeyPatch, names: dict[str, list[str]]) -> li
 class TestRedirects:
     """Followed when reading files, a few times; a key stays with the origin that it is for."""
 
-    KEY = {"authorization": "Bearer secret", "api-key": "secret"}
+    KEY: ClassVar = {"authorization": "Bearer secret", "api-key": "secret"}
 
     def follow(self, monkeypatch: pytest.MonkeyPatch, *hops: str) -> list[tuple[str, bool]]:
         """Where each request went, and whether it carried the key."""
@@ -466,4 +480,3 @@ class TestRedirects:
 
         assert over(monkeypatch, turn).post("https://a.example/", {}, json={}).status == 307
         assert len(asked) == 1
-

@@ -98,7 +98,9 @@ class TestPolling:
     def test_the_deployment_may_set_its_own_pace(
         self, stage: Stage, upstream: Upstream, configure: Callable[[str], None], toml: str, pace: float
     ) -> None:
-        configure(toml.replace('models = { "solo" = "sora-2" }', f'models = {{ "solo" = "sora-2" }}\npoll_seconds = {pace}'))
+        configure(
+            toml.replace('models = { "solo" = "sora-2" }', f'models = {{ "solo" = "sora-2" }}\npoll_seconds = {pace}')
+        )
         start = stage.clock.now
         reply = stage.create(model="solo")
         assert reply.headers["openai-poll-after-ms"] == str(int(pace * 1000))
@@ -271,9 +273,7 @@ class TestFetching:
     """The provider is done: the bytes come home, or it is tried for as long as there is hope."""
 
     @pytest.mark.parametrize("bad", BAD_FILES.values(), ids=BAD_FILES)
-    def test_a_bad_file_is_fetched_again(
-        self, stage: Stage, upstream: Upstream, video: str, bad: Answering
-    ) -> None:
+    def test_a_bad_file_is_fetched_again(self, stage: Stage, upstream: Upstream, video: str, bad: Answering) -> None:
         upstream.rules["GET", HOST, "/content"] = bad
         upstream.finish()
         stage.run(300)
@@ -415,9 +415,7 @@ class TestMessages:
         stage.run()
         assert ended(stage, video) == ("completed", None)
 
-    def test_a_copy_saves_the_job_when_the_running_one_dies(
-        self, stage: Stage, upstream: Upstream, video: str
-    ) -> None:
+    def test_a_copy_saves_the_job_when_the_running_one_dies(self, stage: Stage, upstream: Upstream, video: str) -> None:
         """The dying one's message is deleted with its copy, if the copy is dropped."""
         message = stage.queue.receive()
         assert message
@@ -453,7 +451,9 @@ class TestMessages:
         assert len(upstream.heard) == asked
         assert ended(stage, video) == ("completed", None)
 
-    @pytest.mark.parametrize("body", [{"team": "blue", "video": "nobody", "tick": 0}, {"team": "x", "video": "", "tick": 9}])
+    @pytest.mark.parametrize(
+        "body", [{"team": "blue", "video": "nobody", "tick": 0}, {"team": "x", "video": "", "tick": 9}]
+    )
     def test_a_message_of_no_job_is_dropped(self, stage: Stage, upstream: Upstream, body: dict[str, Any]) -> None:
         assert stage.deliver(Message(json.dumps(body), 0, 0))
         assert stage.queue.waiting == []
@@ -470,9 +470,7 @@ class TestMessages:
         assert stage.queue.waiting == []
         assert job_of(stage).lease_until > 0  # nobody handed it on
 
-    def test_a_row_that_moved_meanwhile_is_looked_at_again(
-        self, stage: Stage, upstream: Upstream, video: str
-    ) -> None:
+    def test_a_row_that_moved_meanwhile_is_looked_at_again(self, stage: Stage, upstream: Upstream, video: str) -> None:
         """Somebody moved the job between our reading and our writing: it must not be left alone."""
 
         def meanwhile(request: httpx.Request) -> httpx.Response:
@@ -572,7 +570,9 @@ class TestPreparing:
         stage.run()
         assert ended(stage, video) == ("completed", None)
 
-    @pytest.mark.parametrize(("refusal", "code"), [(refuse(429), "rate_limit_exceeded"), (refuse(503), "provider_unavailable")])
+    @pytest.mark.parametrize(
+        ("refusal", "code"), [(refuse(429), "rate_limit_exceeded"), (refuse(503), "provider_unavailable")]
+    )
     def test_one_that_does_not_pass_ends_it(
         self, stage: Stage, upstream: Upstream, character: str, refusal: Answering, code: str
     ) -> None:
@@ -804,7 +804,7 @@ def test_whatever_happens_in_whatever_order(
 
     for action in (create, *(ACTIONS[name] for name in actions if name != "repeat"), create):
         try:
-            action() if action is create else action(stage, upstream)  # type: ignore[call-arg]
+            action() if action is create else action(stage, upstream)
         except Killed:
             pass
         except AssertionError:  # `work` meets messages that come back

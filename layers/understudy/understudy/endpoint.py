@@ -158,7 +158,7 @@ class Endpoint:
     def __call__(self, function: Callable[[Call], Answer]) -> Handler:
         """The Lambda handler around `function`."""
         app = APIGatewayRestResolver(cors=CORSConfig(allow_origin=settings().allowed_origin))
-        app.route(self._powertools_path, method=self.method)(lambda **_: _answer(app, self.counts, function))
+        app.route(self._route, method=self.method)(lambda: _answer(app, self.counts, function))
         app.not_found(lambda _: _error(app, NotFound("Unknown route.", code="unknown_url")))
         app.exception_handler(ApiError)(lambda error: _error(app, error))
         app.exception_handler(Exception)(lambda error: _unexpected(app, error))
@@ -166,7 +166,7 @@ class Endpoint:
         def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             started = time.perf_counter()
             logger.set_correlation_id(_request_id(event))
-            answer = app.resolve(event, context)
+            answer = app.resolve(self._routed(event), context)
             milliseconds = round((time.perf_counter() - started) * 1000)
             logger.info(
                 "call",
@@ -179,8 +179,13 @@ class Endpoint:
         return handler
 
     @property
-    def _powertools_path(self) -> str:
-        return self.path.replace("{", "<").replace("}", ">")
+    def _route(self) -> str:
+        return self.path.replace("{", "").replace("}", "")
+
+    def _routed(self, event: dict[str, Any]) -> dict[str, Any]:
+        """The gateway has routed already: Powertools' pattern of a path parameter would lose ids with odd characters,
+        which are to be answered as unknown ids."""
+        return {**event, "path": self._route} if event.get("resource") == self.path else event
 
 
 def _answer(app: APIGatewayRestResolver, counts: CallKind | None, function: Callable[[Call], Answer]) -> Response[str]:

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, BinaryIO
 
 import httpcore
@@ -241,7 +242,8 @@ def _http() -> httpx.Client:
     transport = httpx.HTTPTransport(limits=httpx.Limits(max_connections=20, keepalive_expiry=5.0))
     # httpx has no public way to hand a network backend to its pool; the version is locked and a test watches this.
     transport._pool._network_backend = _CheckedBackend()
-    return httpx.Client(transport=transport, follow_redirects=False, trust_env=False)
+    no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))  # one caller's must not reach a host for another
+    return httpx.Client(transport=transport, cookies=no_cookies, follow_redirects=False, trust_env=False)
 
 
 def _field(value: str | Part) -> tuple[str | None, Any] | tuple[str, BinaryIO, str]:

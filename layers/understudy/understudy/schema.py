@@ -190,6 +190,10 @@ class SignParts(Body):
     part_numbers: list[Annotated[int, Field(ge=1, le=10_000)]] | None = Field(None, max_length=100)
 
 
+_WANTED = {
+    "video": 'a file, or an object such as {"id": "video_..."}',
+    "input_reference": 'a file, or an object such as {"image_url": "https://..."}',
+}
 T = TypeVar("T", bound=Body)
 
 
@@ -202,7 +206,9 @@ def validate(kind: type[T], body: Mapping[str, Any]) -> T:
 
 
 def _invalid(error: ValidationError) -> InvalidRequest:
-    first = error.errors(include_url=False, include_input=False)[0]
+    wrong = error.errors(include_url=False, include_input=False)
+    # Of a field that may also be a file, the other reading says what is wrong.
+    first = next((one for one in wrong if one["type"] != "is_instance_of"), wrong[0])
     param = _param(first["loc"])
     match first["type"]:
         case "missing":
@@ -211,6 +217,10 @@ def _invalid(error: ValidationError) -> InvalidRequest:
             )
         case "extra_forbidden":
             return InvalidRequest(f"Unknown parameter: {param!r}.", param=param, code="unknown_parameter")
+        case "model_type" | "is_instance_of":
+            return InvalidRequest(
+                f"{param or 'The request'}: must be {_WANTED.get(param or '', 'an object')}.", param=param
+            )
         case "value_error":
             return InvalidRequest(f"{param or 'The request'}: {first['ctx']['error']}.", param=param)
     return InvalidRequest(f"{param or 'The request'}: {first['msg']}.", param=param)

@@ -73,9 +73,7 @@ class TestSubmit:
             ),
         ],
     )
-    def test_work_on_a_video_of_its_own(
-        self, server: Server, placed: Order, path: str, fields: dict[str, Any]
-    ) -> None:
+    def test_work_on_a_video_of_its_own(self, server: Server, placed: Order, path: str, fields: dict[str, Any]) -> None:
         server.answer(200, VIDEO)
         submit(server, placed)
         assert str(server.request.url) == BASE + path
@@ -208,7 +206,10 @@ class TestRefusals:
         [
             ({"error": "plain text"}, "plain text"),
             ({"detail": "not allowed"}, "not allowed"),
-            ({"detail": [{"loc": ["body", "size"], "msg": "bad size"}]}, "[{'loc': ['body', 'size'], 'msg': 'bad size'}]"),
+            (
+                {"detail": [{"loc": ["body", "size"], "msg": "bad size"}]},
+                "[{'loc': ['body', 'size'], 'msg': 'bad size'}]",
+            ),
             ({"error": {"message": "  two\n lines "}}, "two lines"),
             ({}, "The provider refused this with status 400."),
             ({"error": {}}, "The provider refused this with status 400."),

@@ -1,0 +1,286 @@
+"""Keys with limits over the deployed stack, where every call may run in an environment of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from local.settings import ROOT, STACK
+from tests.integration.live import PATIENCE, Api, Heard, Json, answered, refused
+
+if TYPE_CHECKING:
+    from local.simulators.process import Simulator
+    from tests.integration.live import Stack
+
+AT_ONCE = 50
+CONCURRENT = 5
+VIDEOS = 10
+DOLLARS = 4.0  # ten videos of 4 seconds at $0.10
+
+
+@dataclass(frozen=True)
+class Key:
+    """An API key as `keys create` shows it."""
+
+    text: str
+    id: str
+
+
+@pytest.fixture(scope="module")
+def operator(stack: Stack) -> Callable[..., str]:
+    """`python -m cli keys ...` on the stack, as an operator runs it."""
+    environment = {
+        **stack.settings.root_credentials,
+        "PATH": os.environ.get("PATH", ""),
+        "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "layers" / "understudy"))),
+    }
+
+    def run(*arguments: str) -> str:
+        command = [sys.executable, "-m", "cli", "keys", *arguments, "--stack", STACK]
+        ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
+
+    return run
+
+
+def shown(output: str) -> Key:
+    """The key in what `create` and `rotate` print."""
+    return Key(output.split()[0], output.partition("Key id ")[2].split(".")[0])
+
+
+def at_once(count: int, act: Callable[[int], Any]) -> list[Any]:
+    """Do something so many times at the same moment."""
+    barrier = threading.Barrier(count)
+
+    def do(n: int) -> Any:
+        barrier.wait(30)
+        return act(n)
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(do, range(count)))
+
+
+@pytest.fixture(scope="module")
+def awake(stack: Stack) -> None:
+    """Environments for everybody: fifty cold starts at one moment are more than a small machine can do in 29 s."""
+    with httpx.Client(base_url=stack.base_url, headers={"authorization": f"Bearer {stack.key}"}, timeout=60) as client:
+        for count in (1, 4, 8, 16, 32, AT_ONCE):
+            at_once(count, lambda _: client.post("/videos", json={"seconds": "banana"}))
+
+
+@contextmanager
+def watching(look: Callable[[], int]) -> Iterator[list[int]]:
+    """Look again and again while something goes on; the list grows."""
+    seen: list[int] = []
+    stop = threading.Event()
+
+    def watch() -> None:
+        while not stop.wait(0.02):
+            seen.append(look())
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        stop.set()
+        thread.join()
+
+
+@pytest.fixture
+def rows(stack: Stack) -> Callable[[Key, str], Json]:
+    """A row of a key, as DynamoDB has it."""
+    client = stack.settings.client("dynamodb")
+
+    def read(key: Key, sort: str) -> Json:
+        place = {"pk": {"S": f"key#{key.id}"}, "sk": {"S": sort}}
+        found = client.get_item(TableName=stack.outputs["TableName"], Key=place, ConsistentRead=True)
+        return dict(found.get("Item", {}))
+
+    return read
+
+
+def most_at_once(requests: list[Json]) -> int:
+    """How many videos the provider had in the making at the same time: from the order to the fetched file."""
+    ordered = {one["created"]: one["time"] for one in requests if one["operation"] == "create_video"}
+    fetched = {one["path"].split("/")[-2]: one["time"] for one in requests if one["operation"] == "get_content"}
+    assert ordered.keys() == fetched.keys()
+    return max(sum(ordered[one] <= at < fetched[one] for one in ordered) for at in ordered.values())
+
+
+@pytest.fixture(scope="module")
+def revoked(stack: Stack, operator: Callable[..., str]) -> tuple[Api, str, float]:
+    """A caller whose key has been revoked, a video that it made, and when it was. The gateway has it cached."""
+    key = shown(operator("create", "--team", "revoked"))
+    api = Api(stack.base_url, key.text)
+    video = api.finished(model="counted")["id"]
+    operator("revoke", key.id)
+    return api, video, time.monotonic()
+
+
+def test_a_revoked_key_stops_writing_at_once(revoked: tuple[Api, str, float], upstream: Simulator) -> None:
+    api, video, _ = revoked
+    heard = Heard(upstream, "counted")
+    refused(api.post("/videos", {"prompt": "x", "model": "counted"}), 401, "invalid_api_key")
+    refused(api.get(f"/videos/{video}/content"), 401, "invalid_api_key")
+    refused(api.delete(f"/videos/{video}"), 401, "invalid_api_key")
+    assert heard.count("create_video") == 0
+
+
+def test_fifty_at_once_and_five_slots(
+    stack: Stack, upstream: Simulator, operator: Callable[..., str], rows: Callable[[Key, str], Json], awake: None
+) -> None:
+    """Nothing is finished meanwhile, so five reach the provider and not one more."""
+    key = shown(operator("create", "--team", "slots", "--concurrent", str(CONCURRENT), "--budget", str(DOLLARS)))
+    heard = Heard(upstream, "unhurried")
+    client = httpx.Client(base_url=stack.base_url, headers={"authorization": f"Bearer {key.text}"}, timeout=120)
+
+    def create(n: int) -> httpx.Response:
+        return client.post("/videos", json={"prompt": f"Fifty {n}", "model": "unhurried"})
+
+    answers = at_once(AT_ONCE, create)
+    statuses = sorted(answer.status_code for answer in answers)
+    assert statuses == [200] * CONCURRENT + [429] * (AT_ONCE - CONCURRENT)
+    for answer in answers:
+        if answer.status_code == 429:
+            refused(answer, 429, "concurrency_limit")
+            assert int(answer.headers["retry-after"]) > 0
+    assert heard.count("create_video") == CONCURRENT
+    assert len(rows(key, "slots")["open"]["M"]) == CONCURRENT
+    assert len(stack.environments("create-video")) > 1
+
+
+def test_fifty_that_go_on_trying_and_money_for_ten(
+    stack: Stack, upstream: Simulator, operator: Callable[..., str], rows: Callable[[Key, str], Json], awake: None
+) -> None:
+    """Slots come free, everybody tries again until the money is spent: ten are made, five at once at most."""
+    key = shown(operator("create", "--team", "budget", "--concurrent", str(CONCURRENT), "--budget", str(DOLLARS)))
+    heard = Heard(upstream, "counted")
+    client = httpx.Client(base_url=stack.base_url, headers={"authorization": f"Bearer {key.text}"}, timeout=120)
+    until = time.monotonic() + 4 * PATIENCE
+
+    def create(n: int) -> Json | str:
+        while True:
+            answer = client.post("/videos", json={"prompt": f"Ten {n}", "model": "counted", "seconds": "4"})
+            if answer.status_code == 200:
+                return answered(answer)
+            code = str(answer.json()["error"]["code"])
+            if code != "concurrency_limit":
+                refused(answer, 429, "insufficient_quota")
+                return code
+            assert time.monotonic() < until
+            time.sleep(1)
+
+    with watching(lambda: len(rows(key, "slots")["open"]["M"])) as open_at_once:
+        results = at_once(AT_ONCE, create)
+        made = [one["id"] for one in results if isinstance(one, dict)]
+        Api(stack.base_url, key.text).wait_all(made)
+    assert len(made) == VIDEOS
+    assert heard.count("create_video") == VIDEOS
+    assert max(open_at_once) == CONCURRENT
+    assert 1 < most_at_once(heard.requests()) <= CONCURRENT
+    assert rows(key, "slots")["open"]["M"] == {}
+    (month,) = {time.strftime("%Y-%m", time.gmtime())}
+    budget = rows(key, f"budget#{month}")
+    assert (budget["committed"]["N"], budget["spent"]["N"]) == ("4000000", "4000000")
+
+
+def test_one_key_at_once_reaches_the_provider_once(stack: Stack, upstream: Simulator, api: Api) -> None:
+    heard = Heard(upstream, "counted")
+    headers = {"idempotency-key": f"twins {time.time()}"}
+    body = {"prompt": "Twins", "model": "counted"}
+    answers = at_once(2, lambda _: api.post("/videos", body, headers=headers))
+    assert {answer.status_code for answer in answers} <= {200, 409}
+    for answer in answers:
+        if answer.status_code == 409:
+            refused(answer, 409, "request_in_progress")
+            assert answer.headers["x-should-retry"] == "false"
+    replayed = answered(api.post("/videos", body, headers=headers))
+    assert {replayed["id"]} == {answer.json()["id"] for answer in answers if answer.status_code == 200}
+    assert heard.count("create_video") == 1
+    api.wait(replayed["id"])
+    assert heard.count("create_video") == 1
+
+
+def test_the_rate_holds_across_environments(stack: Stack, operator: Callable[..., str], awake: None) -> None:
+    """Twelve calls that would all be refused for their body: the limit of five is counted first, whoever counts."""
+    key = shown(operator("create", "--team", "rate", "--rpm", "5"))
+    client = httpx.Client(base_url=stack.base_url, headers={"authorization": f"Bearer {key.text}"}, timeout=60)
+    client.get("/models")
+    while time.time() % 60 > 40:
+        time.sleep(0.5)  # all of them within a minute
+    answers = at_once(
+        12, lambda n: client.post("/videos", json={"prompt": "x", "seconds": "banana", "model": "counted"})
+    )
+    assert sorted(answer.status_code for answer in answers) == [400] * 5 + [429] * 7
+    for answer in answers:
+        if answer.status_code == 429:
+            refused(answer, 429, "rate_limit_exceeded")
+            assert 0 < int(answer.headers["retry-after"]) <= 60
+            assert answer.headers["x-ratelimit-limit-requests"] == "5"
+            assert answer.headers["x-ratelimit-remaining-requests"] == "0"
+    assert client.get("/videos").status_code == 200
+
+
+def test_rotated_and_restarted(stack: Stack, operator: Callable[..., str]) -> None:
+    """A new API key, a new secret for ids, new environments: old ids go on working."""
+    key = shown(operator("create", "--team", "rotated", "--models", "counted", "--rpm", "100"))
+    first = Api(stack.base_url, key.text)
+    before = first.finished(model="counted")["id"]
+    api = Api(stack.base_url, shown(operator("rotate", key.id)).text)
+    refused(first.post("/videos", {"prompt": "x", "model": "counted"}), 401, "invalid_api_key")
+    assert answered(api.get(f"/videos/{before}"))["status"] == "completed"
+
+    secrets: Any = stack.settings.client("secretsmanager")
+    secret = _id_secret(stack)
+    secrets.put_secret_value(SecretId=secret, SecretString=os.urandom(48).hex())
+    for function in ("get-video", "create-video", "get-content", "run-job", "list-videos"):
+        stack.kill(function)
+    for revive in (  # the local AWS notices a dead process by the call that it fails
+        lambda: api.post("/videos", {"seconds": "banana"}),
+        lambda: api.get(f"/videos/{before}"),
+        lambda: api.get(f"/videos/{before}/content"),
+        lambda: api.get("/videos"),
+    ):
+        while revive().status_code == 502:
+            time.sleep(0.2)
+    after = api.finished(model="counted")["id"]
+    assert after.partition("_")[2][:3] != before.partition("_")[2][:3]  # made with another key
+    for video in (before, after):
+        assert answered(api.get(f"/videos/{video}"))["status"] == "completed"
+        assert api.download(video).status_code == 200
+    refused(api.post("/videos", {"prompt": "x", "model": "sora-2"}), 403, "model_not_allowed", "model")
+
+
+def test_a_revoked_key_stops_reading_within_a_minute(
+    stack: Stack, revoked: tuple[Api, str, float], operator: Callable[..., str]
+) -> None:
+    api, video, when = revoked
+    while (answer := api.get(f"/videos/{video}")).status_code == 200 and time.monotonic() < when + 65:
+        time.sleep(1)
+    refused(answer, 401, "invalid_api_key")
+    # What it made belongs to the team, whose next key has it.
+    again = Api(stack.base_url, shown(operator("create", "--team", "revoked")).text)
+    assert answered(again.get(f"/videos/{video}"))["status"] == "completed"
+
+
+def _id_secret(stack: Stack) -> str:
+    """The secret that ids are made with, as a function of the stack is told it."""
+    functions: Any = stack.settings.client("lambda")
+    for page in functions.get_paginator("list_functions").paginate():
+        for function in page["Functions"]:
+            if "ID_SECRET" in (variables := function.get("Environment", {}).get("Variables", {})):
+                return str(variables["ID_SECRET"])
+    raise AssertionError("no function has ID_SECRET")

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.fakes.stage import Stage
+from understudy import catalogue
+from understudy.deployments import Deployment, Deployments
+
+
+def listed(stage: Stage) -> dict[str, Any]:
+    reply = stage.call("list_models")
+    assert (reply.status, reply.body["object"]) == (200, "list")
+    return {model["id"]: model["capabilities"] for model in reply.body["data"]}
+
+
+def test_every_model_with_what_it_can_do(stage: Stage) -> None:
+    models = listed(stage)
+    assert list(models) == ["sora-2", "solo", "wan"]
+    assert models["sora-2"] == {
+        "seconds": ["4", "8", "12", "16", "20"],
+        "sizes": ["720x1280", "1280x720"],
+        "default_seconds": "4",
+        "default_size": "720x1280",
+        "input_reference": True,
+        "characters": {"most": 2, "forms": ["native"]},
+        "edit": True,
+        "extend_seconds": ["4", "8", "12", "16", "20"],
+        "remix": True,
+    }
+    assert models["wan"]["characters"] == {"most": 0, "forms": []}
+    assert (models["wan"]["edit"], models["wan"]["remix"], models["wan"]["extend_seconds"]) == (False, False, [])
+
+
+def test_what_it_says_is_what_is_checked(stage: Stage, upstream: object) -> None:
+    """The catalogue and the checks read the same profile."""
+    for model, can in listed(stage).items():
+        for seconds in can["seconds"]:
+            assert stage.create(model=model, seconds=seconds).status == 200
+        for size in can["sizes"]:
+            assert stage.create(model=model, size=size).status == 200
+        defaults = stage.create(model=model).body
+        assert (defaults["seconds"], defaults["size"]) == (can["default_seconds"], can["default_size"])
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_name_with_several_deployments_can_what_any_of_them_can(order: tuple[int, int]) -> None:
+    both = [
+        Deployment("a", "openai", "https://a", {"m": "x"}, options={"seconds": [4], "characters": 1, "edit": False}),
+        Deployment("b", "hosted_vllm", "https://b", {"m": "x"}, options={"seconds": [5, 3], "references": "image"}),
+    ]
+    (model,) = catalogue.models(Deployments([both[n] for n in order]))
+    can = model["capabilities"]
+    assert can["seconds"] == ["3", "4", "5"]
+    assert can["characters"] == {"most": 4, "forms": ["native", "reference_image"]}
+    assert can["default_seconds"] == ("4" if order == (0, 1) else "5")
+    assert set(can["sizes"]) == {"720x1280", "1280x720", "832x480", "480x832"}
+    assert can["remix"]

@@ -1,0 +1,220 @@
+"""What a provider calls a character: made when needed, by one maker, and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.fakes.stage import Stage
+from tests.fakes.upstream import Answering, Upstream, answer, lose, refuse
+from understudy import characters, handles, table
+from understudy.characters import Character
+from understudy.deployments import Deployment, deployments
+from understudy.errors import OutcomeUnknown, Reason, Refused
+from understudy.handles import Handle
+from understudy.providers.base import Account
+from understudy.providers.base import Handle as ProviderHandle
+from understudy.providers.openai import OpenAI
+
+
+@pytest.fixture
+def luna(stage: Stage, upstream: Upstream) -> Character:
+    """A character that is at home somewhere else."""
+    stage.character()
+    (found,) = characters.newest("blue", limit=1, newest_first=True, after=None)
+    upstream.heard.clear()
+    return found
+
+
+@pytest.fixture
+def solo(stage: Stage) -> Deployment:
+    return deployments().get("solo")
+
+
+def ensure(stage: Stage, luna: Character, solo: Deployment) -> Handle | Exception:
+    try:
+        return handles.ensure(luna, solo, stage.clock.now + 20)
+    except (Refused, OutcomeUnknown) as error:
+        return error
+
+
+def state(luna: Character, solo: Deployment) -> str | None:
+    handle = handles.find(luna, solo)
+    return handle.state if handle else None
+
+
+def test_it_is_made_once_and_kept(stage: Stage, upstream: Upstream, luna: Character, solo: Deployment) -> None:
+    assert handles.find(luna, solo) is None
+    for _ in range(3):
+        handle = ensure(stage, luna, solo)
+        assert isinstance(handle, Handle)
+        assert (handle.ready, handle.reference) == (True, "char_solo.example_1")
+    assert len(upstream.heard) == 1
+    assert upstream.heard[0].body["name"] == "Luna"
+
+
+@pytest.mark.parametrize("passing", [refuse(429), refuse(503), refuse(401), lose(httpx.ConnectError)])
+def test_a_refusal_that_passes_leaves_nothing(
+    stage: Stage, upstream: Upstream, luna: Character, solo: Deployment, passing: Answering
+) -> None:
+    upstream.script += [passing]
+    assert isinstance(ensure(stage, luna, solo), Refused)
+    assert state(luna, solo) is None
+    assert isinstance(ensure(stage, luna, solo), Handle)
+
+
+@pytest.mark.parametrize(
+    "final", [refuse(400, "moderation_blocked", "No people."), refuse(422, "bad_clip", "Too dark.")]
+)
+def test_a_refusal_that_stays_is_remembered(
+    stage: Stage, upstream: Upstream, luna: Character, solo: Deployment, final: Answering
+) -> None:
+    upstream.script.append(final)
+    first = ensure(stage, luna, solo)
+    assert isinstance(first, Refused)
+    for _ in range(2):
+        again = ensure(stage, luna, solo)
+        assert isinstance(again, Refused)
+        assert (again.message, again.code, again.movable) == (first.message, first.code, False)
+    assert state(luna, solo) == "refused"
+    assert len(upstream.heard) == 1
+
+
+@pytest.mark.parametrize("lost", [lose(), refuse(500), answer(200, "<html>"), answer(200, b'{"id": null}')])
+def test_a_lost_answer_is_remembered_and_a_new_one_made_at_the_next_use(
+    stage: Stage, upstream: Upstream, luna: Character, solo: Deployment, lost: Answering
+) -> None:
+    upstream.script.append(lost)
+    assert isinstance(ensure(stage, luna, solo), OutcomeUnknown)
+    assert state(luna, solo) == "unknown"
+    assert isinstance(ensure(stage, luna, solo), Handle)
+    assert len(upstream.heard) == 2
+
+
+class TestOneMaker:
+    def test_the_row_is_there_before_the_call(
+        self, stage: Stage, upstream: Upstream, luna: Character, solo: Deployment
+    ) -> None:
+        seen: list[Any] = []
+
+        def look(request: httpx.Request) -> httpx.Response:
+            seen.append(state(luna, solo))
+            seen.append(ensure(stage, luna, solo))
+            return upstream.serve(request)
+
+        upstream.script.append(look)
+        handle = ensure(stage, luna, solo)
+        assert isinstance(handle, Handle)
+        assert handle.ready
+        assert seen[0] == "making"
+        assert (seen[1].state, seen[1].ready) == ("making", False)
+        assert len(upstream.heard) == 1
+
+    def test_of_two_at_the_same_moment_one_makes_it(
+        self, stage: Stage, upstream: Upstream, luna: Character, solo: Deployment, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The other one is between its look and its write."""
+        begin = handles._begin
+
+        def late(*given: Any) -> None:
+            monkeypatch.setattr(handles, "_begin", begin)
+            assert isinstance(ensure(stage, luna, solo), Handle)
+            begin(*given)
+
+        monkeypatch.setattr(handles, "_begin", late)
+        handle = ensure(stage, luna, solo)
+        assert isinstance(handle, Handle)
+        assert not handle.ready
+        assert len(upstream.heard) == 1
+
+    def test_a_maker_that_died_is_followed_by_another(
+        self, stage: Stage, upstream: Upstream, luna: Character, solo: Deployment
+    ) -> None:
+        lease = int(stage.clock.now) + handles.MAKE_SECONDS
+        table.put(
+            table.handle_key("blue", luna.id, "solo"), {"deployment": "solo", "state": "making", "lease_until": lease}
+        )
+        waiting = ensure(stage, luna, solo)
+        assert isinstance(waiting, Handle)
+        assert not waiting.ready
+        stage.clock.advance(handles.MAKE_SECONDS + 1)
+        assert isinstance(made := ensure(stage, luna, solo), Handle)
+        assert made.ready
+
+    def test_a_delivery_that_repeats_does_not_make_what_may_exist(
+        self, stage: Stage, upstream: Upstream, luna: Character, solo: Deployment
+    ) -> None:
+        table.put(
+            table.handle_key("blue", luna.id, "solo"), {"deployment": "solo", "state": "making", "lease_until": 1}
+        )
+        assert handles.introduce(luna, solo, stage.clock.now + 20).state == "unknown"
+        assert handles.introduce(luna, solo, stage.clock.now + 20).state == "unknown"
+        assert upstream.heard == []
+
+
+class TestSlow:
+    """A provider that takes its time: asked again by the reference that it gave."""
+
+    @pytest.fixture
+    def asked(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        self.answers: list[ProviderHandle | Exception] = []
+        asked: list[str] = []
+
+        def poll(provider: OpenAI, account: Account, reference: str) -> ProviderHandle:
+            asked.append(reference)
+            found = self.answers.pop(0)
+            if isinstance(found, Exception):
+                raise found
+            return found
+
+        make: Callable[..., ProviderHandle] = OpenAI.make_character
+        monkeypatch.setattr(OpenAI, "make_character", lambda *given: replace(make(*given), ready=False))
+        monkeypatch.setattr(OpenAI, "poll_character", poll)
+        return asked
+
+    def test_pending_then_ready(
+        self, stage: Stage, upstream: Upstream, luna: Character, solo: Deployment, asked: list[str]
+    ) -> None:
+        self.answers += [ProviderHandle("task", ready=False), ProviderHandle("element")]
+        found = [ensure(stage, luna, solo) for _ in range(4)]
+        states = [(handle.state, handle.reference) for handle in found if isinstance(handle, Handle)]
+        assert states == [
+            ("pending", "char_solo.example_1"),
+            ("pending", "task"),
+            ("ready", "element"),
+            ("ready", "element"),
+        ]
+        assert asked == ["char_solo.example_1", "task"]
+        assert len(upstream.heard) == 1
+
+    @pytest.mark.parametrize(
+        "passing", [Refused(Reason.BUSY, "x"), Refused(Reason.CREDENTIALS, "x"), OutcomeUnknown("x")]
+    )
+    def test_a_provider_that_is_away_says_nothing_of_the_character(
+        self, stage: Stage, luna: Character, solo: Deployment, asked: list[str], passing: Exception
+    ) -> None:
+        self.answers += [passing, ProviderHandle("element")]
+        found = [ensure(stage, luna, solo) for _ in range(3)]
+        assert [handle.state for handle in found if isinstance(handle, Handle)] == ["pending", "pending", "ready"]
+
+    def test_one_that_is_refused_after_all(
+        self, stage: Stage, luna: Character, solo: Deployment, asked: list[str]
+    ) -> None:
+        self.answers.append(Refused(Reason.MODERATION, "No people.", code="moderation_blocked"))
+        ensure(stage, luna, solo)
+        assert isinstance(ensure(stage, luna, solo), Refused)
+        assert state(luna, solo) == "refused"
+
+    def test_one_that_was_lost_there_is_made_again(
+        self, stage: Stage, upstream: Upstream, luna: Character, solo: Deployment, asked: list[str]
+    ) -> None:
+        self.answers.append(Refused(Reason.NOT_FOUND, "unknown"))
+        ensure(stage, luna, solo)
+        assert isinstance(ensure(stage, luna, solo), Refused)
+        assert state(luna, solo) is None
+        ensure(stage, luna, solo)
+        assert len(upstream.heard) == 2

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from understudy import limits
+from understudy.characters import Character
+from understudy.deployments import Deployment, Deployments
+from understudy.errors import InvalidRequest, Unsupported
+from understudy.limits import Wish
+from understudy.providers.base import CharacterSupport, Profile
+
+HERE = Deployment("here", "openai", "https://here.example", {"m": "x"})
+PROFILE = Profile(
+    seconds=(4, 8),
+    sizes=("1280x720", "720x1280", "1080x1920"),
+    default_seconds=4,
+    default_size="1280x720",
+    prompt_characters=20,
+    characters=CharacterSupport(native=2, clip_seconds=(1.0, 5.0)),
+    edit=True,
+    extend_seconds=(4,),
+    remix=True,
+)
+
+
+def character(milliseconds: int = 3000) -> Character:
+    return Character("t", "r", "Luna", 1, "video/mp4", 1, milliseconds, 1, 1, [], "here", "openai", "r")
+
+
+def objection(wish: Wish, **changes: Any) -> str | None:
+    """Which field is objected to."""
+    error = limits.objection(wish, HERE, replace(PROFILE, **changes))
+    if error is None:
+        return None
+    assert isinstance(error, InvalidRequest)
+    assert error.status == 400
+    return error.param
+
+
+def create(**facts: Any) -> Wish:
+    return Wish("create", **{"prompt": "A fox", **facts})
+
+
+@pytest.mark.parametrize(
+    ("wish", "changes", "param"),
+    [
+        (create(), {}, None),
+        (create(seconds=8, size="720x1280", has_image=True, characters=[character()] * 2), {}, None),
+        (create(seconds=7), {}, "seconds"),
+        (create(size="999x999"), {}, "size"),
+        (create(prompt="x" * 20), {}, None),
+        (create(prompt="x" * 21), {}, "prompt"),
+        (create(has_image=True), {"input_image": False}, "input_reference"),
+        (create(characters=[character()] * 3), {}, "characters"),
+        (create(characters=[character()]), {"characters": CharacterSupport()}, "characters"),
+        (create(characters=[character(), character(500)]), {}, "characters[1]"),
+        (create(characters=[character(5001)]), {}, "characters[0]"),
+        (create(characters=[character(1000), character(5000)]), {}, None),
+        (
+            create(characters=[character(60_000)]),
+            {"characters": CharacterSupport(reference_videos=1, trim=True, clip_seconds=(1, 5))},
+            None,
+        ),
+        (Wish("edit", "x", made_by="here"), {}, None),
+        (Wish("edit", "x"), {}, "model"),
+        (Wish("edit", "x", made_by="there"), {}, "model"),
+        (Wish("edit", "x"), {"edit_upload": True}, None),
+        (Wish("edit", "x", made_by="here"), {"edit": False, "edit_upload": True}, "model"),
+        (Wish("extend", "x", seconds=4, made_by="here"), {}, None),
+        (Wish("extend", "x", seconds=8, made_by="here"), {}, "seconds"),
+        (Wish("extend", "x", seconds=4), {}, "model"),
+        (Wish("extend", "x", seconds=4), {"extend_upload": True}, None),
+        (Wish("extend", "x", seconds=4, made_by="here"), {"extend_seconds": ()}, "model"),
+        (Wish("remix", "x", made_by="here"), {}, None),
+        (Wish("remix", "x", made_by="there"), {}, "model"),
+        (Wish("remix", "x", made_by="here"), {"remix": False}, "model"),
+    ],
+)
+def test_objections(wish: Wish, changes: dict[str, Any], param: str | None) -> None:
+    assert objection(wish, **changes) == param
+
+
+def test_an_objection_says_what_is_possible() -> None:
+    for wish, words in (
+        (create(seconds=7), '"4", "8"'),
+        (create(size="999x999"), "1280x720, 720x1280, 1080x1920"),
+        (create(characters=[character(9000)]), "9.0 s long; this model takes clips of 1 to 5 s"),
+        (create(characters=[character()] * 3), "at most 2"),
+    ):
+        error = limits.objection(wish, HERE, PROFILE)
+        assert error is not None
+        assert words in error.message
+
+
+@pytest.mark.parametrize(
+    ("size", "made"),
+    [
+        ("1280x720", "1280x720"),
+        ("1024x1792", "1080x1920"),
+        ("640x360", "1280x720"),
+        ("1281x720", None),
+        ("1920x1080", None),
+        ("720x720", None),
+        ("720x1279", "720x1280"),
+    ],
+)
+def test_a_size_becomes_the_smallest_of_its_shape_that_is_not_smaller(size: str, made: str | None) -> None:
+    assert limits.fit(size, PROFILE.sizes) == made
+
+
+def test_advice_names_the_models_that_can() -> None:
+    deployments = Deployments(
+        [
+            Deployment("a", "openai", "https://a", {"able": "x"}, options={"characters": 2}, default=True),
+            Deployment("b", "openai", "https://b", {"unable": "x"}, options={"characters": 0}),
+            Deployment("c", "hosted_vllm", "https://c", {"too": "x"}, options={"references": "image"}),
+        ]
+    )
+    wish = create(characters=[character()])
+    assert limits.able(deployments, wish) == ["able", "too"]
+    advised = limits.advise(Unsupported("This model takes no characters."), limits.able(deployments, wish))
+    assert advised.message == "This model takes no characters. Models that can: able, too."
+    assert limits.advise(Unsupported("No."), []).message == "No. No configured model can."
+    assert limits.advise(InvalidRequest("No."), ["a"]).message == "No."

@@ -1,0 +1,102 @@
+"""The sealed functions as calls: what is the caller's fault, and what is ours."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
+
+from understudy import media
+from understudy.errors import ApiError, InvalidRequest
+from understudy.settings import settings
+
+FACTS = {
+    "ok": True,
+    "mime_type": "video/mp4",
+    "bytes": 5,
+    "duration": 2.9996,
+    "width": 1280,
+    "height": 720,
+    "stills": [{"key": "media/s.jpg", "width": 640, "height": 360, "seconds": 0.5, "bytes": 7}],
+}
+
+
+class Lambda:
+    """Answers as told; keeps what it was asked."""
+
+    def __init__(self, answer: Any, *, error: str | None = None) -> None:
+        self.answer, self.error, self.asked = answer, error, list[tuple[str, Any]]()
+
+    def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:
+        self.asked.append((FunctionName, json.loads(Payload)))
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        answer = {"Payload": io.BytesIO(json.dumps(self.answer).encode())}
+        return answer | ({"FunctionError": self.error} if self.error else {})
+
+
+@pytest.fixture(autouse=True)
+def functions(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv("INSPECT_FUNCTION", "inspect")
+    monkeypatch.setenv("STITCH_FUNCTION", "stitch")
+    settings.cache_clear()
+    yield
+    settings.cache_clear()
+
+
+def install(monkeypatch: pytest.MonkeyPatch, answer: Any, **how: Any) -> Lambda:
+    function = Lambda(answer, **how)
+    monkeypatch.setattr(media, "lambda_", lambda: function)
+    return function
+
+
+def test_inspect(monkeypatch: pytest.MonkeyPatch) -> None:
+    function = install(monkeypatch, FACTS)
+    found = media.inspect("media/c", stills_prefix="media/p/", stills=1)
+    assert (found.milliseconds, found.byte_count, found.mime_type) == (3000, 5, "video/mp4")
+    assert found.stills == [{"key": "media/s.jpg", "width": 640, "height": 360, "bytes": 7}]
+    assert function.asked == [("inspect", {"key": "media/c", "stills_prefix": "media/p/", "stills": 1})]
+
+
+def test_previews_and_trim(monkeypatch: pytest.MonkeyPatch) -> None:
+    function = install(monkeypatch, FACTS)
+    assert media.previews("media/v/video.mp4", "media/v/")["duration"] == 2.9996
+    media.trim("media/c", "media/t.mp4", 5)
+    names = [(name, event["task"]) for name, event in function.asked]
+    assert names == [("stitch", "previews"), ("stitch", "trim")]
+    assert function.asked[0][1]["thumbnail_key"] == "media/v/thumbnail.webp"
+
+
+@pytest.mark.parametrize("code", ["not_a_video", "unreadable", "no_video_stream", "too_long", "too_large", "timed_out"])
+def test_a_clip_that_cannot_be_used_is_the_callers(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    install(monkeypatch, {"ok": False, "code": code, "message": "Send another."})
+    with pytest.raises(InvalidRequest) as caught:
+        media.inspect("media/c", stills_prefix="", stills=0, param="clip")
+    assert (caught.value.code, caught.value.param, caught.value.message) == (code, "clip", "Send another.")
+
+
+@pytest.mark.parametrize(
+    ("answer", "how"),
+    [
+        ({"ok": False, "code": "storage_error", "message": "S3"}, {}),
+        ({"ok": False, "code": "internal_error", "message": "x"}, {}),
+        ({"ok": False, "code": "not_found", "message": "x"}, {}),
+        ({"ok": False, "code": "invalid_request", "message": "x"}, {}),
+        ({"errorMessage": "timed out"}, {"error": "Unhandled"}),
+        (None, {}),
+        ("text", {}),
+        (ClientError({"Error": {"Code": "TooManyRequestsException", "Message": "busy"}}, "Invoke"), {}),
+        (ReadTimeoutError(endpoint_url="https://lambda"), {}),
+    ],
+)
+def test_everything_else_is_ours_and_may_pass(
+    monkeypatch: pytest.MonkeyPatch, answer: Any, how: dict[str, str]
+) -> None:
+    install(monkeypatch, answer, **how)
+    with pytest.raises(ApiError) as caught:
+        media.inspect("media/c", stills_prefix="", stills=0)
+    assert not isinstance(caught.value, InvalidRequest)
+    assert (caught.value.status, caught.value.code) == (500, "media_failed")

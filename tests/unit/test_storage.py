@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import io
+import tracemalloc
+from collections.abc import Iterator
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from tests.fakes.edges import Edges
+from understudy import aws, storage
+from understudy.errors import Reason, Refused
+
+pytestmark = pytest.mark.usefixtures("aws_stack")
+
+
+def stored(key: str) -> bytes:
+    return aws.s3().get_object(Bucket="bucket", Key=key)["Body"].read()
+
+
+class TestPut:
+    def test_bytes_and_views(self) -> None:
+        storage.put("media/a", b"bytes", "video/mp4")
+        storage.put("media/b", memoryview(b"some bytes")[5:], "image/png")
+        assert (stored("media/a"), stored("media/b")) == (b"bytes", b"bytes")
+        assert aws.s3().head_object(Bucket="bucket", Key="media/b")["ContentType"] == "image/png"
+        assert storage.size("media/a") == 5
+        assert storage.exists("media/a")
+        assert not storage.exists("media/c")
+
+
+class TestSave:
+    @pytest.mark.parametrize("sizes", [[], [0], [1], [5, 0, 3], [storage.CHUNK], [storage.CHUNK - 1, 2], [1] * 100])
+    def test_a_stream_of_pieces(self, sizes: list[int]) -> None:
+        pieces = [bytes([n % 251]) * size for n, size in enumerate(sizes)]
+        assert storage.save("media/a", iter(pieces), "video/mp4") == sum(sizes)
+        assert stored("media/a") == b"".join(pieces)
+        assert aws.s3().head_object(Bucket="bucket", Key="media/a")["ContentType"] == "video/mp4"
+
+    def test_a_large_one_goes_in_parts(self, edges: Edges) -> None:
+        edges.touched.clear()
+        piece = b"x" * (1024 * 1024 + 1)
+        assert storage.save("media/a", (piece for _ in range(17)), "video/mp4") == 17 * len(piece)
+        assert edges.touched.count("UploadPart") == 3
+        assert storage.size("media/a") == 17 * len(piece)
+
+    def test_a_stream_that_breaks_leaves_nothing(self) -> None:
+        def breaking() -> Iterator[bytes]:
+            yield b"x" * (storage.CHUNK + 1)
+            raise Refused(Reason.UNAVAILABLE, "broken")
+
+        with pytest.raises(Refused):
+            storage.save("media/a", breaking(), "video/mp4")
+        assert not storage.exists("media/a")
+        assert aws.s3().list_multipart_uploads(Bucket="bucket").get("Uploads", []) == []
+
+    def test_memory_does_not_grow_with_the_stream(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        class Sink:
+            """An S3 that only reads, as boto3's transfer does."""
+
+            def upload_fileobj(self, file: io.BytesIO, *given: object, **how: object) -> None:
+                while file.read(storage.CHUNK):
+                    pass
+
+        monkeypatch.setattr(storage, "s3", Sink)
+        tracemalloc.start()
+        assert storage.save("media/a", (bytes(1024 * 1024) for _ in range(200)), "video/mp4") == 200 * 1024 * 1024
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 4 * storage.CHUNK
+
+
+class TestCopy:
+    def test_bytes_and_type(self) -> None:
+        storage.put("uploads/a", b"bytes", "application/octet-stream")
+        storage.copy("uploads/a", "media/a")
+        storage.copy("uploads/a", "media/b", mime_type="video/mp4")
+        types = [aws.s3().head_object(Bucket="bucket", Key=key)["ContentType"] for key in ("media/a", "media/b")]
+        assert types == ["application/octet-stream", "video/mp4"]
+        assert stored("media/b") == b"bytes"
+
+    def test_a_key_with_odd_characters(self) -> None:
+        storage.put("drop/Luna Böse +1?.mp4", b"bytes", "video/mp4")
+        storage.copy("drop/Luna Böse +1?.mp4", "media/a")
+        assert stored("media/a") == b"bytes"
+
+
+class TestHead:
+    def test_the_first_bytes(self) -> None:
+        storage.put("media/a", b"0123456789", "video/mp4")
+        assert storage.head("media/a", None, 4) == b"0123"
+        assert storage.head("media/a", None) == b"0123456789"
+
+    def test_nothing(self) -> None:
+        storage.put("media/empty", b"", "video/mp4")
+        assert storage.head("media/none", None) is None
+        assert not storage.head("media/empty", None)
+
+
+class TestDelete:
+    def test_only_what_stands_under_the_prefix(self) -> None:
+        for n in range(3):
+            storage.put(f"media/videos/blue/1/{n}", b"x", "video/mp4")
+        storage.put("media/videos/blue/10/0", b"x", "video/mp4")
+        storage.delete_all(storage.video_prefix("blue", "1"))
+        left = [one["Key"] for one in aws.s3().list_objects_v2(Bucket="bucket")["Contents"]]
+        assert left == ["media/videos/blue/10/0"]
+        storage.delete_all(storage.video_prefix("blue", "1"))
+
+
+class TestPresign:
+    def test_a_get_of_one_object_for_an_hour(self) -> None:
+        url = urlsplit(storage.presign("media/videos/blue/1/video.mp4"))
+        query = parse_qs(url.query)
+        assert url.path == "/media/videos/blue/1/video.mp4"
+        assert query["X-Amz-Algorithm"] == ["AWS4-HMAC-SHA256"]
+        assert query["X-Amz-Expires"] == [str(storage.URL_SECONDS)]
+        assert query["X-Amz-SignedHeaders"] == ["host"]  # so that Range may be sent
+
+    def test_a_file_name(self) -> None:
+        assert "response-content-disposition=inline" in storage.presign("media/a", filename="fox.mp4")
+
+
+class TestMedia:
+    """An object as a seekable file that fetches as it is read."""
+
+    DATA = bytes(range(256)) * 10
+
+    @pytest.fixture
+    def file(self, edges: Edges) -> io.BufferedReader:
+        storage.put("media/a", self.DATA, "video/mp4")
+        edges.touched.clear()
+        opened = storage.media("media/a", filename="a.mp4", mime_type="video/mp4", byte_count=len(self.DATA)).open()
+        assert isinstance(opened, io.BufferedReader)
+        return opened
+
+    def test_nothing_is_fetched_before_it_is_read(self, file: io.BufferedReader, edges: Edges) -> None:
+        assert file.seek(0, io.SEEK_END) == len(self.DATA)
+        assert file.seek(0) == 0
+        assert edges.touched == []
+
+    def test_it_is_read_in_one_get(self, file: io.BufferedReader, edges: Edges) -> None:
+        assert b"".join(iter(lambda: file.read(100), b"")) == self.DATA
+        assert edges.touched == ["GetObject"]
+
+    def test_it_can_be_read_again(self, file: io.BufferedReader) -> None:
+        assert file.read() == self.DATA
+        file.seek(0)
+        assert file.read() == self.DATA
+
+    def test_and_from_anywhere(self, file: io.BufferedReader) -> None:
+        for at in (2000, 5, 0, 2559, 2560, 100):
+            file.seek(at)
+            assert file.tell() == at
+            assert file.read(7) == self.DATA[at : at + 7]
+
+    def test_past_its_end_there_is_nothing(self, file: io.BufferedReader) -> None:
+        file.seek(5000)
+        assert file.read() == b""
+
+    def test_closing_it_twice_is_fine(self, file: io.BufferedReader) -> None:
+        file.read(10)
+        file.close()
+        file.close()
+        assert file.closed
