@@ -13,6 +13,7 @@ from typing import Any
 from understudy import jobs, media, storage, table
 from understudy.errors import ApiError
 from understudy.providers.base import CastMember, CharacterSupport, Media
+from understudy.secrets import id_codec
 from understudy.table import Put, Row
 
 
@@ -33,6 +34,7 @@ class Character:
     home: str
     provider: str
     original: str
+    signed_with: int | None = None  # the key of its id, which outlives a rotation
 
     @property
     def key(self) -> table.Key:
@@ -115,6 +117,7 @@ def new(team: str, record: str, name: str, clip: media.Inspection, *, home: str,
         home=home,
         provider=provider,
         original=record,
+        signed_with=id_codec().key_id,
     )
 
 
@@ -155,4 +158,4 @@ def delete(character: Character) -> None:
 
 
 def _character(row: Row) -> Character:
-    return Character(**{one.name: row[one.name] for one in fields(Character)})
+    return Character(**{one.name: row[one.name] for one in fields(Character) if one.name in row})

@@ -60,9 +60,14 @@ class IdCodec:
         self._current = current
         self._others = others
 
-    def encode(self, managed: ManagedId, *, team: str) -> str:
-        """The id of a thing that belongs to `team`."""
-        key = self._current
+    @property
+    def key_id(self) -> int:
+        """Names the key that signs now; kept with a thing, its id stays the same when another key signs."""
+        return _key_id(self._current)
+
+    def encode(self, managed: ManagedId, *, team: str, key_id: int | None = None) -> str:
+        """The id of a thing that belongs to `team`, signed with the key that `key_id` names while there is one."""
+        key = self._current if key_id is None else next(self._keys(key_id), self._current)
         original = managed.original_id.encode()
         if len(original) > MAX_ORIGINAL_BYTES:
             original = b""

@@ -78,6 +78,7 @@ class Job:
     output: File | None = None
     troubles: int = 0  # passing failures in a row
     seen: bool = False  # the caller has used the id
+    signed_with: int | None = None  # the key of its id, which outlives a rotation
     key_id: str = ""  # the API key that pays
     billed_seconds: int | None = None
     month: str | None = None  # whose budget holds `hold` micro-dollars

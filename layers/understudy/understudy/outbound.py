@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import ipaddress
+import logging
 import socket
 import ssl
 import time
@@ -38,6 +39,9 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: an IPv4 address in I
 _deadline: ContextVar[float] = ContextVar("deadline")  # of the call that uses the connection
 
 Headers = Mapping[str, str]
+
+# At INFO, which is Lambda's level for JSON logs, httpx writes every URL down: signatures in it, too.
+logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 class Forbidden(Exception):

@@ -50,7 +50,9 @@ class CharacterObject(TypedDict):
 def video_id(job: Job) -> str:
     """The job's public id: the same from its first answer on, whatever becomes of it."""
     provider, model_id, original = job.named or [job.provider, job.deployment, job.id]
-    return secrets.id_codec().encode(ManagedId(Kind.VIDEO, job.id, provider, model_id, original), team=job.team)
+    return secrets.id_codec().encode(
+        ManagedId(Kind.VIDEO, job.id, provider, model_id, original), team=job.team, key_id=job.signed_with
+    )
 
 
 def video(job: Job, *, created: bool = False) -> Video:
@@ -75,7 +77,7 @@ def video(job: Job, *, created: bool = False) -> Video:
 def character_id(character: Character) -> str:
     """The character's public id."""
     managed = ManagedId(Kind.CHARACTER, character.id, character.provider, character.home, character.original)
-    return secrets.id_codec().encode(managed, team=character.team)
+    return secrets.id_codec().encode(managed, team=character.team, key_id=character.signed_with)
 
 
 def character(character: Character) -> CharacterObject:

@@ -13,6 +13,7 @@ from understudy.jobs import Job
 from understudy.limits import Wish
 from understudy.once import Attempt
 from understudy.providers.base import Operation
+from understudy.secrets import id_codec
 from understudy.wire import FilePart
 
 if TYPE_CHECKING:
@@ -146,6 +147,7 @@ def _draft(attempt: Attempt, operation: Operation, model: str, deployment: Deplo
     return Job(
         team=attempt.caller.team,
         key_id=attempt.caller.key_id,
+        signed_with=id_codec().key_id,
         id=jobs.new_id(),
         operation=operation,
         state="submitting",
