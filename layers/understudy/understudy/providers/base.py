@@ -11,9 +11,11 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal
+
+from understudy.errors import Reason, Refused
 
 if TYPE_CHECKING:
     from understudy.outbound import Client
@@ -238,6 +240,26 @@ class Provider(ABC):
     def find(self, account: Account, reference: str) -> Progress | None:
         """The job that was submitted with this reference (`findable`), or None if there is none. Raises like `poll`."""
         raise NotImplementedError
+
+
+@contextmanager
+def at_address(account: Account, progress: Progress) -> Iterator[Content]:
+    """The video of a provider that gives an address for it: read without our key. For `open_content`."""
+    if progress.output_url is None:
+        raise Refused(Reason.NOT_FOUND, "The provider gave no address for the video.")
+    with account.http.stream(progress.output_url, {}) as (status, headers, chunks):
+        if status != 200:
+            gone = status in {401, 403, 404, 410}  # an address that has died says one of these
+            reason = Reason.NOT_FOUND if gone else Reason.UNAVAILABLE
+            raise Refused(reason, f"The video's address answered {status}.", status=status)
+        yield content_of(headers, chunks)
+
+
+def content_of(headers: Mapping[str, str], chunks: Iterator[bytes]) -> Content:
+    """A file that is being answered, by its headers."""
+    length = headers.get("content-length")
+    mime_type = headers.get("content-type", "video/mp4").partition(";")[0]
+    return Content(mime_type, int(length) if length else None, chunks)
 
 
 def with_names(prompt: str, cast: tuple[CastMember, ...]) -> str:

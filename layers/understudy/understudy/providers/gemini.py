@@ -54,6 +54,7 @@ from understudy.providers.base import (
     Profile,
     Progress,
     Provider,
+    content_of,
 )
 from understudy.providers.openai import clean, refusal, with_options
 
@@ -156,9 +157,7 @@ class Gemini(Provider):
                 raise Refused(Reason.NOT_FOUND, f"The video's address answered {status}.", status=status)
             if status != 200:
                 raise _refusal(account, Answer(status, answered, next(chunks, b"")), gone=False)
-            length = answered.get("content-length")
-            mime_type = answered.get("content-type", "video/mp4").partition(";")[0]
-            yield Content(mime_type, int(length) if length else None, chunks)
+            yield content_of(answered, chunks)
 
     def delete(self, account: Account, upstream_id: str) -> None:
         answer = account.http.delete(_url(account, upstream_id), _headers(account))

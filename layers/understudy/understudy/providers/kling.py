@@ -31,8 +31,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -51,6 +51,7 @@ from understudy.providers.base import (
     Progress,
     Provider,
     Status,
+    at_address,
 )
 from understudy.providers.openai import clean, refusal, with_options
 
@@ -174,18 +175,8 @@ class Kling(Provider):
         task = _task(account, "external_task_ids", "external_id", reference)
         return _progress(account, task) if task else None
 
-    @contextmanager
-    def open_content(self, account: Account, progress: Progress) -> Iterator[Content]:
-        if progress.output_url is None:
-            raise Refused(Reason.NOT_FOUND, "The provider gave no address for the video.")
-        with account.http.stream(progress.output_url, {}) as (status, headers, chunks):
-            if status != 200:
-                gone = status in {401, 403, 404, 410}  # an address that has died says one of these
-                reason = Reason.NOT_FOUND if gone else Reason.UNAVAILABLE
-                raise Refused(reason, f"The video's address answered {status}.", status=status)
-            length = headers.get("content-length")
-            mime_type = headers.get("content-type", "video/mp4").partition(";")[0]
-            yield Content(mime_type, int(length) if length else None, chunks)
+    def open_content(self, account: Account, progress: Progress) -> AbstractContextManager[Content]:
+        return at_address(account, progress)
 
     def make_character(self, account: Account, name: str, clip: Media, stills: tuple[Media, ...]) -> Handle:
         fields = {

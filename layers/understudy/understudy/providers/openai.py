@@ -40,6 +40,7 @@ from understudy.providers.base import (
     Progress,
     Provider,
     Status,
+    content_of,
     with_names,
 )
 
@@ -136,9 +137,7 @@ class OpenAI(Provider):
         with account.http.stream(url, self.headers(account)) as (status, headers, chunks):
             if status != 200:
                 raise refusal(account, Answer(status, headers, next(chunks, b"")), gone=False)
-            length = headers.get("content-length")
-            mime_type = headers.get("content-type", "video/mp4").partition(";")[0]
-            yield Content(mime_type, int(length) if length else None, chunks)
+            yield content_of(headers, chunks)
 
     def make_character(self, account: Account, name: str, clip: Media, stills: tuple[Media, ...]) -> Handle:
         answer = self._post(account, _url(account, "videos/characters"), {"name": name}, {"video": clip})

@@ -30,8 +30,8 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -49,6 +49,7 @@ from understudy.providers.base import (
     Progress,
     Provider,
     Source,
+    at_address,
     with_names,
 )
 from understudy.providers.openai import clean, refusal
@@ -149,18 +150,8 @@ class Xai(Provider):
             return Progress(upstream_id, "failed", error=error, micro_dollars=_cost(body))
         raise refused
 
-    @contextmanager
-    def open_content(self, account: Account, progress: Progress) -> Iterator[Content]:
-        if progress.output_url is None:
-            raise Refused(Reason.NOT_FOUND, "The provider gave no address for the video.")
-        with account.http.stream(progress.output_url, {}) as (status, headers, chunks):
-            if status != 200:
-                gone = status in {401, 403, 404, 410}  # an address that has died says one of these
-                reason = Reason.NOT_FOUND if gone else Reason.UNAVAILABLE
-                raise Refused(reason, f"The video's address answered {status}.", status=status)
-            length = headers.get("content-length")
-            mime_type = headers.get("content-type", "video/mp4").partition(";")[0]
-            yield Content(mime_type, int(length) if length else None, chunks)
+    def open_content(self, account: Account, progress: Progress) -> AbstractContextManager[Content]:
+        return at_address(account, progress)
 
 
 def _remake(order: Order, source: Source) -> dict[str, Any]:
