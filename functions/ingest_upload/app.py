@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from understudy import ingest
+from understudy import ingest, landed
 from understudy.telemetry import logger
 
 MARGIN_SECONDS = 15.0
@@ -26,8 +26,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
         received = int(record.attributes.approximate_receive_count or 1)
         try:
             for one in json.loads(record.body).get("Records", []):  # s3:TestEvent has none
-                ingest.take(ingest.landed(one), deadline, last=received >= MAX_RECEIVES)
-        except ingest.Passing as passing:
+                ingest.take(landed.read(one), deadline, last=received >= MAX_RECEIVES)
+        except landed.Passing as passing:
             logger.warning("object left for later", extra={"reason": str(passing)})
             ingest.pause(record.receipt_handle, received)
             raise

@@ -10,23 +10,19 @@ import hashlib
 import json
 import time
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from understudy import casting, jobs, keys, present, sniff, storage, table
+from understudy import casting, jobs, keys, landed, present, storage, table
 from understudy.errors import ApiError, InvalidRequest
+from understudy.landed import Landed, Passing
 from understudy.schema import MAX_NAME
 from understudy.telemetry import logger
-
-if TYPE_CHECKING:
-    from understudy.ingest import Landed
 
 READ_BYTES = 1024 * 1024
 
 
 def take(thing: Landed, deadline: float) -> None:
-    """Make a character of a dropped clip. Raises ingest.Passing for what may pass."""
-    from understudy.ingest import Passing
-
+    """Make a character of a dropped clip. Raises Passing for what may pass."""
     parts = thing.key.split("/")
     if len(parts) != 4 or not keys.TEAM.fullmatch(parts[1]):
         logger.warning("a dropped file outside drop/<team>/<model>/<name>")
@@ -37,18 +33,14 @@ def take(thing: Landed, deadline: float) -> None:
         if not 0 < len(name) <= MAX_NAME:
             raise InvalidRequest(f"The file's name is the character's name: 1 to {MAX_NAME} characters.")
         home = casting.home_of(model, None)
-        head = storage.head(thing.key, thing.version or None)
+        head = thing.head()
         if head is None:
             return  # deleted since: nothing to make, nothing to say
-        kind = sniff.video(head)
-        if kind is None:
-            raise InvalidRequest("The file is not an MP4, MOV or WebM video.", code="not_a_video")
+        mime_type = landed.video_type(head)
         record = _record(team, thing)
-        character, _ = casting.adopt(
-            team, record, name, home, thing.key, thing.version or None, sniff.VIDEO_TYPES[kind], deadline
-        )
+        character, _ = casting.adopt(team, record, name, home, thing.key, thing.version, mime_type, deadline)
         _tell(thing.key, {"status": "completed", "character": present.character(character)})
-    except (InvalidRequest, ApiError) as error:
+    except ApiError as error:
         if error.status >= 500 or error.status == 429:
             raise Passing(error.message) from error
         _tell(thing.key, {"status": "failed", "error": {"code": error.code, "message": error.message}})

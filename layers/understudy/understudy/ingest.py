@@ -1,42 +1,21 @@
 """From an object that has landed to what it was sent for: once, however often its event arrives.
 
 The first finished object of an upload counts; the version in the event says which one it is. Permanent failures are
-noted on the upload and not tried again; passing ones raise `Passing`, and the event comes back after a pause.
+noted on the upload and not tried again; passing ones raise `landed.Passing`, and the event comes back after a pause.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import Any
-from urllib.parse import unquote_plus
 
-from understudy import casting, drops, media, sniff, storage, uploads
+from understudy import casting, drops, landed, media, sniff, storage, uploads
 from understudy.aws import sqs
 from understudy.errors import ApiError, InvalidRequest, ProviderError, Refused
 from understudy.jobs import File
+from understudy.landed import Landed, Passing
 from understudy.settings import settings
 from understudy.telemetry import logger
 from understudy.uploads import Upload
-
-
-class Passing(Exception):
-    """Something that may be gone at the next delivery."""
-
-
-@dataclass(frozen=True, slots=True)
-class Landed:
-    """An object as its event names it. `version` is '' in a bucket without versions."""
-
-    key: str
-    version: str
-    byte_count: int
-
-
-def landed(record: dict[str, Any]) -> Landed:
-    """Read one record of an S3 event; keys come form-encoded."""
-    thing = record["s3"]["object"]
-    return Landed(unquote_plus(thing["key"]), thing.get("versionId") or "", int(thing.get("size", 0)))
 
 
 def take(thing: Landed, deadline: float, *, last: bool = False) -> None:
@@ -76,23 +55,20 @@ def pause(receipt_handle: str, received: int) -> None:
 
 
 def _make(upload: Upload, thing: Landed, deadline: float, last: bool) -> None:
-    head = storage.head(thing.key, thing.version or None)
+    head = thing.head()
     if head is None:
         raise InvalidRequest("The uploaded object is gone. Upload it again.", code="upload_gone")
     if upload.purpose == "image":
         return _image(upload, thing, head)
-    kind = sniff.video(head)
-    if kind is None:
-        raise InvalidRequest("The file is not an MP4, MOV or WebM video.", code="not_a_video")
-    mime_type = sniff.VIDEO_TYPES[kind]
+    mime_type = landed.video_type(head)
     if upload.purpose == "character":
         home = casting.home_of(upload.model, None)
         _, objection = casting.adopt(
-            upload.team, upload.id, upload.name or "", home, thing.key, thing.version or None, mime_type, deadline
+            upload.team, upload.id, upload.name or "", home, thing.key, thing.version, mime_type, deadline
         )
         return uploads.finish(upload, error=_said(objection, last))
     key = storage.input_key(upload.team, upload.id, f"clip.{storage.EXTENSIONS[mime_type]}")
-    storage.copy(thing.key, key, version=thing.version or None, mime_type=mime_type)
+    storage.copy(thing.key, key, version=thing.version, mime_type=mime_type)
     clip = media.inspect(key, stills_prefix=storage.input_key(upload.team, upload.id, ""), stills=0)
     return uploads.finish(upload, File(key, clip.mime_type, clip.byte_count))
 
@@ -107,11 +83,11 @@ def _said(objection: ProviderError | None, last: bool) -> dict[str, str] | None:
 
 
 def _image(upload: Upload, thing: Landed, head: bytes) -> None:
-    found = sniff.image(head) or sniff.image(storage.head(thing.key, thing.version or None, uploads.MEBIBYTE) or b"")
+    found = sniff.image(head) or sniff.image(thing.head(uploads.MEBIBYTE) or b"")
     if found is None:
         raise InvalidRequest("The file is not a PNG, JPEG or WebP image.", code="not_an_image")
     key = storage.input_key(upload.team, upload.id, f"image.{storage.EXTENSIONS[found[0]]}")
-    storage.copy(thing.key, key, version=thing.version or None, mime_type=found[0])
+    storage.copy(thing.key, key, version=thing.version, mime_type=found[0])
     uploads.finish(upload, File(key, found[0], thing.byte_count))
 
 

@@ -207,7 +207,7 @@ def cancel(upload: Upload) -> None:
     storage.delete_all(upload.key)
 
 
-def claim(upload: Upload, version: str, seconds: float) -> Upload | None:
+def claim(upload: Upload, version: str | None, seconds: float) -> Upload | None:
     """Work on the bytes of `version` for some seconds; None if somebody else does, or did it to the end."""
     now = int(time.time())
     if upload.state not in {"pending", "processing"} or upload.lease_until > now:
