@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from understudy import characters, handles, inputs, jobs, owned, routing, storage, table
 from understudy.characters import Character
 from understudy.deployments import Deployment, deployments
-from understudy.errors import ApiError, Conflict, ProviderError
-from understudy.once import Attempt, gone
+from understudy.errors import ApiError, ProviderError
+from understudy.once import Attempt, gone, running
 from understudy.telemetry import logger
 from understudy.wire import FilePart
 
@@ -107,6 +107,4 @@ def _write(character: Character, attempt: Attempt) -> None:
         table.write_together(characters.put(character), *attempt.rows(character.id))
     except table.RowChanged:
         storage.delete_all(storage.character_prefix(character.team, character.id))
-        raise Conflict(
-            "The first request with this Idempotency-Key is still running.", code="request_in_progress"
-        ) from None
+        raise running() from None

@@ -10,7 +10,6 @@ refused  the provider said no, with its reason
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from understudy import accounts, table
@@ -18,7 +17,6 @@ from understudy.characters import Character
 from understudy.deployments import Deployment
 from understudy.errors import OutcomeUnknown, Reason, Refused
 from understudy.providers import load
-from understudy.providers.base import Account
 from understudy.providers.base import Handle as ProviderHandle
 
 MAKE_SECONDS = 300  # a maker that has not come back by then is dead
@@ -59,11 +57,7 @@ def ensure(character: Character, deployment: Deployment, deadline: float) -> Han
         return handle
     if handle is not None and handle.state == "pending" and handle.reference:
         return _poll(character, deployment, deadline, handle)
-    try:
-        _begin(character, deployment, handle)
-    except table.RowChanged:
-        return Handle(deployment.id, "making")
-    return _ask(character, deployment, deadline, lambda account: _make(character, deployment, account))
+    return _make(character, deployment, deadline, handle)
 
 
 def introduce(character: Character, deployment: Deployment, deadline: float) -> Handle:
@@ -73,15 +67,32 @@ def introduce(character: Character, deployment: Deployment, deadline: float) -> 
     """
     handle = find(character, deployment)
     if handle is None:
-        return ensure(character, deployment, deadline)
+        return _make(character, deployment, deadline, None)
     if handle.state == "making" and handle.lease_until <= time.time():
         return _keep(_key(character, deployment), "unknown")  # its maker died on the way
     return handle
 
 
-def _make(character: Character, deployment: Deployment, account: Account) -> ProviderHandle:
-    provider = load(deployment.provider)
-    return provider.make_character(account, character.name, character.clip, character.still_files)
+def _make(character: Character, deployment: Deployment, deadline: float, before: Handle | None) -> Handle:
+    """Ask the provider to make it, unless somebody else has just begun to."""
+    key, provider = _key(character, deployment), load(deployment.provider)
+    try:
+        _begin(character, deployment, before)
+    except table.RowChanged:
+        return Handle(deployment.id, "making")
+    try:
+        made = accounts.call(
+            deployment,
+            deadline,
+            lambda account: provider.make_character(account, character.name, character.clip, character.still_files),
+        )
+    except Refused as refused:
+        _note_refusal(key, refused)
+        raise
+    except OutcomeUnknown:
+        _keep(key, "unknown")
+        raise
+    return _made(key, made)
 
 
 def _begin(character: Character, deployment: Deployment, before: Handle | None) -> None:
@@ -107,7 +118,7 @@ def _poll(character: Character, deployment: Deployment, deadline: float, handle:
         return handle
     except OutcomeUnknown:
         return handle
-    return _keep(_key(character, deployment), "ready" if made.ready else "pending", reference=made.reference)
+    return _made(_key(character, deployment), made)
 
 
 def _note_refusal(key: table.Key, refused: Refused) -> None:
@@ -118,18 +129,7 @@ def _note_refusal(key: table.Key, refused: Refused) -> None:
         _keep(key, "refused", code=refused.code, message=refused.message)
 
 
-def _ask(
-    character: Character, deployment: Deployment, deadline: float, ask: Callable[[Account], ProviderHandle]
-) -> Handle:
-    key = _key(character, deployment)
-    try:
-        made = accounts.call(deployment, deadline, ask)
-    except Refused as refused:
-        _note_refusal(key, refused)
-        raise
-    except OutcomeUnknown:
-        _keep(key, "unknown")
-        raise
+def _made(key: table.Key, made: ProviderHandle) -> Handle:
     return _keep(key, "ready" if made.ready else "pending", reference=made.reference)
 
 

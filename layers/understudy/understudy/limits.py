@@ -12,7 +12,6 @@ from understudy.providers.base import Operation, Profile
 from understudy.routing import profile_of
 
 SHAPE_TOLERANCE = 0.03
-VERBS: dict[Operation, str] = {"create": "create", "edit": "edit", "extend": "extend", "remix": "remix"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ def _operation(wish: Wish, deployment: Deployment, profile: Profile) -> ApiError
     if wish.operation == "create":
         return Unsupported("This model takes no input_reference.", param="input_reference")
     whose = "a video" if own else "a clip that it did not make"
-    return Unsupported(f"This model cannot {VERBS[wish.operation]} {whose}.", param="model")
+    return Unsupported(f"This model cannot {wish.operation} {whose}.", param="model")
 
 
 def _prompt(wish: Wish, profile: Profile) -> ApiError | None:

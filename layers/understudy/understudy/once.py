@@ -83,6 +83,12 @@ class Attempt:
             table.delete(self._once)
 
 
+def running() -> Conflict:
+    """What a key is told while the first arrival of its call is still being worked on."""
+    message = "The first request with this Idempotency-Key is still running."
+    return Conflict(message, code="request_in_progress")
+
+
 def gone() -> Conflict:
     """What a key is told whose video or character was deleted: made once, and not made again by the same call."""
     message = "What was made with this Idempotency-Key has been deleted. Use a new key to make another."

@@ -15,7 +15,6 @@ from understudy import limits as checks
 from understudy.deployments import Deployment, deployments
 from understudy.errors import (
     ApiError,
-    Conflict,
     InvalidRequest,
     OutcomeUnknown,
     RateLimited,
@@ -27,7 +26,7 @@ from understudy.handles import Handle
 from understudy.jobs import File, Job
 from understudy.keys import Limits
 from understudy.limits import Wish
-from understudy.once import Attempt, gone
+from understudy.once import Attempt, gone, running
 from understudy.providers import load
 from understudy.providers.base import CastMember, Media, Order, Profile, Source
 from understudy.table import Change, Put
@@ -77,7 +76,7 @@ def earlier(attempt: Attempt) -> Job | None:
     if job is None or (attempt.key is None and job.seen):
         return None
     if attempt.key is not None and job.state == "submitting" and job.submit_by > time.time():
-        raise Conflict("The first request with this Idempotency-Key is still running.", code="request_in_progress")
+        raise running()
     return job
 
 
@@ -254,9 +253,7 @@ def _together(made: list[Put], taken: list[Put | Change], limits: Limits) -> Non
         place = min(changed.failed, default=0)
         if place >= len(made):
             raise ledger.refused(taken[place - len(made)], limits) from None
-        # Another arrival of the same call was first, a moment ago.
-        message = "The first request with this Idempotency-Key is still running."
-        raise Conflict(message, code="request_in_progress") from None
+        raise running() from None  # another arrival of the same call was first, a moment ago
 
 
 def _prepare(job: Job, slower: list[Deployment]) -> Job:

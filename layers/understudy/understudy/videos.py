@@ -36,11 +36,7 @@ def create(call: Call, request: CreateVideo) -> tuple[Job, bool]:
         has_image=request.input_reference is not None,
         characters=cast,
     )
-    model = _model(call, request)
-    homes = [character.home for character in cast]
-    if request.named_model is None:
-        homes.append(deployments().default().id)
-    asked = routing.candidates(deployments(), model, provider=request.custom_llm_provider, homes=homes)
+    model, asked = _routes(call, request, [character.home for character in cast])
     choices = orders.options(wish, model, asked)
     draft = replace(
         _draft(attempt, "create", model, choices[0].deployment, request.prompt),
@@ -62,9 +58,7 @@ def remake(call: Call, operation: Operation, request: EditVideo | ExtendVideo) -
     seconds = getattr(request, "seconds", None)
     if isinstance(request.video, FilePart) or request.video.upload_id is not None:
         wish = Wish(operation, request.prompt, seconds=seconds)
-        model = _model(call, request)
-        homes = [] if request.named_model else [deployments().default().id]
-        asked = routing.candidates(deployments(), model, provider=request.custom_llm_provider, homes=homes)
+        model, asked = _routes(call, request, [])
         choices = orders.options(wish, model, asked)
         draft = _draft(attempt, operation, model, choices[0].deployment, request.prompt)
         clip, clip_seconds = inputs.clip(call, request.video, draft.id)
@@ -135,12 +129,17 @@ def _cast(call: Call, request: CreateVideo) -> list[Character]:
     return cast
 
 
-def _model(call: Call, request: Routed) -> str:
-    """The model that the request names, or the default one. Raises PermissionDenied for one that the key may not
-    use."""
+def _routes(call: Call, request: Routed, homes: list[str]) -> tuple[str, list[Deployment]]:
+    """The model that the request names, or the default one, and its deployments in the order in which they are asked.
+
+    `homes` go first, and the default deployment when no model is named. Raises PermissionDenied for a model that the
+    key may not use, and what `routing.candidates` raises.
+    """
     model = request.named_model or deployments().default_model
     call.check_model(model)
-    return model
+    if request.named_model is None:
+        homes = [*homes, deployments().default().id]
+    return model, routing.candidates(deployments(), model, provider=request.custom_llm_provider, homes=homes)
 
 
 def _draft(attempt: Attempt, operation: Operation, model: str, deployment: Deployment, prompt: str) -> Job:

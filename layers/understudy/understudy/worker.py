@@ -13,7 +13,7 @@ from typing import Any
 from understudy import accounts, characters, handles, jobs, ledger, media, orders, routing, sniff, storage, table
 from understudy.deployments import Deployment, deployments
 from understudy.errors import ApiError, OutcomeUnknown, ProviderError, Reason, Refused, from_refusal
-from understudy.jobs import File, Job
+from understudy.jobs import File, Job, State
 from understudy.providers import load
 from understudy.providers.base import Progress
 from understudy.telemetry import logger
@@ -111,8 +111,7 @@ def _refused(job: Job, refused: Refused) -> float | None:
         jobs.move(job, "preparing", others=job.others[1:], **changes)
         return 0
     if refused.reason in {Reason.BUSY, Reason.UNAVAILABLE} and job.troubles < MAX_TROUBLES:
-        jobs.move(job, "preparing", troubles=job.troubles + 1)
-        return _pause(job)
+        return _again(job, "preparing")
     error = from_refusal(refused)
     jobs.fail(job, error.code or "provider_refused", error.message)
     return None
@@ -144,8 +143,7 @@ def _reconcile(job: Job, deployment: Deployment, deadline: float) -> float | Non
             message = "The provider's answer was lost, and it could not be asked again. The video may be billed."
             jobs.fail(job, "outcome_unknown", message, spent=job.hold)
         return None
-    jobs.move(job, "unknown", troubles=job.troubles + 1)
-    return _pause(job)
+    return _again(job, "unknown")
 
 
 def _poll(job: Job, deployment: Deployment, deadline: float) -> float | None:
@@ -203,8 +201,7 @@ def _poll_trouble(job: Job, deployment: Deployment, error: Exception) -> float |
         )
         return None
     logger.warning("poll failed", extra={"video": job.id, "error": str(error)})
-    jobs.move(job, job.state, troubles=job.troubles + 1)
-    return _pause(job)
+    return _again(job, job.state)
 
 
 def _archive(job: Job, deployment: Deployment, deadline: float, progress: Progress | None = None) -> float | None:
@@ -255,8 +252,7 @@ def _fetch_trouble(job: Job, deployment: Deployment, error: ProviderError) -> fl
             job, "output_unavailable", "The provider made the video, and its file could not be fetched.", spent=job.hold
         )
         return None
-    jobs.move(job, "archiving", troubles=job.troubles + 1)
-    return _pause(job)
+    return _again(job, "archiving")
 
 
 def _video_only(chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -284,7 +280,12 @@ def _trouble(job: Job, error: Exception) -> float | None:
         else:
             jobs.fail(job, "provider_failed", "The provider could not be given what the video needs.")
         return None
-    jobs.move(job, job.state, troubles=job.troubles + 1)
+    return _again(job, job.state)
+
+
+def _again(job: Job, state: State) -> float:
+    """One trouble more; seconds until the next try."""
+    jobs.move(job, state, troubles=job.troubles + 1)
     return _pause(job)
 
 
