@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from cli.upload import Api, Bar, _parts, _post
+from cli.upload import Api, Bar, send_form, send_parts
 from local import stack
 from local.settings import Settings
 from local.simulators.process import Simulator
@@ -60,9 +60,9 @@ def _measure(
     upload = api.call("POST", "/videos/uploads", wanted | {"bytes": clip.stat().st_size})
     bar = Bar(name, clip.stat().st_size)
     if upload["upload"]["method"] == "POST":
-        _post(upload["upload"], clip, "video/mp4", bar)
+        send_form(upload["upload"], clip, "video/mp4", bar)
     else:
-        _parts(api, upload["id"], clip, bar)
+        send_parts(api, upload["id"], clip, bar)
         api.call("POST", f"/videos/uploads/{upload['id']}/complete")
     bar.close()
     while (done := api.call("GET", f"/videos/uploads/{upload['id']}"))["status"] not in {"completed", "failed"}:

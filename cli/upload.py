@@ -48,10 +48,10 @@ def _run(arguments: argparse.Namespace) -> None:
     upload = _resumable(api, memory) or _created(api, file, arguments)
     how = upload["upload"]
     if how["method"] == "POST":
-        _post(how, file, upload["mime_type"], bar)
+        send_form(how, file, upload["mime_type"], bar)
     else:
         memory.keep(upload["id"])
-        _parts(api, upload["id"], file, bar)
+        send_parts(api, upload["id"], file, bar)
         api.call("POST", f"/videos/uploads/{upload['id']}/complete")
     bar.close()
     done = _finished(api, upload["id"])
@@ -150,7 +150,8 @@ def _created(api: Api, file: Path, arguments: argparse.Namespace) -> dict[str, A
     return api.call("POST", "/videos/uploads", {name: value for name, value in wanted.items() if value is not None})
 
 
-def _post(how: dict[str, Any], file: Path, mime_type: str, bar: Bar) -> None:
+def send_form(how: dict[str, Any], file: Path, mime_type: str, bar: Bar) -> None:
+    """Send a file by a presigned POST. Raises RuntimeError when the bucket refuses it."""
     with file.open("rb") as opened:
         files = {"file": (file.name, _Watched(opened, bar), mime_type)}
         answer = httpx.post(how["url"], data=how["fields"], files=files, timeout=300)  # type: ignore[arg-type]
@@ -158,7 +159,7 @@ def _post(how: dict[str, Any], file: Path, mime_type: str, bar: Bar) -> None:
         raise RuntimeError(f"The bucket refused the upload ({answer.status_code}): {answer.text[:300]}")
 
 
-def _parts(api: Api, upload_id: str, file: Path, bar: Bar) -> None:
+def send_parts(api: Api, upload_id: str, file: Path, bar: Bar) -> None:
     """Send what has not arrived, some parts at a time, with fresh URLs for each batch."""
     counted: set[int] = set()
     while True:
