@@ -1,6 +1,6 @@
 # Bare `make` says what it can do.
 .DEFAULT_GOAL := help
-.PHONY: help demo up down reset deploy-local logs url key invoke test check lint types format build openapi lock clean \
+.PHONY: help demo up down reset deploy-local logs url key invoke test sam-local check lint types format build openapi lock clean \
         venvs clients
 .SILENT:
 
@@ -55,6 +55,9 @@ invoke: venvs ## run one function alone: FN=get_character EVENT=events/get_chara
 
 test: venvs clients ## all tests, against a local stack of their own
 	$(RUN) -m pytest $(ARGS)
+
+sam-local: venvs ## every event and the openai client under `sam local`, in Docker; ARGS="-k get_video" for a part
+	$(RUN) -m pytest tests/sam_local $(ARGS)
 
 check: lint types ## format, lint, types and template
 
