@@ -1,7 +1,4 @@
-"""Docker for `make sam-local`: the daemon that answers here, else one of our own for as long as it is needed.
-
-`python -m local.docker` says whether Docker can be had, and why not: then it ends with 1.
-"""
+"""Docker for `make sam-local`: the daemon that answers here, else one of our own for as long as it is needed."""
 
 from __future__ import annotations
 
@@ -10,13 +7,12 @@ import ipaddress
 import json
 import os
 import shutil
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from typing import Any
 
+from local.processes import end
 from local.settings import Settings
 
 PATIENCE_SECONDS = 60
@@ -48,7 +44,7 @@ def daemon(settings: Settings) -> Iterator[None]:
     try:
         yield
     finally:
-        _stop(process)
+        end(process, 30)  # containerd ends with it
 
 
 def answers() -> bool:
@@ -88,30 +84,8 @@ def _start(settings: Settings) -> subprocess.Popen[bytes]:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not answers():
         if process.poll() is not None or time.monotonic() > deadline:
-            _stop(process)
+            end(process, 30)
             last = [line for line in log.read_text(errors="replace").splitlines() if line.strip()][-1:]
             raise NoDocker(f"dockerd did not start ({log}): {' '.join(last)[-500:]}")
         time.sleep(0.1)
     return process
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()  # it takes containerd along
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(30)
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def main() -> None:
-    """Try it."""
-    try:
-        with daemon(Settings.from_environment()):
-            print(run("version", "--format", "Docker {{.Server.Version}}"))
-    except (NoDocker, DockerFailed) as error:
-        sys.exit(str(error))
-
-
-if __name__ == "__main__":
-    main()

@@ -6,6 +6,8 @@
 
 Containers cannot come to the loopback, where the stack listens: they are given this machine's address on their own
 network, and the stack's ports are forwarded from there. The layer is built with a deployments file that says so, too.
+
+`python -m local.sam_local` says whether this can be had here; if not, it says why in one line and ends with 3.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import json
 import shutil
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -28,11 +31,13 @@ import yaml
 from local import docker, functions, lambda_image, providers, sam
 from local.forward import forwarded
 from local.invoke import Case
+from local.processes import end
 from local.runtime import Outcome
 from local.settings import HOST, REGION, STACK, Settings
 
 INVOKE_SECONDS = 300
 START_SECONDS = 60
+CANNOT = 3  # the exit status that tells "not here" from a failure
 CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
@@ -96,8 +101,7 @@ class Emulator:
             _wait(process, url, log)
             yield url
         finally:
-            process.terminate()  # it removes its containers
-            process.wait(60)
+            end(process, 60)  # it removes its containers
 
     def _command(self, command: str, *arguments: str) -> list[str]:
         options = {
@@ -122,7 +126,7 @@ class Emulator:
 def ready(settings: Settings) -> Iterator[Emulator]:
     """Build the template for `sam local` on a running stack, and let containers reach it.
 
-    Raises SamFailed, NoImage and DockerFailed, and OSError when the containers' network is not on this machine.
+    Raises SamFailed, NoDocker, NoImage and DockerFailed.
     """
     address = docker.gateway()
     folder = settings.folder / "sam-local"
@@ -136,7 +140,11 @@ def ready(settings: Settings) -> Iterator[Emulator]:
     (folder / "layers").mkdir()
     environments = {functions.logical_id(settings, name): _declared(emulator, name) for name in functions.names()}
     (folder / "environment.json").write_text(json.dumps(environments, indent=2))
-    with forwarded(address, _ports(settings)):
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(forwarded(address, _ports(settings)))
+        except OSError as error:
+            raise docker.NoDocker(f"containers cannot come to this machine at {address}: {error}") from error
         yield emulator
 
 
@@ -188,3 +196,17 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
+
+
+def main() -> None:
+    """Try to have Docker and the image; the latter is then there for `make sam-local`."""
+    try:
+        with docker.daemon(Settings.from_environment()):
+            print(f"sam local has {lambda_image.ensure(sam.RUNTIME, sam.ARCH)}")
+    except (docker.NoDocker, lambda_image.NoImage) as error:
+        print(error)
+        sys.exit(CANNOT)
+
+
+if __name__ == "__main__":
+    main()

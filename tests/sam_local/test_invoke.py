@@ -10,7 +10,6 @@ import pytest
 from local import events, functions, invoke
 from local.runtime import Outcome
 
-
 CASES = [
     pytest.param(file, id=file.stem, marks=[] if number else [pytest.mark.first])
     for name in functions.names()
