@@ -44,6 +44,8 @@ def daemon(settings: Settings) -> Iterator[None]:
     try:
         yield
     finally:
+        with contextlib.suppress(DockerFailed):
+            run("image", "prune", "--force")  # what newer builds have replaced
         end(process, 30)  # containerd ends with it
 
 

@@ -6,6 +6,7 @@ are processors: each starts SAM CLI, builds an image and starts a container.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -25,7 +26,7 @@ IMAGE = pytest.StashKey[str]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "first: of each function the first event")
+    config.addinivalue_line("markers", "rest: the events of each function but the first one")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -35,20 +36,30 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.fixture(scope="session")
 def settings() -> Iterator[Settings]:
+    """A running stack, and Docker beside it."""
     settings = Settings.from_environment()
-    ran_already = stack.runs(settings)
-    stack.up(settings)  # also deploys what has changed
-    yield settings
-    if not ran_already:
-        stack.down(settings)
+    with _or_exit(), docker.daemon(settings):
+        ran_already = stack.runs(settings)
+        stack.up(settings)  # also deploys what has changed
+        try:
+            yield settings
+        finally:
+            if not ran_already:
+                stack.down(settings)
 
 
 @pytest.fixture(scope="session")
 def emulator(settings: Settings, request: pytest.FixtureRequest) -> Iterator[Emulator]:
+    with _or_exit(), sam_local.ready(settings) as emulator:
+        request.config.stash[IMAGE] = emulator.image
+        yield emulator
+
+
+@contextlib.contextmanager
+def _or_exit() -> Iterator[None]:
+    """Say once why nothing can run, and not for every test."""
     try:
-        with docker.daemon(settings), sam_local.ready(settings) as emulator:
-            request.config.stash[IMAGE] = emulator.image
-            yield emulator
+        yield
     except (docker.NoDocker, lambda_image.NoImage) as error:
         pytest.exit(f"sam local cannot run here: {error}", returncode=1)
 

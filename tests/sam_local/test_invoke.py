@@ -11,7 +11,7 @@ from local import events, functions, invoke
 from local.runtime import Outcome
 
 CASES = [
-    pytest.param(file, id=file.stem, marks=[] if number else [pytest.mark.first])
+    pytest.param(file, id=file.stem, marks=[pytest.mark.rest] if number else [])
     for name in functions.names()
     for number, file in enumerate(events.files(name))
 ]
