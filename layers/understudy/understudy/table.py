@@ -12,6 +12,7 @@ listing needs no index:
     team#<team>        once#<operation>#<sha256 of key>     which job an Idempotency-Key made
     team#<team>        last#<caller>#<operation>#<digest>   which job the same body made last (repeats by the clients)
     team#<team>        entry#<job>#<hold or settlement>     the money of a job, never changed (ledger.py)
+    upstream#<deployment>#<sha256 of id>   video, character whose a provider's id is (origins.py)
     key#<key id>       key                                  an API key and its counters (keys.py, admission.py)
     key#<key id>       slots                                the jobs that it has open (ledger.py)
     key#<key id>       budget#<month>                       what it has committed and spent (ledger.py)
@@ -22,6 +23,7 @@ Values are strings, integers, booleans, None, lists and maps; DynamoDB's numbers
 
 from __future__ import annotations
 
+import hashlib
 import random
 import time
 from collections.abc import Iterator, Mapping
@@ -79,6 +81,10 @@ def once_key(team: str, operation: str, key_hash: str) -> Key:
 
 def last_key(team: str, caller: str, operation: str, digest: str) -> Key:
     return Key(f"team#{team}", f"last#{caller}#{operation}#{digest}")
+
+
+def upstream_key(deployment: str, upstream_id: str, kind: str) -> Key:
+    return Key(f"upstream#{deployment}#{hashlib.sha256(upstream_id.encode()).hexdigest()}", kind)
 
 
 def api_key_key(key_id: str) -> Key:

@@ -10,7 +10,20 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from understudy import accounts, characters, handles, jobs, ledger, media, orders, routing, sniff, storage, table
+from understudy import (
+    accounts,
+    characters,
+    handles,
+    jobs,
+    ledger,
+    media,
+    orders,
+    rawids,
+    routing,
+    sniff,
+    storage,
+    table,
+)
 from understudy.deployments import Deployment, deployments
 from understudy.errors import ApiError, OutcomeUnknown, ProviderError, Reason, Refused, from_refusal
 from understudy.jobs import File, Job, State
@@ -134,7 +147,7 @@ def _reconcile(job: Job, deployment: Deployment, deadline: float) -> float | Non
     except ProviderError as error:
         logger.warning("reconciling failed", extra={"video": job.id, "error": str(error)})
     if found is not None:
-        jobs.move(job, "running", upstream_id=found.upstream_id, submitted_at=int(time.time()), troubles=0)
+        jobs.ordered(job, found.upstream_id, troubles=0)
         return routing.pace(deployment, job.model)
     if time.time() > job.submit_by + LOST_SECONDS:
         if asked:
@@ -150,6 +163,8 @@ def _poll(job: Job, deployment: Deployment, deadline: float) -> float | None:
     progress = _ask(job, deployment, deadline)
     if isinstance(progress, Exception):
         return _poll_trouble(job, deployment, progress)
+    if job.unconfirmed:
+        job = rawids.confirm(job, deployment, progress)
     if progress.status == "failed":
         _failed(job, progress)
         return None
@@ -191,6 +206,8 @@ def _ask(job: Job, deployment: Deployment, deadline: float) -> Progress | Except
 
 
 def _poll_trouble(job: Job, deployment: Deployment, error: Exception) -> float | None:
+    if job.unconfirmed and isinstance(error, Refused) and error.reason in rawids.UNKNOWN_THERE:
+        return rawids.ask_next(job)
     if isinstance(error, Refused) and error.reason is Reason.NOT_FOUND and job.troubles + 1 >= MAX_LOST:
         jobs.fail(job, "provider_lost_video", "The provider no longer knows this video.", spent=job.hold)
         return None
