@@ -115,6 +115,8 @@ class Upstream:
                 return httpx.Response(200, json=made)
             case "GET", ["videos", "characters", character] if f"{host}/{character}" in self.characters:
                 return httpx.Response(200, json=self.characters[f"{host}/{character}"])
+            case "POST", ["videos", *_] if lost := self._unknown(host, self.heard[-1].body):
+                return refuse(404, "not_found", f"Character with id '{lost}' not found.")(request)
             case "POST", ["videos", *_]:
                 return httpx.Response(200, json=self._make(host, self.heard[-1].body))
             case "GET", ["videos", video] if f"{host}/{video}" in self.videos:
@@ -126,6 +128,11 @@ class Upstream:
             case "DELETE", ["videos", video] if self.videos.pop(f"{host}/{video}", None):
                 return httpx.Response(200, json={"id": video, "deleted": True})
         return httpx.Response(404, json={"error": {"message": "no such thing", "code": "not_found"}})
+
+    def _unknown(self, host: str, body: dict[str, Any]) -> str | None:
+        """A character of an order that this server does not know."""
+        named = [one["id"] for one in body.get("characters", [])]
+        return next((one for one in named if f"{host}/{one}" not in self.characters), None)
 
     def _make(self, host: str, body: dict[str, Any]) -> dict[str, Any]:
         video_id = f"video_{sum(one.startswith(f'{host}/') for one in self.videos)}"  # every server counts for itself

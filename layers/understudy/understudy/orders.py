@@ -7,17 +7,20 @@ submit: whatever dies in between, the job ends, and nothing is sent twice.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 from understudy import accounts, characters, handles, jobs, ledger, routing, storage, table
 from understudy import limits as checks
+from understudy.characters import Character
 from understudy.deployments import Deployment, deployments
 from understudy.errors import (
     ApiError,
     InvalidRequest,
     OutcomeUnknown,
     RateLimited,
+    Reason,
     Refused,
     from_refusal,
     from_unknown,
@@ -101,6 +104,10 @@ def place(draft: Job, choices: list[Option], attempt: Attempt, limits: Limits, d
         routing.try_in_turn([one for one in choices if one.ready], lambda one: one.deployment, submit)
     except Refused as refused:
         slower = [one.deployment for one in choices if not one.ready]
+        if refused.reason is Reason.LOST:
+            last = next(one.deployment for one in choices if one.deployment.id == submit.job.deployment)
+            handles.forget(cast_of(submit.job), last)
+            return _prepare(submit.job, [last, *slower])
         if refused.movable and slower:
             return _prepare(submit.job, slower)
         error = _remembered(attempt, from_refusal(refused), keep=not refused.movable)
@@ -168,12 +175,16 @@ def build(job: Job, option: Option) -> Order:
     )
 
 
+def cast_of(job: Job) -> Iterator[Character]:
+    """Its characters, without those deleted since the request: the prompt still names them."""
+    for record in job.characters:
+        if character := characters.find(job.team, record):
+            yield character
+
+
 def _cast(job: Job, deployment: Deployment, profile: Profile) -> list[CastMember]:
     cast = []
-    for record in job.characters:
-        character = characters.find(job.team, record)
-        if character is None:
-            continue  # deleted between the request and now: the prompt still names it
+    for character in cast_of(job):
         handle = handles.find(character, deployment) if profile.characters.native else None
         cast.append(character.cast(profile.characters, handle.reference if handle else None))
     return cast

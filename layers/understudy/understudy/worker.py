@@ -10,20 +10,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from understudy import (
-    accounts,
-    characters,
-    handles,
-    jobs,
-    ledger,
-    media,
-    orders,
-    rawids,
-    routing,
-    sniff,
-    storage,
-    table,
-)
+from understudy import accounts, handles, jobs, ledger, media, orders, rawids, routing, sniff, storage, table
 from understudy.deployments import Deployment, deployments
 from understudy.errors import ApiError, OutcomeUnknown, ProviderError, Reason, Refused, from_refusal
 from understudy.jobs import File, Job, State
@@ -34,7 +21,7 @@ from understudy.telemetry import logger
 LEASE_SECONDS = 330  # longer than run_job may run
 CALL_SECONDS = 60.0
 MAX_TROUBLES = 8  # passing failures in a row, with growing pauses: about five minutes
-MAX_LOST = 3  # so often may a provider say that it does not know a job of its own
+MAX_LOST = 3  # so often may a provider say that it does not know a job or a character of its own
 MAX_OUTPUT = 5 * 1024**3
 PREPARE_SECONDS = 1800  # how long a provider may take to make a character
 LOST_SECONDS = 600  # how long a provider is asked for a job whose answer was lost
@@ -88,10 +75,7 @@ def _step(job: Job, deadline: float) -> float | None:
 def _prepare(job: Job, deployment: Deployment, deadline: float) -> float | None:
     support = routing.profile_of(deployment, job.model).characters
     try:
-        for record in job.characters:
-            character = characters.find(job.team, record)
-            if character is None:
-                continue
+        for character in orders.cast_of(job):
             character.trim(support)
             if support.native and not handles.ensure(character, deployment, deadline).ready:
                 return _wait_for_character(job, deployment)
@@ -116,14 +100,19 @@ def _wait_for_character(job: Job, deployment: Deployment) -> float | None:
 
 
 def _refused(job: Job, refused: Refused) -> float | None:
-    """Nothing was made: the next deployment, if the refusal is of the kind that moves; later, if that helps; else
-    the end."""
+    """Nothing was made: the next deployment, if the refusal is of the kind that moves; later, if that helps; again with
+    characters that the provider had lost; else the end."""
     if refused.movable and job.others:
         following = deployments().find(job.others[0])
         changes = {"deployment": following.id, "provider": following.provider} if following else {}
         jobs.move(job, "preparing", others=job.others[1:], **changes)
         return 0
     if refused.reason in {Reason.BUSY, Reason.UNAVAILABLE} and job.troubles < MAX_TROUBLES:
+        return _again(job, "preparing")
+    deployment = deployments().find(job.deployment)
+    if refused.reason is Reason.LOST and deployment is not None and job.troubles < MAX_LOST:
+        if job.state == "submitting":  # the order was refused, which does not say whom it is about
+            handles.forget(orders.cast_of(job), deployment)
         return _again(job, "preparing")
     error = from_refusal(refused)
     jobs.fail(job, error.code or "provider_refused", error.message)
