@@ -655,6 +655,14 @@ class TestWhatIsNoSuchId:
                 assert get_video(stage, text).status == get_character(stage, text).status == 404
         assert (upstream.heard, stage.queue.waiting) == ([], [])
 
+    @pytest.mark.parametrize("odd", [".", ":", "/", "=", "A", "~"])
+    def test_wherever_it_was_touched(self, stage: Stage, upstream: Upstream, odd: str) -> None:
+        ours = secrets.id_codec().encode(ManagedId(Kind.VIDEO, jobs.new_id(), "x", "y", "z"), team="blue")
+        for n in range(len("video_"), len(ours)):
+            changed = f"{ours[:n]}{odd}{ours[n + 1 :]}"
+            assert get_video(stage, changed).status == 404
+        assert (upstream.heard, stage.queue.waiting) == ([], [])
+
     def test_a_page_begins_after_what_a_list_answered(self, stage: Stage, upstream: Upstream) -> None:
         upstream.has_video(HOST, VIDEO)
         managed = get_video(stage, VIDEO).body["id"]

@@ -28,6 +28,7 @@ VERSION = 1
 MAC_BYTES = 16
 TAG_BYTES = 8
 MAX_LENGTH = 1024  # of an id as text; ordinary ones stay under 200
+MIN_LENGTH = 64  # what has so many characters after one of our prefixes is taken for one of ours
 MAX_ORIGINAL_BYTES = 120  # a longer original id (Vertex operation names) stays in the row
 
 
@@ -142,13 +143,13 @@ def unwrap(text: str, kind: Kind) -> Wrapped | None:
     return Wrapped(found[1], found[2], found[4]) if found is not None and found[3] == kind else None
 
 
-# The shortest id that we can make has 80 characters after its prefix, OpenAI's own have 48 (2026-09).
-_OURS = re.compile(f"(?:{'|'.join(Kind)})_[A-Za-z0-9_-]{{64}}")
-
-
 def resembles(text: str) -> bool:
-    """Does it begin like one of ours? Then it is one, or a forgery, and never an id that somebody else gave out."""
-    return _OURS.match(text) is not None
+    """Does it begin like one of ours and is as long? Then it is one, or a forgery, and never one that others gave out.
+
+    The shortest that we can make has 80 characters after its prefix, OpenAI's own have 48 (2026-09).
+    """
+    prefix, _, rest = text.partition("_")
+    return prefix in list(Kind) and len(rest) >= MIN_LENGTH
 
 
 def not_found(kind: Kind) -> NotFound:
