@@ -347,6 +347,32 @@ class TestCharacters:
         assert (reply.status, reply.error["code"]) == (400, "unsupported_operation")
         assert reply.error["message"].endswith("No configured model can.")
 
+    def test_one_that_the_provider_has_lost_cannot_be_made_again(self, stage: Stage, upstream: Upstream) -> None:
+        upstream.has_character(HOST, CHARACTER)
+        managed = get_character(stage, CHARACTER).body["id"]
+        upstream.characters.clear()
+        upstream.heard.clear()
+        reply = stage.create("Luna", model="solo", characters=[{"id": managed}])
+        assert (reply.status, reply.error["code"], reply.headers["x-should-retry"]) == (502, "character_lost", "false")
+        assert [one.path for one in upstream.heard] == ["/v1/videos"]
+        upstream.has_character(HOST, CHARACTER)  # it was only away
+        assert stage.create("Luna", model="solo", characters=[{"id": managed}]).status == 200
+        assert upstream.submits()[-1].body["characters"] == [{"id": CHARACTER}]
+
+    def test_of_two_the_one_with_a_clip_is_made_again(self, stage: Stage, upstream: Upstream) -> None:
+        upstream.has_character(HOST, CHARACTER)
+        max_ = stage.character("Max", model="solo")
+        upstream.characters = {f"{HOST}/{CHARACTER}": upstream.characters[f"{HOST}/{CHARACTER}"]}
+        video = stage.create("Luna and Max", model="solo", characters=[{"id": CHARACTER}, {"id": max_}])
+        assert video.status == 200
+        upstream.instant = True
+        stage.run()
+        assert stage.show(video.body["id"])["status"] == "completed"
+        upstream.characters.clear()
+        lost = stage.create("Luna and Max", model="solo", characters=[{"id": CHARACTER}, {"id": max_}])
+        stage.run()
+        assert stage.show(lost.body["id"])["error"]["code"] == "character_lost"
+
     def test_one_that_the_provider_does_not_know(self, stage: Stage, upstream: Upstream) -> None:
         reply = get_character(stage, CHARACTER)
         assert (reply.status, reply.error["code"]) == (404, "character_not_found")

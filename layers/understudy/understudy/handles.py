@@ -82,10 +82,12 @@ def introduce(character: Character, deployment: Deployment, deadline: float) -> 
     return handle
 
 
-def forget(cast: Iterable[Character], deployment: Deployment) -> None:
-    """The deployment has lost one of them: the next `ensure` makes each again."""
-    for character in cast:
+def forget(cast: Iterable[Character], deployment: Deployment) -> bool:
+    """The deployment has lost one of them: the next `ensure` makes each again that has a clip. Whether any has."""
+    again = [character for character in cast if character.has_clip]
+    for character in again:
         table.delete(_key(character, deployment))
+    return bool(again)
 
 
 def _make(character: Character, deployment: Deployment, deadline: float, before: Handle | None) -> Handle:

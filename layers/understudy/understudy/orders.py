@@ -104,9 +104,8 @@ def place(draft: Job, choices: list[Option], attempt: Attempt, limits: Limits, d
         routing.try_in_turn([one for one in choices if one.ready], lambda one: one.deployment, submit)
     except Refused as refused:
         slower = [one.deployment for one in choices if not one.ready]
-        if refused.reason is Reason.LOST:
-            last = next(one.deployment for one in choices if one.deployment.id == submit.job.deployment)
-            handles.forget(cast_of(submit.job), last)
+        last = next(one.deployment for one in choices if one.deployment.id == submit.job.deployment)
+        if refused.reason is Reason.LOST and handles.forget(cast_of(submit.job), last):
             return _prepare(submit.job, [last, *slower])
         if refused.movable and slower:
             return _prepare(submit.job, slower)

@@ -109,14 +109,20 @@ def _refused(job: Job, refused: Refused) -> float | None:
         return 0
     if refused.reason in {Reason.BUSY, Reason.UNAVAILABLE} and job.troubles < MAX_TROUBLES:
         return _again(job, "preparing")
-    deployment = deployments().find(job.deployment)
-    if refused.reason is Reason.LOST and deployment is not None and job.troubles < MAX_LOST:
-        if job.state == "submitting":  # the order was refused, which does not say whom it is about
-            handles.forget(orders.cast_of(job), deployment)
+    if refused.reason is Reason.LOST and job.troubles < MAX_LOST and _forget_cast(job):
         return _again(job, "preparing")
     error = from_refusal(refused)
     jobs.fail(job, error.code or "provider_refused", error.message)
     return None
+
+
+def _forget_cast(job: Job) -> bool:
+    """Will a character be made again that the provider has lost? A refused order does not say which one that is; when
+    one was asked for alone, it is forgotten already."""
+    deployment = deployments().find(job.deployment)
+    if deployment is None:
+        return False
+    return job.state == "preparing" or handles.forget(orders.cast_of(job), deployment)
 
 
 def _wait_for_submit(job: Job, pace: float) -> float | None:
