@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -454,6 +455,36 @@ class TestOperators:
         # A rotation is no fresh budget.
         spent = (table.get(table.budget_key(successor.key_id, "2027-01")) or {})["committed"]
         assert spent > committed
+
+    @pytest.fixture(autouse=True)
+    def file(self, tmp_path: Path, toml: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The stage's deployments file, where the command looks for it."""
+        (tmp_path / "config").mkdir()
+        (tmp_path / "config" / "deployments.toml").write_text(toml)
+        monkeypatch.chdir(tmp_path)
+
+    def test_scopes(self, stage: Stage, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+        both = ["--scope", "raw_ids:solo", "--scope", "raw_ids:one"]
+        caller = keys.find(self.run(capsys, "create", "--team", "blue", *both).split()[0])
+        assert caller is not None
+        assert caller.raw_ids == {"solo", "one"}
+        (line,) = [line for line in self.run(capsys, "list").splitlines() if line.startswith(caller.key_id)]
+        assert line.endswith("raw_ids:one  raw_ids:solo")
+        other = tmp_path / "other.toml"
+        other.write_text("[deployments.elsewhere]")
+        given = ["--deployments", str(other), "--scope", "raw_ids:elsewhere"]
+        found = keys.find(self.run(capsys, "create", "--team", "blue", *given).split()[0])
+        assert found is not None
+        assert found.raw_ids == {"elsewhere"}
+
+    @pytest.mark.parametrize(
+        "scope", ["raw_ids", "raw_ids:", "raw_ids:nobody", "solo", "admin:solo", "raw_ids:solo one"]
+    )
+    def test_a_scope_that_there_is_not(self, stage: Stage, capsys: pytest.CaptureFixture[str], scope: str) -> None:
+        before = list(keys.every())
+        assert main(["keys", "create", "--team", "blue", "--scope", scope]) == 1
+        assert list(keys.every()) == before
+        assert "scope" in (said := capsys.readouterr().err) or "no deployment" in said
 
     def test_the_key_is_shown_once(self, stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
         key = self.run(capsys, "create", "--team", "blue").split()[0]

@@ -18,6 +18,8 @@ from understudy import table
 from understudy.errors import Unauthenticated
 
 PREFIX = "us-"
+RAW_IDS = "raw_ids:"  # the scope, before the deployment that it holds for
+SCOPE = re.compile(RAW_IDS + r"[a-z0-9][a-z0-9._-]{0,39}")
 TEAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 TOUCHES = 10  # calls that change or sign something, for each call that makes something
 
@@ -30,6 +32,11 @@ class Caller:
     key_id: str
     scopes: frozenset[str] = frozenset()
     models: frozenset[str] = frozenset()
+
+    @property
+    def raw_ids(self) -> frozenset[str]:
+        """The deployments whose own ids, and LiteLLM's of them, the key may use."""
+        return frozenset(scope.removeprefix(RAW_IDS) for scope in self.scopes if scope.startswith(RAW_IDS))
 
     def context(self) -> dict[str, str]:
         """The caller as an authorizer hands it on: strings only."""
@@ -55,10 +62,14 @@ def mint(
 ) -> tuple[str, Caller]:
     """Make a key for a team and store its row. The key is returned here and never again.
 
-    Raises ValueError for a team name that could not stand in a bucket key and for limits that cannot be meant.
+    Raises ValueError for a team name that could not stand in a bucket key, for scopes that there are not, and for
+    limits that cannot be meant.
     """
     if not TEAM.fullmatch(team):
         raise ValueError("a team name has up to 64 letters, digits, dots, dashes or underscores")
+    for scope in scopes:
+        if not SCOPE.fullmatch(scope):
+            raise ValueError(f"there is no scope {scope!r}; there is {RAW_IDS}DEPLOYMENT")
     limits = limits or Limits()
     if any(value is not None and value < 1 for value in (limits.requests_per_minute, limits.concurrent)):
         raise ValueError("calls a minute and videos at once are at least 1; revoke a key that may do nothing")

@@ -31,7 +31,8 @@ class Wish:
 def objection(wish: Wish, deployment: Deployment, profile: Profile) -> ApiError | None:
     """Why this deployment cannot do it; None if it can."""
     checks = (_operation(wish, deployment, profile), _prompt(wish, profile), _seconds(wish, profile))
-    return next((error for error in (*checks, _size(wish, profile), _characters(wish, profile)) if error), None)
+    characters = _characters(wish, deployment, profile)
+    return next((error for error in (*checks, _size(wish, profile), characters) if error), None)
 
 
 def able(deployments: Deployments, wish: Wish) -> list[str]:
@@ -111,7 +112,7 @@ def _pixels(size: str) -> tuple[int, int]:
     return int(width), int(height)
 
 
-def _characters(wish: Wish, profile: Profile) -> ApiError | None:
+def _characters(wish: Wish, deployment: Deployment, profile: Profile) -> ApiError | None:
     support, count = profile.characters, len(wish.characters)
     if count == 0:
         return None
@@ -121,6 +122,11 @@ def _characters(wish: Wish, profile: Profile) -> ApiError | None:
         return Unsupported(f"characters: this model takes at most {support.most} in one video.", param="characters")
     shortest, longest = support.clip_seconds
     for i, character in enumerate(wish.characters):
+        if not character.has_clip:
+            if support.native and character.home == deployment.id:
+                continue
+            message = f"characters: {character.name} has no clip here and plays only at the provider that made it."
+            return Unsupported(message, param=f"characters[{i}]")
         seconds = character.milliseconds / 1000
         if seconds < shortest or (seconds > longest and not support.trim):
             message = (

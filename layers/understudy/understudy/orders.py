@@ -95,18 +95,17 @@ def place(draft: Job, choices: list[Option], attempt: Attempt, limits: Limits, d
     draft = ledger.opened(draft, limits, hold, longest)
     if not first.ready:
         job = replace(draft, state="preparing", others=[one.deployment.id for one in rest], named=_named(draft, None))
-        _begin(job, attempt, limits, 1)
+        jobs.begin(job, 1, lambda: _write(job, attempt, limits))
         return job
     job = replace(draft, submit_by=_submit_by(deadline))
-    _begin(job, attempt, limits, routing.pace(first.deployment, job.model))
+    jobs.begin(job, routing.pace(first.deployment, job.model), lambda: _write(job, attempt, limits))
     submit = _Submit(job, deadline)
     try:
         routing.try_in_turn([one for one in choices if one.ready], lambda one: one.deployment, submit)
     except Refused as refused:
         slower = [one.deployment for one in choices if not one.ready]
-        if refused.reason is Reason.LOST:
-            last = next(one.deployment for one in choices if one.deployment.id == submit.job.deployment)
-            handles.forget(cast_of(submit.job), last)
+        last = next(one.deployment for one in choices if one.deployment.id == submit.job.deployment)
+        if refused.reason is Reason.LOST and handles.forget(cast_of(submit.job), last):
             return _prepare(submit.job, [last, *slower])
         if refused.movable and slower:
             return _prepare(submit.job, slower)
@@ -144,15 +143,13 @@ class _Submit:
         except OutcomeUnknown as unknown:
             self.job = _lost(self.job, option.profile, unknown)
             raise
-        self.job = jobs.move(
+        self.job = jobs.ordered(
             self.job,
-            "running",
-            upstream_id=progress.upstream_id,
+            progress.upstream_id,
             upstream_status="queued" if progress.status == "queued" else "in_progress",
             named=self.job.named or _named(self.job, progress.upstream_id),
             seconds=progress.seconds or order.seconds or self.job.seconds,
             size=progress.size or order.size or self.job.size,
-            submitted_at=int(time.time()),
         )
 
 
@@ -233,16 +230,6 @@ def _ready(wish: Wish, profile: Profile, known: list[Handle | None]) -> bool:
     if profile.characters.native:
         return all(handle is not None and handle.ready for handle in known)
     return not any(character.needs_trim(profile.characters) for character in wish.characters)
-
-
-def _begin(job: Job, attempt: Attempt, limits: Limits, delay: float) -> None:
-    """Have somebody look after the job, then write it: a job without a message would never end, a message without a job
-    does no harm. One that may have come before a slow write is sent again."""
-    begun = time.monotonic()
-    jobs.send(job, 0, delay)
-    _write(job, attempt, limits)
-    if time.monotonic() - begun > delay / 2:
-        jobs.send(job, 0, delay)
 
 
 def _write(job: Job, attempt: Attempt, limits: Limits) -> None:

@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from understudy import inputs, jobs, orders, owned, routing
+from understudy import inputs, jobs, orders, owned, present, routing
 from understudy.deployments import Deployment, deployments
 from understudy.errors import InvalidRequest
 from understudy.jobs import Job
@@ -76,7 +76,7 @@ def remix(call: Call, public_id: str, prompt: str) -> tuple[Job, bool]:
         return job, True
     source = owned.finished(call, public_id)
     asked = [deployments().get(source.deployment)]
-    return _from_job(call, attempt, "remix", source, source.model, asked, prompt, None, public_id), False
+    return _from_job(call, attempt, "remix", source, source.model, asked, prompt, None, present.video_id(source)), False
 
 
 def _from_job(

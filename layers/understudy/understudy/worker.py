@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from understudy import accounts, handles, jobs, ledger, media, orders, routing, sniff, storage, table
+from understudy import accounts, handles, jobs, ledger, media, orders, rawids, routing, sniff, storage, table
 from understudy.deployments import Deployment, deployments
 from understudy.errors import ApiError, OutcomeUnknown, ProviderError, Reason, Refused, from_refusal
 from understudy.jobs import File, Job, State
@@ -109,14 +109,20 @@ def _refused(job: Job, refused: Refused) -> float | None:
         return 0
     if refused.reason in {Reason.BUSY, Reason.UNAVAILABLE} and job.troubles < MAX_TROUBLES:
         return _again(job, "preparing")
-    deployment = deployments().find(job.deployment)
-    if refused.reason is Reason.LOST and deployment is not None and job.troubles < MAX_LOST:
-        if job.state == "submitting":  # the order was refused, which does not say whom it is about
-            handles.forget(orders.cast_of(job), deployment)
+    if refused.reason is Reason.LOST and job.troubles < MAX_LOST and _forget_cast(job):
         return _again(job, "preparing")
     error = from_refusal(refused)
     jobs.fail(job, error.code or "provider_refused", error.message)
     return None
+
+
+def _forget_cast(job: Job) -> bool:
+    """Will a character be made again that the provider has lost? A refused order does not say which one that is; when
+    one was asked for alone, it is forgotten already."""
+    deployment = deployments().find(job.deployment)
+    if deployment is None:
+        return False
+    return job.state == "preparing" or handles.forget(orders.cast_of(job), deployment)
 
 
 def _wait_for_submit(job: Job, pace: float) -> float | None:
@@ -136,7 +142,7 @@ def _reconcile(job: Job, deployment: Deployment, deadline: float) -> float | Non
     except ProviderError as error:
         logger.warning("reconciling failed", extra={"video": job.id, "error": str(error)})
     if found is not None:
-        jobs.move(job, "running", upstream_id=found.upstream_id, submitted_at=int(time.time()), troubles=0)
+        jobs.ordered(job, found.upstream_id, troubles=0)
         return routing.pace(deployment, job.model)
     if time.time() > job.submit_by + LOST_SECONDS:
         if asked:
@@ -152,6 +158,8 @@ def _poll(job: Job, deployment: Deployment, deadline: float) -> float | None:
     progress = _ask(job, deployment, deadline)
     if isinstance(progress, Exception):
         return _poll_trouble(job, deployment, progress)
+    if job.unconfirmed:
+        job = rawids.confirm(job, deployment, progress)
     if progress.status == "failed":
         _failed(job, progress)
         return None
@@ -193,6 +201,8 @@ def _ask(job: Job, deployment: Deployment, deadline: float) -> Progress | Except
 
 
 def _poll_trouble(job: Job, deployment: Deployment, error: Exception) -> float | None:
+    if job.unconfirmed and isinstance(error, Refused) and error.reason in rawids.UNKNOWN_THERE:
+        return rawids.ask_next(job)
     if isinstance(error, Refused) and error.reason is Reason.NOT_FOUND and job.troubles + 1 >= MAX_LOST:
         jobs.fail(job, "provider_lost_video", "The provider no longer knows this video.", spent=job.hold)
         return None
