@@ -217,14 +217,17 @@ def video_tampered(seeds: Seeds) -> str:
 
 @fresh
 def job_running(seeds: Seeds) -> Any:
-    """A video that the provider has finished and we have not noticed: `id`, and the `message` that is due."""
-    return seeds.plant("running", TEAM, seeds.value("video_completed"))
+    """A video that the provider has finished and we have not noticed: `id`, and the `message` that is due.
+
+    It is a new one, for providers keep what they made for an hour only, and a stack may run longer.
+    """
+    return seeds.plant("running", TEAM, seeds.value("video_new"))
 
 
 @fresh
 def job_adopted(seeds: Seeds) -> Any:
     """A video that a caller has brought and the provider has not been asked about: `id`, and the `message`."""
-    return seeds.plant("adopted", TEAM, seeds.value("video_completed"))
+    return seeds.plant("adopted", TEAM, seeds.value("video_new"))
 
 
 @fresh
