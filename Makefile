@@ -90,4 +90,4 @@ venvs:
 
 # The environments of clients that the tests drive, with the npm packages of those that are Node's.
 clients:
-	$(PYTHON) scripts/venvs.py $(patsubst locks/%.txt,%,$(wildcard locks/client-*.txt))
+	$(PYTHON) scripts/venvs.py schema $(patsubst locks/%.txt,%,$(wildcard locks/client-*.txt))
