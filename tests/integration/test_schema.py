@@ -69,7 +69,8 @@ def report(caller: Api, luna_clip: Path, tmp_path_factory: pytest.TempPathFactor
     config.write_text("\n".join(configuration(things)))
     command: list[str | Path] = [SCHEMATHESIS, "--config-file", config, "run", DOCUMENT, "--url", caller.base_url]
     command += ["--checks", ",".join(CHECKS), "--phases", "coverage,fuzzing", "--max-examples", str(EXAMPLES)]
-    command += ["--generation-deterministic", "--continue-on-failure", "--max-redirects", "0", "--request-timeout", "60"]
+    command += ["--generation-deterministic", "--continue-on-failure"]
+    command += ["--max-redirects", "0", "--request-timeout", "60"]
     command += ["--report", "json", "--report-json-path", folder / "report.json", "--no-color"]
     environment = {
         "PATH": os.environ.get("PATH", ""),
