@@ -230,6 +230,19 @@ class TestModels:
         body = {"purpose": "character", "name": "Luna", "filename": "x", "bytes": 9, "mime_type": "video/mp4", **named}
         self.refused(stage.call("create_upload", json_body=body), upstream)
 
+    def test_advice_names_no_others(self, stage: Stage, upstream: Upstream, own: str) -> None:
+        """wan cannot edit, sora-2 and solo can: which of them is named depends on the key."""
+        body = {"prompt": "x", "model": "wan", "video": {"id": own}}
+        for models, advice in (
+            (("wan", "solo"), "Models that can: solo."),
+            (("wan",), "No model of this key can."),
+            ((), "Models that can: sora-2, solo."),
+        ):
+            stage.sign_in("blue", models=models)
+            reply = stage.call("edit_video", json_body=body)
+            assert (reply.status, reply.error["code"]) == (400, "unsupported_operation"), reply
+            assert reply.error["message"].endswith(advice)
+
     def test_what_it_may(self, stage: Stage, upstream: Upstream) -> None:
         stage.sign_in("blue", models=("wan", "solo"))
         assert stage.create(model="wan").status == 200
@@ -453,7 +466,7 @@ class TestOperators:
         assert used.status == 200
         # A rotation is no fresh budget.
         spent = (table.get(table.budget_key(successor.key_id, "2027-01")) or {})["committed"]
-        assert spent > committed
+        assert spent == committed + 4 * 100_000  # of sora-2, held
 
     def test_the_key_is_shown_once(self, stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
         key = self.run(capsys, "create", "--team", "blue").split()[0]

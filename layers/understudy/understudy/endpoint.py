@@ -80,7 +80,7 @@ class Call:
 
     def check_model(self, model: str) -> None:
         """Raises PermissionDenied for a model that the key may not use."""
-        if self.caller.models and model not in self.caller.models:
+        if not self.caller.may_use(model):
             allowed = ", ".join(sorted(self.caller.models))
             message = f"This API key may not use the model {model[:80]!r}. It may use: {allowed}."
             raise PermissionDenied(message, param="model", code="model_not_allowed")

@@ -31,6 +31,10 @@ class Caller:
     scopes: frozenset[str] = frozenset()
     models: frozenset[str] = frozenset()
 
+    def may_use(self, model: str) -> bool:
+        """Whether the key is good for a model of this name."""
+        return not self.models or model in self.models
+
     def context(self) -> dict[str, str]:
         """The caller as an authorizer hands it on: strings only."""
         return {

@@ -24,7 +24,7 @@ from understudy.errors import (
 )
 from understudy.handles import Handle
 from understudy.jobs import File, Job
-from understudy.keys import Limits
+from understudy.keys import Caller, Limits
 from understudy.limits import Wish
 from understudy.once import Attempt, gone, running
 from understudy.providers import load
@@ -43,7 +43,7 @@ class Option:
     ready: bool
 
 
-def options(wish: Wish, model: str, deployments_in_order: list[Deployment]) -> list[Option]:
+def options(wish: Wish, model: str, deployments_in_order: list[Deployment], caller: Caller) -> list[Option]:
     """Those that can do it, in the same order. Raises the first one's objection, with advice, when none can."""
     found: list[Option] = []
     first: ApiError | None = None
@@ -56,7 +56,7 @@ def options(wish: Wish, model: str, deployments_in_order: list[Deployment]) -> l
         else:
             first = first or error
     if not found and first is not None:
-        raise checks.advise(first, checks.able(deployments(), wish))
+        raise checks.advise(first, filter(caller.may_use, checks.able(deployments(), wish)))
     return found
 
 

@@ -37,7 +37,7 @@ def create(call: Call, request: CreateVideo) -> tuple[Job, bool]:
         characters=cast,
     )
     model, asked = _routes(call, request, [character.home for character in cast])
-    choices = orders.options(wish, model, asked)
+    choices = orders.options(wish, model, asked, call.caller)
     draft = replace(
         _draft(attempt, "create", model, choices[0].deployment, request.prompt),
         seconds=request.seconds or choices[0].profile.default_seconds,
@@ -59,7 +59,7 @@ def remake(call: Call, operation: Operation, request: EditVideo | ExtendVideo) -
     if isinstance(request.video, FilePart) or request.video.upload_id is not None:
         wish = Wish(operation, request.prompt, seconds=seconds)
         model, asked = _routes(call, request, [])
-        choices = orders.options(wish, model, asked)
+        choices = orders.options(wish, model, asked, call.caller)
         draft = _draft(attempt, operation, model, choices[0].deployment, request.prompt)
         clip, clip_seconds = inputs.clip(call, request.video, draft.id)
         draft = replace(draft, seconds=seconds, billed_seconds=seconds or clip_seconds, source_clip=clip)
@@ -92,7 +92,7 @@ def _from_job(
 ) -> Job:
     call.check_model(model)
     wish = Wish(operation, prompt, seconds=seconds, made_by=source.deployment)
-    choices = orders.options(wish, model, asked)
+    choices = orders.options(wish, model, asked, call.caller)
     draft = replace(
         _draft(attempt, operation, model, choices[0].deployment, prompt),
         # An extension answers its added seconds until it is finished; an edit keeps the source's length and size.
