@@ -241,7 +241,7 @@ def _write(job: Job, attempt: Attempt, limits: Limits) -> None:
     try:
         _together(made, taken, limits)
     except RateLimited:
-        if not ledger.drop_expired(job.key_id):
+        if not ledger.drop_expired(job.payer):
             raise
         _together(made, taken, limits)
 
