@@ -7,6 +7,7 @@ import pytest
 from tests.fakes.stage import Stage
 from understudy import catalogue
 from understudy.deployments import Deployment, Deployments
+from understudy.keys import Caller
 
 
 def listed(stage: Stage) -> dict[str, Any]:
@@ -33,6 +34,14 @@ def test_every_model_with_what_it_can_do(stage: Stage) -> None:
     assert (models["wan"]["edit"], models["wan"]["remix"], models["wan"]["extend_seconds"]) == (False, False, [])
 
 
+def test_a_key_sees_the_models_that_it_may_use(stage: Stage) -> None:
+    every = listed(stage)
+    stage.sign_in("blue", models=("wan", "solo", "nobody"))
+    assert listed(stage) == {name: every[name] for name in ("solo", "wan")}
+    stage.sign_in("blue", models=("nobody",))
+    assert listed(stage) == {}
+
+
 def test_what_it_says_is_what_is_checked(stage: Stage, upstream: object) -> None:
     """The catalogue and the checks read the same profile."""
     for model, can in listed(stage).items():
@@ -50,7 +59,7 @@ def test_a_name_with_several_deployments_can_what_any_of_them_can(order: tuple[i
         Deployment("a", "openai", "https://a", {"m": "x"}, options={"seconds": [4], "characters": 1, "edit": False}),
         Deployment("b", "hosted_vllm", "https://b", {"m": "x"}, options={"seconds": [5, 3], "references": "image"}),
     ]
-    (model,) = catalogue.models(Deployments([both[n] for n in order]))
+    (model,) = catalogue.models(Deployments([both[n] for n in order]), Caller("blue", "k"))
     can = model["capabilities"]
     assert can["seconds"] == ["3", "4", "5"]
     assert can["characters"] == {"most": 4, "forms": ["native", "reference_image"]}

@@ -132,5 +132,5 @@ def test_advice_names_the_models_that_can() -> None:
     assert limits.able(deployments, wish) == ["able", "too"]
     advised = limits.advise(Unsupported("This model takes no characters."), limits.able(deployments, wish))
     assert advised.message == "This model takes no characters. Models that can: able, too."
-    assert limits.advise(Unsupported("No."), []).message == "No. No configured model can."
+    assert limits.advise(Unsupported("No."), []).message == "No. No model of this key can."
     assert limits.advise(InvalidRequest("No."), ["a"]).message == "No."

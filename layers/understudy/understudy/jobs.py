@@ -81,7 +81,7 @@ class Job:
     troubles: int = 0  # passing failures in a row
     seen: bool = False  # the caller has used the id
     signed_with: int | None = None  # the key of its id, which outlives a rotation
-    key_id: str = ""  # the API key that pays
+    payer: str = ""  # the API key whose slots and budget it uses
     billed_seconds: int | None = None
     month: str | None = None  # whose budget holds `hold` micro-dollars
     hold: int = 0

@@ -48,7 +48,7 @@ def advise(error: ApiError, models: Iterable[str]) -> ApiError:
     """The objection, saying which models could do what was asked."""
     names = ", ".join(models)
     if isinstance(error, Unsupported):
-        error.message += f" Models that can: {names}." if names else " No configured model can."
+        error.message += f" Models that can: {names}." if names else " No model of this key can."
     return error
 
 

@@ -27,7 +27,7 @@ from understudy.errors import (
 )
 from understudy.handles import Handle
 from understudy.jobs import File, Job
-from understudy.keys import Limits
+from understudy.keys import Caller, Limits
 from understudy.limits import Wish
 from understudy.once import Attempt, gone, running
 from understudy.providers import load
@@ -46,7 +46,7 @@ class Option:
     ready: bool
 
 
-def options(wish: Wish, model: str, deployments_in_order: list[Deployment]) -> list[Option]:
+def options(wish: Wish, model: str, deployments_in_order: list[Deployment], caller: Caller) -> list[Option]:
     """Those that can do it, in the same order. Raises the first one's objection, with advice, when none can."""
     found: list[Option] = []
     first: ApiError | None = None
@@ -59,7 +59,7 @@ def options(wish: Wish, model: str, deployments_in_order: list[Deployment]) -> l
         else:
             first = first or error
     if not found and first is not None:
-        raise checks.advise(first, checks.able(deployments(), wish))
+        raise checks.advise(first, filter(caller.may_use, checks.able(deployments(), wish)))
     return found
 
 
@@ -239,7 +239,7 @@ def _write(job: Job, attempt: Attempt, limits: Limits) -> None:
     try:
         _together(made, taken, limits)
     except RateLimited:
-        if not ledger.drop_expired(job.key_id):
+        if not ledger.drop_expired(job.payer):
             raise
         _together(made, taken, limits)
 

@@ -63,9 +63,9 @@ def record(call: Call, text: str, kind: Kind) -> str:
     known = _known(asked)
     if known is not None:
         return known
-    call.admission  # noqa: B018 - counts the call, and reads the key again
+    payer = call.admission.payer  # counts the call, and reads the key again
     try:
-        return _adopt(asked, call.caller.key_id) if kind is Kind.VIDEO else _introduce(asked, call.deadline)
+        return _adopt(asked, payer) if kind is Kind.VIDEO else _introduce(asked, call.deadline)
     except table.RowChanged:  # somebody has brought it at this moment
         known = _known(asked)
         if known is None:
@@ -129,7 +129,7 @@ def _known(asked: _Asked) -> str | None:
     return next((origin.record for origin in found if origin is not None), None)
 
 
-def _adopt(asked: _Asked, key_id: str) -> str:
+def _adopt(asked: _Asked, payer: str) -> str:
     """Write the job that `run_job` will ask the provider about. It takes no slot and no money: nothing is ordered.
 
     Raises table.RowChanged when the id has become somebody's meanwhile.
@@ -151,7 +151,7 @@ def _adopt(asked: _Asked, key_id: str) -> str:
         upstream_status="in_progress",
         seen=True,
         signed_with=id_codec().key_id,
-        key_id=key_id,
+        payer=payer,
     )
     rows = [
         jobs.put(job),

@@ -37,9 +37,9 @@ def create(call: Call, request: CreateVideo) -> tuple[Job, bool]:
         characters=cast,
     )
     model, asked = _routes(call, request, [character.home for character in cast])
-    choices = orders.options(wish, model, asked)
+    choices = orders.options(wish, model, asked, call.caller)
     draft = replace(
-        _draft(attempt, "create", model, choices[0].deployment, request.prompt),
+        _draft(call, "create", model, choices[0].deployment, request.prompt),
         seconds=request.seconds or choices[0].profile.default_seconds,
         size=request.size or choices[0].profile.default_size,
         characters=[character.id for character in cast],
@@ -59,8 +59,8 @@ def remake(call: Call, operation: Operation, request: EditVideo | ExtendVideo) -
     if isinstance(request.video, FilePart) or request.video.upload_id is not None:
         wish = Wish(operation, request.prompt, seconds=seconds)
         model, asked = _routes(call, request, [])
-        choices = orders.options(wish, model, asked)
-        draft = _draft(attempt, operation, model, choices[0].deployment, request.prompt)
+        choices = orders.options(wish, model, asked, call.caller)
+        draft = _draft(call, operation, model, choices[0].deployment, request.prompt)
         clip, clip_seconds = inputs.clip(call, request.video, draft.id)
         draft = replace(draft, seconds=seconds, billed_seconds=seconds or clip_seconds, source_clip=clip)
         return orders.place(draft, choices, attempt, call.admission.limits, call.deadline), False
@@ -92,9 +92,9 @@ def _from_job(
 ) -> Job:
     call.check_model(model)
     wish = Wish(operation, prompt, seconds=seconds, made_by=source.deployment)
-    choices = orders.options(wish, model, asked)
+    choices = orders.options(wish, model, asked, call.caller)
     draft = replace(
-        _draft(attempt, operation, model, choices[0].deployment, prompt),
+        _draft(call, operation, model, choices[0].deployment, prompt),
         # An extension answers its added seconds until it is finished; an edit keeps the source's length and size.
         seconds=seconds or source.seconds,
         billed_seconds=seconds or source.seconds,
@@ -142,10 +142,10 @@ def _routes(call: Call, request: Routed, homes: list[str]) -> tuple[str, list[De
     return model, routing.candidates(deployments(), model, provider=request.custom_llm_provider, homes=homes)
 
 
-def _draft(attempt: Attempt, operation: Operation, model: str, deployment: Deployment, prompt: str) -> Job:
+def _draft(call: Call, operation: Operation, model: str, deployment: Deployment, prompt: str) -> Job:
     return Job(
-        team=attempt.caller.team,
-        key_id=attempt.caller.key_id,
+        team=call.caller.team,
+        payer=call.admission.payer,
         signed_with=id_codec().key_id,
         id=jobs.new_id(),
         operation=operation,
