@@ -39,7 +39,8 @@ models can do is in `GET /v1/models`.
 * **Characters**: the form in which a character travels there, and how many fit into one video. The clip may be as long
   as said; "cut" means that a longer one is cut to that length.
 * **Edit, extend**: "own" is a video that the same deployment made, "any" a clip from anywhere: an upload, a file in the
-  request, or the finished video of another provider. Extensions say by how many seconds.
+  request, or the finished video of another provider. Extensions say by how many seconds. "Emulated": of any, as a new
+  video that begins with the source's last picture, joined to the source here.
 * **Price** is per second of output. It is what budgets count with, and it is the provider's list price on the day that
   the file names; where none is known nothing is counted.
 * A finished video is copied into your bucket, whatever the provider does with its own, and stays until you delete it.
@@ -120,9 +121,13 @@ def _sources(own: bool, upload: bool) -> str:
 
 
 def _extend(profile: Profile) -> str:
-    if not profile.extend_seconds:
-        return "no"
-    return f"{_ranges(profile.extend_seconds)}; {_sources(True, profile.extend_upload)}"
+    if profile.way("extend", own=True) == "emulated":
+        return f"{_ranges(profile.seconds)}; emulated"
+    return (
+        f"{_ranges(profile.extend_seconds)}; {_sources(True, profile.extend_upload)}"
+        if profile.extend_seconds
+        else "no"
+    )
 
 
 def _ranges(numbers: tuple[int, ...]) -> str:

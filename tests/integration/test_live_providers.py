@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.integration.live import Film, refused, together
+from tests.integration.live import Film, together
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,11 +70,6 @@ def test_edit_and_extend_where_it_was_made(api: Api, model: str) -> None:
     assert (source["seconds"], source["size"]) == ("4", "1280x720")
     edit = api.make("/videos/edits", prompt="Make it dusk", video={"id": source["id"]})
     body = {"prompt": "It goes on", "seconds": "4", "video": {"id": source["id"]}}
-    if model == "kling":
-        error = refused(api.post("/videos/extensions", body), 400, "unsupported_operation", "model")
-        assert "sora-2" in error["message"]
-        api.wait(edit["id"])
-        return
     extension = api.make("/videos/extensions", **body)
     api.wait_all([edit["id"], extension["id"]])
     assert api.wait(extension["id"])["seconds"] == "8"

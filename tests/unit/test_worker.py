@@ -17,7 +17,7 @@ from tests.fakes.edges import Killed
 from tests.fakes.queue import Message
 from tests.fakes.stage import Stage
 from tests.fakes.upstream import MP4, Answering, Upstream, answer, lose, refuse
-from understudy import aws, deployments, jobs, media, storage, table, worker
+from understudy import aws, deployments, jobs, media, outputs, storage, table, worker
 from understudy.errors import ApiError, InvalidRequest
 from understudy.jobs import Job
 from understudy.providers.base import Account, Progress
@@ -307,7 +307,7 @@ class TestFetching:
     def test_an_output_that_is_too_large(
         self, stage: Stage, upstream: Upstream, video: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(worker, "MAX_OUTPUT", 1000)
+        monkeypatch.setattr(outputs, "MAX_OUTPUT", 1000)
         upstream.finish()
         stage.run()
         assert ended(stage, video) == ("failed", "output_unavailable")
@@ -374,7 +374,7 @@ class TestPreviews:
         missing = stage.call("get_content", path=path, query={"variant": "thumbnail"})
         assert (missing.status, missing.error["code"]) == (404, "variant_not_found")
 
-    @pytest.mark.parametrize("code", sorted(worker.UNSEEN))
+    @pytest.mark.parametrize("code", sorted(outputs.UNSEEN))
     def test_a_video_that_is_too_much_for_us_is_done_at_once(
         self, stage: Stage, upstream: Upstream, video: str, monkeypatch: pytest.MonkeyPatch, code: str
     ) -> None:

@@ -66,6 +66,9 @@ class Job:
     source: str | None = None  # record of the video that this one was made from
     source_clip: File | None = None  # or the clip
     remixed_from: str | None = None  # the source's id as the caller gave it
+    emulated: str | None = None  # the operation, if the provider has none such and continuation.py puts it together
+    continuation: File | None = None  # what the provider made for it
+    spent: int | None = None  # micro-dollars that it took for that
     others: list[str] = field(default_factory=list)  # deployments that may take over
     named: list[str] = field(default_factory=list)  # provider, model_id, original id: what the first answer's id says
     upstream_id: str | None = None
@@ -228,7 +231,7 @@ def _send(message: dict[str, Any], delay: float) -> None:
     sqs().send_message(QueueUrl=settings().job_queue_url, MessageBody=json.dumps(message), DelaySeconds=seconds)
 
 
-_FILES = ("image", "source_clip", "output")
+_FILES = ("image", "source_clip", "continuation", "output")
 
 
 def _job(row: Row) -> Job:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from understudy import inputs, jobs, orders, owned, routing
+from understudy import briefs, inputs, jobs, orders, owned, routing
 from understudy.deployments import Deployment, deployments
 from understudy.errors import InvalidRequest
 from understudy.jobs import Job
@@ -59,10 +60,20 @@ def remake(call: Call, operation: Operation, request: EditVideo | ExtendVideo) -
     if isinstance(request.video, FilePart) or request.video.upload_id is not None:
         wish = Wish(operation, request.prompt, seconds=seconds)
         model, asked = _routes(call, request, [])
+        orders.options(wish, model, asked)  # what nobody can do with any clip is said before it is looked at
+        record = jobs.new_id()
+        clip, facts = inputs.clip(call, request.video, record)
+        length = math.ceil(facts.milliseconds / 1000)
+        wish = replace(wish, source_seconds=length, source_size=f"{facts.width}x{facts.height}")
         choices = orders.options(wish, model, asked)
-        draft = _draft(attempt, operation, model, choices[0].deployment, request.prompt)
-        clip, clip_seconds = inputs.clip(call, request.video, draft.id)
-        draft = replace(draft, seconds=seconds, billed_seconds=seconds or clip_seconds, source_clip=clip)
+        draft = replace(
+            _draft(attempt, operation, model, choices[0].deployment, request.prompt),
+            id=record,
+            seconds=seconds,
+            billed_seconds=seconds or length,
+            size=wish.source_size,
+            source_clip=clip,
+        )
         return orders.place(draft, choices, attempt, call.admission.limits, call.deadline), False
     source = owned.finished(call, request.video.id or "")
     model, asked = _from_source(source, request.named_model, request.custom_llm_provider)
@@ -91,7 +102,14 @@ def _from_job(
     remixed_from: str | None = None,
 ) -> Job:
     call.check_model(model)
-    wish = Wish(operation, prompt, seconds=seconds, made_by=source.deployment)
+    wish = Wish(
+        operation,
+        prompt,
+        seconds=seconds,
+        made_by=briefs.maker(source),
+        source_seconds=source.seconds,
+        source_size=source.size,
+    )
     choices = orders.options(wish, model, asked)
     draft = replace(
         _draft(attempt, operation, model, choices[0].deployment, prompt),

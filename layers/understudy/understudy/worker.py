@@ -7,25 +7,35 @@ It works for jobs whose client never comes back, and it is the only one that ask
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
-from understudy import accounts, characters, handles, jobs, ledger, media, orders, routing, sniff, storage, table
+from understudy import (
+    accounts,
+    briefs,
+    characters,
+    continuation,
+    handles,
+    jobs,
+    ledger,
+    orders,
+    outputs,
+    routing,
+    table,
+    troubles,
+)
 from understudy.deployments import Deployment, deployments
-from understudy.errors import ApiError, OutcomeUnknown, ProviderError, Reason, Refused, from_refusal
-from understudy.jobs import File, Job, State
+from understudy.errors import ApiError, InvalidRequest, OutcomeUnknown, ProviderError, Reason, Refused, from_refusal
+from understudy.jobs import Job
 from understudy.providers import load
 from understudy.providers.base import Progress
 from understudy.telemetry import logger
 
 LEASE_SECONDS = 330  # longer than run_job may run
 CALL_SECONDS = 60.0
-MAX_TROUBLES = 8  # passing failures in a row, with growing pauses: about five minutes
 MAX_LOST = 3  # so often may a provider say that it does not know a job of its own
-MAX_OUTPUT = 5 * 1024**3
 PREPARE_SECONDS = 1800  # how long a provider may take to make a character
+JOIN_SECONDS = 2 * 3600  # how long joining is tried
 LOST_SECONDS = 600  # how long a provider is asked for a job whose answer was lost
-UNSEEN = {"too_long", "too_large", "timed_out"}  # refusals to make previews that say nothing against the video
 
 
 def work(message: dict[str, Any], deadline: float) -> None:
@@ -73,8 +83,11 @@ def _step(job: Job, deadline: float) -> float | None:
 
 
 def _prepare(job: Job, deployment: Deployment, deadline: float) -> float | None:
-    support = routing.profile_of(deployment, job.model).characters
+    profile = routing.profile_of(deployment, job.model)
+    support = profile.characters
     try:
+        if job.emulated:
+            job = continuation.begin(job, briefs.size(job, profile))
         for record in job.characters:
             character = characters.find(job.team, record)
             if character is None:
@@ -89,9 +102,9 @@ def _prepare(job: Job, deployment: Deployment, deadline: float) -> float | None:
         return _refused(job, refused)
     except OutcomeUnknown as unknown:
         # Of a video: noted by `submit`, and it ends or is reconciled. Of a character: it is made again, a few times.
-        return routing.pace(deployment, job.model) if job.state == "submitting" else _trouble(job, unknown)
+        return routing.pace(deployment, job.model) if job.state == "submitting" else troubles.passing(job, unknown)
     except ApiError as error:
-        return _trouble(job, error)
+        return troubles.passing(job, error)
     return routing.pace(deployment, job.model)
 
 
@@ -107,11 +120,11 @@ def _refused(job: Job, refused: Refused) -> float | None:
     the end."""
     if refused.movable and job.others:
         following = deployments().find(job.others[0])
-        changes = {"deployment": following.id, "provider": following.provider} if following else {}
+        changes = orders.taken_by(job, following) if following else {}
         jobs.move(job, "preparing", others=job.others[1:], **changes)
         return 0
-    if refused.reason in {Reason.BUSY, Reason.UNAVAILABLE} and job.troubles < MAX_TROUBLES:
-        return _again(job, "preparing")
+    if refused.reason in {Reason.BUSY, Reason.UNAVAILABLE} and job.troubles < troubles.MOST:
+        return troubles.again(job, "preparing")
     error = from_refusal(refused)
     jobs.fail(job, error.code or "provider_refused", error.message)
     return None
@@ -143,7 +156,7 @@ def _reconcile(job: Job, deployment: Deployment, deadline: float) -> float | Non
             message = "The provider's answer was lost, and it could not be asked again. The video may be billed."
             jobs.fail(job, "outcome_unknown", message, spent=job.hold)
         return None
-    return _again(job, "unknown")
+    return troubles.again(job, "unknown")
 
 
 def _poll(job: Job, deployment: Deployment, deadline: float) -> float | None:
@@ -154,9 +167,9 @@ def _poll(job: Job, deployment: Deployment, deadline: float) -> float | None:
         _failed(job, progress)
         return None
     if progress.status == "completed":
-        job = jobs.move(job, "archiving", progress=99, troubles=0, **_facts(progress))
+        job = jobs.move(job, "archiving", progress=99, troubles=0, **_facts(job, progress))
         return _archive(job, deployment, deadline, progress)
-    if _late(job, deployment):
+    if troubles.late(job, deployment):
         jobs.fail(job, "provider_timeout", "The provider has not finished this video in time.", spent=job.hold)
         return None
     jobs.move(
@@ -175,12 +188,6 @@ def _failed(job: Job, progress: Progress) -> None:
     jobs.fail(job, *error, spent=progress.micro_dollars or 0)
 
 
-def _late(job: Job, deployment: Deployment) -> bool:
-    """Has the job been at the provider for longer than jobs are there?"""
-    deadline_seconds = routing.profile_of(deployment, job.model).deadline_seconds
-    return time.time() > (job.submitted_at or job.created_at) + deadline_seconds
-
-
 def _ask(job: Job, deployment: Deployment, deadline: float) -> Progress | Exception:
     provider, upstream_id = load(deployment.provider), job.upstream_id or ""
     until = min(deadline, time.monotonic() + CALL_SECONDS)
@@ -195,16 +202,18 @@ def _poll_trouble(job: Job, deployment: Deployment, error: Exception) -> float |
         jobs.fail(job, "provider_lost_video", "The provider no longer knows this video.", spent=job.hold)
         return None
     # A paid video is not given up because the provider is away for a while: only its deadline ends it.
-    if _late(job, deployment):
+    if troubles.late(job, deployment):
         jobs.fail(
             job, "provider_timeout", "The provider could not be asked about this video for too long.", spent=job.hold
         )
         return None
     logger.warning("poll failed", extra={"video": job.id, "error": str(error)})
-    return _again(job, job.state)
+    return troubles.again(job, job.state)
 
 
 def _archive(job: Job, deployment: Deployment, deadline: float, progress: Progress | None = None) -> float | None:
+    if job.continuation is not None:
+        return _join(job)
     if progress is None:
         asked = _ask(job, deployment, deadline)
         if isinstance(asked, Exception):
@@ -213,91 +222,67 @@ def _archive(job: Job, deployment: Deployment, deadline: float, progress: Progre
             _failed(job, asked)
             return None
         progress = asked
-    prefix = storage.video_prefix(job.team, job.id)
-    key = f"{prefix}video.mp4"
-    provider = load(deployment.provider)
-
-    def fetch(account: Any) -> int:
-        with provider.open_content(account, progress) as content:
-            return storage.save(key, _video_only(content.chunks), "video/mp4")
-
+    key = continuation.key(job) if job.emulated else outputs.key(job)
     try:
-        byte_count = accounts.call(deployment, deadline, fetch)
+        file = outputs.fetch(deployment, progress, key, deadline)
     except ProviderError as error:
         return _fetch_trouble(job, deployment, error)
-    facts: dict[str, Any] = {}
+    profile, spent = routing.profile_of(deployment, job.model), progress.micro_dollars
+    if job.emulated:
+        first_time = {} if job.spent is not None else {"troubles": 0}
+        spent = briefs.price(job, profile) if spent is None else spent
+        jobs.move(job, "archiving", continuation=file, spent=spent, **first_time)
+        return 0
     try:
-        facts = media.previews(key, prefix)
+        facts = outputs.previews(job, give_up=job.troubles >= troubles.MOST)
     except ApiError as error:
-        # Bytes that are home are not given up for a thumbnail. Half a file looks like this, too: it is fetched again.
-        if error.code not in UNSEEN and job.troubles < MAX_TROUBLES:
-            return _trouble(job, error)
-        logger.warning("no previews", extra={"video": job.id, "code": error.code})
-    size = f"{facts['width']}x{facts['height']}" if facts.get("width") and facts.get("height") else job.size
-    seconds = round(facts.get("duration", 0)) or job.seconds
-    billed = seconds if job.operation == "create" else job.billed_seconds
-    spent = progress.micro_dollars
+        return troubles.passing(job, error)
+    size, seconds = _size(job, facts), round(facts.get("duration", 0)) or job.seconds
     if spent is None:
-        spent = ledger.price(routing.profile_of(deployment, job.model), size, billed)
-    jobs.complete(job, File(key, "video/mp4", byte_count), spent, size=size, seconds=seconds)
+        spent = ledger.price(profile, size, seconds if job.operation == "create" else job.billed_seconds)
+    jobs.complete(job, file, spent, size=size, seconds=seconds)
     return None
+
+
+def _join(job: Job) -> float | None:
+    """What the provider made is here: it is joined to its source, and the provider is not needed any more."""
+    try:
+        file, whole = continuation.join(job, outputs.key(job))
+        facts = whole | outputs.previews(job, give_up=job.troubles >= troubles.MOST)
+    except InvalidRequest as error:
+        if error.code in outputs.UNSEEN or job.troubles >= troubles.MOST:
+            message = f"The continuation was made and could not be joined to its source: {error.message}"
+            jobs.fail(job, error.code or "media_failed", message, spent=troubles.owed(job))
+            return None
+        job = jobs.move(job, "archiving", continuation=None)  # half a file looks like this: it is fetched again
+        return troubles.again(job, "archiving")
+    except ApiError as error:  # ours: what was paid for waits longer for us than we wait for others
+        patient = time.time() < (job.submitted_at or job.created_at) + JOIN_SECONDS
+        return troubles.again(job, "archiving") if patient else troubles.passing(job, error)
+    jobs.complete(job, file, troubles.owed(job), size=_size(job, facts), seconds=round(facts["duration"]))
+    return None
+
+
+def _size(job: Job, facts: dict[str, Any]) -> str | None:
+    return f"{facts['width']}x{facts['height']}" if facts.get("width") and facts.get("height") else job.size
 
 
 def _fetch_trouble(job: Job, deployment: Deployment, error: ProviderError) -> float | None:
     """The video is made and paid for: it is fetched until the job's deadline, or for a while if the file is gone."""
     logger.warning("fetching failed", extra={"video": job.id, "error": str(error)})
     gone = isinstance(error, Refused) and error.reason is Reason.NOT_FOUND
-    if job.troubles >= MAX_TROUBLES and (gone or _late(job, deployment)):
+    if job.troubles >= troubles.MOST and (gone or troubles.late(job, deployment)):
         jobs.fail(
             job, "output_unavailable", "The provider made the video, and its file could not be fetched.", spent=job.hold
         )
         return None
-    return _again(job, "archiving")
+    return troubles.again(job, "archiving")
 
 
-def _video_only(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """The chunks, if they are a video and end. An HTML page called video/mp4 is not stored as one."""
-    count, head = 0, b""
-    for chunk in chunks:
-        if len(head) < 64:
-            head += chunk[:4096]
-            if len(head) >= 64 and sniff.video(head) is None:
-                raise Refused(Reason.UNAVAILABLE, "The provider's file is not a video.")
-        count += len(chunk)
-        if count > MAX_OUTPUT:
-            raise Refused(Reason.UNAVAILABLE, "The provider's file is too large.")
-        yield chunk
-    if sniff.video(head) is None:
-        raise Refused(Reason.UNAVAILABLE, "The provider's file is not a video.")
-
-
-def _trouble(job: Job, error: Exception) -> float | None:
-    """Something that may pass: again after a growing pause, a few times."""
-    logger.warning("job step failed", extra={"video": job.id, "state": job.state, "error": str(error)})
-    if job.troubles >= MAX_TROUBLES:
-        if isinstance(error, ApiError):
-            jobs.fail(job, error.code or "provider_failed", error.message)
-        else:
-            jobs.fail(job, "provider_failed", "The provider could not be given what the video needs.")
-        return None
-    return _again(job, job.state)
-
-
-def _again(job: Job, state: State) -> float:
-    """One trouble more; seconds until the next try."""
-    jobs.move(job, state, troubles=job.troubles + 1)
-    return _pause(job)
-
-
-def _pause(job: Job) -> float:
-    """Seconds until the next try: longer each time, and never faster than the provider's pace."""
-    deployment = deployments().find(job.deployment)
-    pace = routing.pace(deployment, job.model) if deployment else 0.0
-    return max(pace, float(min(2**job.troubles, 120)))
-
-
-def _facts(progress: Progress) -> dict[str, Any]:
-    return {name: value for name in ("seconds", "size") if (value := getattr(progress, name)) is not None}
+def _facts(job: Job, progress: Progress) -> dict[str, Any]:
+    """What the provider says of the video, if it is the whole one."""
+    names = () if job.emulated else ("seconds", "size")
+    return {name: value for name in names if (value := getattr(progress, name)) is not None}
 
 
 def _delete_upstream(message: dict[str, Any], deadline: float) -> None:

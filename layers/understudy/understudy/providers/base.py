@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Operation = Literal["create", "edit", "extend", "remix"]
 Status = Literal["queued", "in_progress", "completed", "failed"]
+Way = Literal["native", "emulated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,21 @@ class Profile:
     poll_seconds: float = 5.0
     deadline_seconds: int = 3600  # a job older than this at the provider has failed
     micro_dollars: Mapping[str, int] = field(default_factory=dict)  # per second of output, by size; '' for any
+
+    def way(self, operation: Operation, *, own: bool) -> Way | None:
+        """How the model does this to a video, `own` if the same deployment made it; None: not at all.
+
+        emulated: an extension is a new video that begins with the last picture, joined to the source here.
+        """
+        native = {
+            "create": True,
+            "edit": self.edit if own else self.edit_upload,
+            "extend": bool(self.extend_seconds) and (own or self.extend_upload),
+            "remix": own and self.remix,
+        }
+        if native[operation]:
+            return "native"
+        return "emulated" if operation == "extend" and self.input_image and self.seconds else None
 
 
 @dataclass(frozen=True, slots=True)
