@@ -101,6 +101,8 @@ class Upstream:
                 made = {"id": f"char_{host}_{len(self.characters)}", "name": name, "created_at": 1}
                 self.characters[made["id"]] = made
                 return httpx.Response(200, json=made)
+            case "POST", ["videos", *_] if lost := self._unknown(self.heard[-1].body):
+                return refuse(404, "not_found", f"Character with id '{lost}' not found.")(request)
             case "POST", ["videos", *_]:
                 return httpx.Response(200, json=self._make(host, self.heard[-1].body))
             case "GET", ["videos", video] if f"{host}/{video}" in self.videos:
@@ -112,6 +114,11 @@ class Upstream:
             case "DELETE", ["videos", video] if self.videos.pop(f"{host}/{video}", None):
                 return httpx.Response(200, json={"id": video, "deleted": True})
         return httpx.Response(404, json={"error": {"message": "no such thing", "code": "not_found"}})
+
+    def _unknown(self, body: dict[str, Any]) -> str | None:
+        """A character of an order that this server does not know."""
+        named = [one["id"] for one in body.get("characters", [])]
+        return next((one for one in named if one not in self.characters), None)
 
     def _make(self, host: str, body: dict[str, Any]) -> dict[str, Any]:
         video_id = f"video_{sum(one.startswith(f'{host}/') for one in self.videos)}"  # every server counts for itself

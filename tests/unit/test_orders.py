@@ -245,6 +245,44 @@ class TestStandInsWithCharacters:
         assert hosts(upstream.submits()) == [ONE, TWO]
 
 
+class TestLostCharacters:
+    """A server that lost its characters, as by a reinstallation, is given them again."""
+
+    def makes(self, upstream: Upstream) -> int:
+        return sum((one.method, one.path) == ("POST", "/v1/videos/characters") for one in upstream.heard)
+
+    def test_it_is_made_again(self, stage: Stage, upstream: Upstream) -> None:
+        upstream.instant = True
+        character = stage.character(model="solo")
+        upstream.characters.clear()
+        video = stage.create("Luna dances", model="solo", characters=[{"id": character}])
+        assert (video.status, video.body["status"]) == (200, "queued")
+        stage.run()
+        assert stage.show(video.body["id"])["status"] == "completed"
+        assert self.makes(upstream) == 2
+        assert len(upstream.videos) == 1
+        again = stage.create("Luna sings", model="solo", characters=[{"id": character}])
+        assert again.body["id"] != video.body["id"]
+        assert (len(upstream.videos), self.makes(upstream)) == (2, 2)  # at once: it is there
+
+    def test_its_deployment_is_not_rested(self, stage: Stage, upstream: Upstream) -> None:
+        character = stage.character()
+        lost_at = upstream.heard[-1].host
+        upstream.characters.clear()
+        assert stage.create("Luna dances", characters=[{"id": character}]).status == 200
+        stage.run(60)
+        assert hosts(upstream.submits()) == [lost_at, lost_at]
+
+    def test_one_that_loses_everything_is_not_asked_for_ever(self, stage: Stage, upstream: Upstream) -> None:
+        character = stage.character(model="solo")
+        upstream.rules["POST", "solo.example", "/videos"] = refuse(404, "not_found", "Character 'c' not found.")
+        video = stage.create("Luna dances", model="solo", characters=[{"id": character}]).body["id"]
+        stage.run()
+        assert stage.show(video)["error"]["message"].startswith("The provider loses the characters")
+        assert 1 < self.makes(upstream) < 6
+        assert upstream.videos == {}
+
+
 class TestKeyRotation:
     """A provider's key is replaced while this environment holds the old one."""
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from understudy import characters, handles, jobs, ledger, storage
+from understudy.characters import Character
 from understudy.deployments import Deployment
 from understudy.errors import Reason, Refused
 from understudy.jobs import File, Job
@@ -37,6 +40,13 @@ def price(job: Job, profile: Profile) -> int:
     return ledger.price(profile, size, seconds if job.operation == "create" else job.billed_seconds)
 
 
+def cast_of(job: Job) -> Iterator[Character]:
+    """Its characters, without those deleted since the request: the prompt still names them."""
+    for record in job.characters:
+        if character := characters.find(job.team, record):
+            yield character
+
+
 def source_of(job: Job) -> Job:
     """The finished video that the job is made from. Raises Refused when it has been deleted meanwhile."""
     source = jobs.find(job.team, job.source or "")
@@ -63,10 +73,7 @@ def _measure(job: Job, profile: Profile) -> tuple[str | None, int | None]:
 
 def _cast(job: Job, deployment: Deployment, profile: Profile) -> list[CastMember]:
     cast = []
-    for record in job.characters:
-        character = characters.find(job.team, record)
-        if character is None:
-            continue  # deleted between the request and now: the prompt still names it
+    for character in cast_of(job):
         handle = handles.find(character, deployment) if profile.characters.native else None
         cast.append(character.cast(profile.characters, handle.reference if handle else None))
     return cast

@@ -10,6 +10,7 @@ refused  the provider said no, with its reason
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from understudy import accounts, table
@@ -48,7 +49,8 @@ def ensure(character: Character, deployment: Deployment, deadline: float) -> Han
     """Make the handle, or take it further, as far as one call goes; the answer's state says how far that was.
 
     Raises Refused when the provider said no for a reason that will not pass (the row remembers it) or that will
-    (the row does not), and OutcomeUnknown when its answer was lost (the row says so).
+    (the row does not), Refused(LOST) when it no longer knows of it, and OutcomeUnknown when its answer was lost (the
+    row says so).
     """
     handle = find(character, deployment)
     if handle is not None and handle.state == "refused":
@@ -71,6 +73,12 @@ def introduce(character: Character, deployment: Deployment, deadline: float) -> 
     if handle.state == "making" and handle.lease_until <= time.time():
         return _keep(_key(character, deployment), "unknown")  # its maker died on the way
     return handle
+
+
+def forget(cast: Iterable[Character], deployment: Deployment) -> None:
+    """The deployment has lost one of them: the next `ensure` makes each again."""
+    for character in cast:
+        table.delete(_key(character, deployment))
 
 
 def _make(character: Character, deployment: Deployment, deadline: float, before: Handle | None) -> Handle:
@@ -112,7 +120,10 @@ def _poll(character: Character, deployment: Deployment, deadline: float, handle:
     try:
         made = accounts.call(deployment, deadline, lambda account: provider.poll_character(account, reference))
     except Refused as refused:
-        if refused.reason in {Reason.NOT_FOUND, Reason.MODERATION, Reason.INVALID}:
+        if refused.reason is Reason.NOT_FOUND:
+            forget([character], deployment)
+            raise Refused(Reason.LOST, refused.message) from refused
+        if refused.reason in {Reason.MODERATION, Reason.INVALID}:
             _note_refusal(_key(character, deployment), refused)
             raise
         return handle

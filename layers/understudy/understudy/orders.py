@@ -18,6 +18,7 @@ from understudy.errors import (
     InvalidRequest,
     OutcomeUnknown,
     RateLimited,
+    Reason,
     Refused,
     from_refusal,
     from_unknown,
@@ -105,6 +106,10 @@ def place(draft: Job, choices: list[Option], attempt: Attempt, limits: Limits, d
         routing.try_in_turn([one for one in choices if one.ready], lambda one: one.deployment, submit)
     except Refused as refused:
         slower = [one.deployment for one in choices if not one.ready]
+        if refused.reason is Reason.LOST:
+            last = next(one.deployment for one in choices if one.deployment.id == submit.job.deployment)
+            handles.forget(briefs.cast_of(submit.job), last)
+            return _prepare(submit.job, [last, *slower])
         if refused.movable and slower:
             return _prepare(submit.job, slower)
         error = _remembered(attempt, from_refusal(refused), keep=not refused.movable)

@@ -120,7 +120,8 @@ class UploadParts(TypedDict):
 
 def upload_id(upload: Upload) -> str:
     """The upload's public id; it is on its way to nobody yet, so it names no deployment."""
-    return secrets.id_codec().encode(ManagedId(Kind.UPLOAD, upload.id, "understudy", "", upload.id), team=upload.team)
+    managed = ManagedId(Kind.UPLOAD, upload.id, "understudy", "", upload.id)
+    return secrets.id_codec().encode(managed, team=upload.team, key_id=upload.signed_with)
 
 
 def upload(upload: Upload, made: Character | None = None) -> UploadObject:

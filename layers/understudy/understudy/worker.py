@@ -12,7 +12,6 @@ from typing import Any
 from understudy import (
     accounts,
     briefs,
-    characters,
     continuation,
     handles,
     jobs,
@@ -32,7 +31,7 @@ from understudy.telemetry import logger
 
 LEASE_SECONDS = 330  # longer than run_job may run
 CALL_SECONDS = 60.0
-MAX_LOST = 3  # so often may a provider say that it does not know a job of its own
+MAX_LOST = 3  # so often may a provider say that it does not know a job or a character of its own
 PREPARE_SECONDS = 1800  # how long a provider may take to make a character
 JOIN_SECONDS = 2 * 3600  # how long joining is tried
 LOST_SECONDS = 600  # how long a provider is asked for a job whose answer was lost
@@ -88,10 +87,7 @@ def _prepare(job: Job, deployment: Deployment, deadline: float) -> float | None:
     try:
         if job.emulated:
             job = continuation.begin(job, briefs.size(job, profile))
-        for record in job.characters:
-            character = characters.find(job.team, record)
-            if character is None:
-                continue
+        for character in briefs.cast_of(job):
             character.trim(support)
             if support.native and not handles.ensure(character, deployment, deadline).ready:
                 return _wait_for_character(job, deployment)
@@ -116,14 +112,19 @@ def _wait_for_character(job: Job, deployment: Deployment) -> float | None:
 
 
 def _refused(job: Job, refused: Refused) -> float | None:
-    """Nothing was made: the next deployment, if the refusal is of the kind that moves; later, if that helps; else
-    the end."""
+    """Nothing was made: the next deployment, if the refusal is of the kind that moves; later, if that helps; again with
+    characters that the provider had lost; else the end."""
     if refused.movable and job.others:
         following = deployments().find(job.others[0])
         changes = orders.taken_by(job, following) if following else {}
         jobs.move(job, "preparing", others=job.others[1:], **changes)
         return 0
     if refused.reason in {Reason.BUSY, Reason.UNAVAILABLE} and job.troubles < troubles.MOST:
+        return troubles.again(job, "preparing")
+    deployment = deployments().find(job.deployment)
+    if refused.reason is Reason.LOST and deployment is not None and job.troubles < MAX_LOST:
+        if job.state == "submitting":  # the order was refused, which does not say whom it is about
+            handles.forget(briefs.cast_of(job), deployment)
         return troubles.again(job, "preparing")
     error = from_refusal(refused)
     jobs.fail(job, error.code or "provider_refused", error.message)

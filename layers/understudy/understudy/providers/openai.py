@@ -216,6 +216,8 @@ def refusal(account: Account, answer: Answer, *, gone: bool) -> Refused | Outcom
             return refused(Reason.CREDENTIALS)
         case 402:
             return refused(Reason.ARREARS)
+        case 404 if gone and "character" in f"{param} {message}".lower():
+            return refused(Reason.LOST)
         case 404:
             return refused(Reason.GONE if gone else Reason.NOT_FOUND)
         case 410:
