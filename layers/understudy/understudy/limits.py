@@ -12,6 +12,7 @@ from understudy.providers.base import Operation, Profile, Way
 from understudy.routing import profile_of
 
 SHAPE_TOLERANCE = 0.03
+SLACK = 0.1  # seconds by which a clip may miss a limit: it has a picture more or less than its length says
 # Pixels of an emulated extension times its seconds: a minute of full HD, 15 s of 4K. `stitch_clips` may have to encode
 # all of it within 120 s on one processor; noisy pictures at 24 a second took 1.3 s for a second of full HD.
 MAX_JOINED = 1920 * 1080 * 60
@@ -29,7 +30,7 @@ class Wish:
     has_image: bool = False
     characters: list[Character] = field(default_factory=list)
     made_by: str | None = None
-    source_seconds: int | None = None
+    source_seconds: float | None = None
     source_size: str | None = None
 
 
@@ -37,7 +38,8 @@ def objection(wish: Wish, deployment: Deployment, profile: Profile) -> ApiError 
     """Why this deployment cannot do it; None if it can."""
     way = way_of(wish, deployment, profile)
     checks = (_operation(wish, deployment, profile, way), _prompt(wish, profile), _seconds(wish, profile, way))
-    others = (_size(wish, profile), _joined(wish, profile, way), _characters(wish, profile))
+    source = _joined(wish, profile) if way == "emulated" else _source(wish, deployment, profile)
+    others = (_size(wish, profile), source, _characters(wish, profile))
     return next((error for error in (*checks, *others) if error), None)
 
 
@@ -97,16 +99,39 @@ def _size(wish: Wish, profile: Profile) -> ApiError | None:
     )
 
 
-def _joined(wish: Wish, profile: Profile, way: Way | None) -> ApiError | None:
+def _source(wish: Wish, deployment: Deployment, profile: Profile) -> ApiError | None:
+    """What the model takes to edit or extend; of a video that it has itself only how long it may become."""
+    limits = {"edit": profile.edit_source, "extend": profile.extend_source}.get(wish.operation)
+    if limits is None or wish.source_seconds is None:
+        return None
+    length = wish.source_seconds
+    if wish.operation == "extend" and length + (wish.seconds or 0) > limits.whole + SLACK:
+        return Unsupported(f"video: this model extends to {limits.whole:g} s in all.", param="video")
+    if wish.made_by == deployment.id and not profile.source_by_clip:
+        return None
+    shortest, longest = limits.seconds
+    if not shortest - SLACK <= length <= longest + SLACK:
+        message = f"video: this model can {wish.operation} {shortest:g} to {longest:g} s; this has {length:g}."
+        return Unsupported(message, param="video")
+    smallest, largest = limits.sides
+    if wish.source_size and not all(smallest <= side <= largest for side in _pixels(wish.source_size)):
+        message = (
+            f"video: this model can {wish.operation} sides of {smallest} to {largest} pixels, not {wish.source_size}."
+        )
+        return Unsupported(message, param="video")
+    return None
+
+
+def _joined(wish: Wish, profile: Profile) -> ApiError | None:
     """A new video has to be made that fits the source, and the two have to be joined within a function's time."""
-    if way != "emulated" or wish.source_size is None or wish.source_seconds is None:
+    if wish.source_size is None or wish.source_seconds is None:
         return None
     if fit(wish.source_size, profile.sizes) is None:
         message = f"video: this model makes nothing that could be joined to {wish.source_size}."
         return Unsupported(message, param="video")
     width, height = _pixels(wish.source_size)
     most = MAX_JOINED // (width * height)
-    if wish.source_seconds + (wish.seconds or 0) > most:
+    if wish.source_seconds + (wish.seconds or 0) > most + SLACK:
         message = f"video: of {wish.source_size} an extension by this model may last {most} s in all."
         return Unsupported(message, param="video")
     return None

@@ -63,14 +63,13 @@ def remake(call: Call, operation: Operation, request: EditVideo | ExtendVideo) -
         orders.options(wish, model, asked)  # what nobody can do with any clip is said before it is looked at
         record = jobs.new_id()
         clip, facts = inputs.clip(call, request.video, record)
-        length = math.ceil(facts.milliseconds / 1000)
-        wish = replace(wish, source_seconds=length, source_size=f"{facts.width}x{facts.height}")
+        wish = replace(wish, source_seconds=facts.milliseconds / 1000, source_size=f"{facts.width}x{facts.height}")
         choices = orders.options(wish, model, asked)
         draft = replace(
             _draft(attempt, operation, model, choices[0].deployment, request.prompt),
             id=record,
             seconds=seconds,
-            billed_seconds=seconds or length,
+            billed_seconds=seconds or math.ceil(facts.milliseconds / 1000),
             size=wish.source_size,
             source_clip=clip,
         )

@@ -60,6 +60,16 @@ class CharacterSupport:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceLimits:
+    """Which clips a model edits or extends: shortest and longest in seconds, smallest and largest side in pixels, and
+    how long an extended one may become, its own included."""
+
+    seconds: tuple[float, float] = (0.0, 600.0)
+    sides: tuple[int, int] = (1, 16_384)
+    whole: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """What one model at one deployment can do, in OpenAI's terms. Sizes are 'WIDTHxHEIGHT', times are in seconds."""
 
@@ -72,8 +82,10 @@ class Profile:
     characters: CharacterSupport = CharacterSupport()
     edit: bool = False  # of a video that this deployment made
     edit_upload: bool = False  # of any clip
+    edit_source: SourceLimits = SourceLimits()
     extend_seconds: tuple[int, ...] = ()  # how much one extension may add; empty: cannot extend
     extend_upload: bool = False
+    extend_source: SourceLimits = SourceLimits()
     source_by_clip: bool = False  # an edit or extension of its own video, too, needs the clip: `Source.clip`
     remix: bool = False
     delete: bool = False
