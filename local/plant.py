@@ -28,7 +28,7 @@ def running(team: str, video_id: str) -> dict[str, Any]:
         upstream_status="in_progress",
         progress=10,
         created_at=now,
-        submitted_at=now,
+        late_at=now,
         completed_at=None,
         output=None,
         tick=0,

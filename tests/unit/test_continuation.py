@@ -12,7 +12,7 @@ import pytest
 from tests.fakes.stage import Reply, Stage
 from tests.fakes.upstream import MP4, Upstream, lose, refuse
 from tests.unit.conftest import LAST_FRAME, cold_start, stored
-from understudy import aws, jobs, media, outputs, table, worker
+from understudy import aws, jobs, media, outputs, table
 from understudy.errors import ApiError, InvalidRequest
 from understudy.jobs import Job
 from understudy.keys import Limits
@@ -366,8 +366,24 @@ class TestTroubles:
         video = extend(stage, source).body["id"]
         stage.run()
         assert stage.show(video)["error"]["code"] == "media_failed"
-        assert worker.JOIN_SECONDS < stage.clock.now - start < worker.JOIN_SECONDS + 600
+        assert outputs.JOIN_SECONDS < stage.clock.now - start - 3600 < outputs.JOIN_SECONDS + 600
         assert stage.queue.waiting == stage.queue.dead == []
+
+    def test_without_its_deployment_it_is_joined_all_the_same(
+        self,
+        stage: Stage,
+        upstream: Upstream,
+        source: str,
+        monkeypatch: pytest.MonkeyPatch,
+        configure: Callable[[str], None],
+    ) -> None:
+        joining(monkeypatch, ApiError("Busy.", code="media_failed"), 1)
+        video = extend(stage, source).body["id"]
+        while newest().continuation is None:
+            stage.work()
+        configure(TOML.replace("[deployments.plain]", "[deployments.other]"))
+        stage.run()
+        assert stage.show(video)["status"] == "completed"
 
     def test_half_a_file_is_fetched_again(
         self, stage: Stage, upstream: Upstream, source: str, monkeypatch: pytest.MonkeyPatch

@@ -75,7 +75,7 @@ class Job:
     upstream_status: str = "queued"
     progress: int = 0
     submit_by: int = 0  # an order that is still being submitted after this has lost its answer
-    submitted_at: int | None = None
+    late_at: int = 0  # its provider should be done with it by then
     completed_at: int | None = None
     error: dict[str, str] | None = None
     output: File | None = None

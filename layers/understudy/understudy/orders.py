@@ -94,7 +94,8 @@ def place(draft: Job, choices: list[Option], attempt: Attempt, limits: Limits, d
     # Any of them may make it in the end, so the dearest is held for.
     hold = max(briefs.price(draft, one.profile) for one in choices)
     longest = max(one.profile.deadline_seconds for one in choices)
-    draft = ledger.opened(replace(draft, emulated=first.emulated), limits, hold, longest)
+    draft = replace(draft, emulated=first.emulated, late_at=draft.created_at + longest)
+    draft = ledger.opened(draft, limits, hold, longest)
     if not first.ready:
         job = replace(draft, state="preparing", others=[one.deployment.id for one in rest], named=_named(draft, None))
         _begin(job, attempt, limits, 1)
@@ -167,7 +168,7 @@ class _Submit:
             upstream_id=progress.upstream_id,
             upstream_status="queued" if progress.status == "queued" else "in_progress",
             named=self.job.named or _named(self.job, progress.upstream_id),
-            submitted_at=int(time.time()),
+            late_at=routing.late_at(deployment, self.job.model),
             **({} if self.job.emulated else made),  # what is shown of that one is the whole, not this part
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from understudy import jobs, routing
-from understudy.deployments import Deployment, deployments
+from understudy.deployments import deployments
 from understudy.errors import ApiError
 from understudy.jobs import Job, State
 from understudy.telemetry import logger
@@ -39,10 +39,9 @@ def owed(job: Job) -> int:
     return job.hold if job.spent is None else job.spent
 
 
-def late(job: Job, deployment: Deployment) -> bool:
+def late(job: Job) -> bool:
     """Has the job been at the provider for longer than jobs are there?"""
-    deadline_seconds = routing.profile_of(deployment, job.model).deadline_seconds
-    return time.time() > (job.submitted_at or job.created_at) + deadline_seconds
+    return time.time() > job.late_at
 
 
 def _pause(job: Job) -> float:

@@ -123,14 +123,15 @@ def _from_job(
 
 
 def _from_source(source: Job, model: str | None, provider: str | None) -> tuple[str, list[Deployment]]:
-    """The model and deployments for work on a video: its own deployment, unless another model is named."""
+    """The model and deployments for work on a video: its own deployment, unless another model is named or that one is
+    no longer configured; then whoever serves the model gets the clip."""
     home = deployments().find(source.deployment)
     if home is not None and (model is None or model in home.models):
         if provider is not None and provider != home.provider:
             message = f"This video was made by {home.provider!r}. Leave the field out."
             raise InvalidRequest(message, param="custom_llm_provider")
         return model or source.model, [home]
-    if model is None:
+    if model is None and source.model not in deployments().models():
         deployments().get(source.deployment)  # says that it is gone
     model = model or source.model
     return model, routing.candidates(deployments(), model, provider=provider)

@@ -15,7 +15,6 @@ from understudy import (
     continuation,
     handles,
     jobs,
-    ledger,
     orders,
     outputs,
     routing,
@@ -23,7 +22,7 @@ from understudy import (
     troubles,
 )
 from understudy.deployments import Deployment, deployments
-from understudy.errors import ApiError, InvalidRequest, OutcomeUnknown, ProviderError, Reason, Refused, from_refusal
+from understudy.errors import ApiError, OutcomeUnknown, ProviderError, Reason, Refused, from_refusal
 from understudy.jobs import Job
 from understudy.providers import load
 from understudy.providers.base import Progress
@@ -33,7 +32,8 @@ LEASE_SECONDS = 330  # longer than run_job may run
 CALL_SECONDS = 60.0
 MAX_LOST = 3  # so often may a provider say that it does not know a job or a character of its own
 PREPARE_SECONDS = 1800  # how long a provider may take to make a character
-JOIN_SECONDS = 2 * 3600  # how long joining is tried
+ABSENT_SECONDS = 3600  # beyond its deadline, a job waits so long for its deployment to be configured again
+ABSENT_PAUSE = 60.0
 LOST_SECONDS = 600  # how long a provider is asked for a job whose answer was lost
 
 
@@ -63,10 +63,7 @@ def _step(job: Job, deadline: float) -> float | None:
     """Take the job one step further; seconds until the next one, or None when it has ended."""
     deployment = deployments().find(job.deployment)
     if deployment is None:
-        owed = 0 if job.state == "preparing" else job.hold  # what was ordered there may be billed
-        message = "The deployment that was to make this video is no longer configured."
-        jobs.fail(job, "deployment_removed", message, spent=owed)
-        return None
+        return _without(job)
     match job.state:
         case "preparing":
             return _prepare(job, deployment, deadline)
@@ -79,6 +76,30 @@ def _step(job: Job, deadline: float) -> float | None:
         case "archiving":
             return _archive(job, deployment, deadline)
     return None
+
+
+def _without(job: Job) -> float | None:
+    """Its deployment has left the file, by mistake or for good. What nobody has ordered goes to another one; what may
+    be at the provider is waited for, as if that were away."""
+    if job.state == "preparing" and _moves_on(job):
+        return 0
+    if job.continuation is not None:
+        return outputs.join(job)
+    logger.error("deployment is not configured", extra={"video": job.id, "deployment": job.deployment})
+    if time.time() < job.late_at + ABSENT_SECONDS:
+        return ABSENT_PAUSE
+    message = f"The deployment {job.deployment!r} is no longer configured, so its provider cannot be asked."
+    made = "" if job.state == "preparing" else " The video may exist there and may be billed."
+    jobs.fail(job, "deployment_removed", message + made, spent=troubles.owed(job))
+    return None
+
+
+def _moves_on(job: Job) -> bool:
+    """The next deployment that may make it takes over, if there is one."""
+    others = [one for one in map(deployments().find, job.others) if one is not None]
+    if others:
+        jobs.move(job, "preparing", others=[one.id for one in others[1:]], **orders.taken_by(job, others[0]))
+    return bool(others)
 
 
 def _prepare(job: Job, deployment: Deployment, deadline: float) -> float | None:
@@ -114,10 +135,7 @@ def _wait_for_character(job: Job, deployment: Deployment) -> float | None:
 def _refused(job: Job, refused: Refused) -> float | None:
     """Nothing was made: the next deployment, if the refusal is of the kind that moves; later, if that helps; again with
     characters that the provider had lost; else the end."""
-    if refused.movable and job.others:
-        following = deployments().find(job.others[0])
-        changes = orders.taken_by(job, following) if following else {}
-        jobs.move(job, "preparing", others=job.others[1:], **changes)
+    if refused.movable and _moves_on(job):
         return 0
     if refused.reason in {Reason.BUSY, Reason.UNAVAILABLE} and job.troubles < troubles.MOST:
         return troubles.again(job, "preparing")
@@ -148,7 +166,9 @@ def _reconcile(job: Job, deployment: Deployment, deadline: float) -> float | Non
     except ProviderError as error:
         logger.warning("reconciling failed", extra={"video": job.id, "error": str(error)})
     if found is not None:
-        jobs.move(job, "running", upstream_id=found.upstream_id, submitted_at=int(time.time()), troubles=0)
+        jobs.move(
+            job, "running", upstream_id=found.upstream_id, troubles=0, late_at=routing.late_at(deployment, job.model)
+        )
         return routing.pace(deployment, job.model)
     if time.time() > job.submit_by + LOST_SECONDS:
         if asked:
@@ -163,14 +183,14 @@ def _reconcile(job: Job, deployment: Deployment, deadline: float) -> float | Non
 def _poll(job: Job, deployment: Deployment, deadline: float) -> float | None:
     progress = _ask(job, deployment, deadline)
     if isinstance(progress, Exception):
-        return _poll_trouble(job, deployment, progress)
+        return _poll_trouble(job, progress)
     if progress.status == "failed":
         _failed(job, progress)
         return None
     if progress.status == "completed":
         job = jobs.move(job, "archiving", progress=99, troubles=0, **_facts(job, progress))
         return _archive(job, deployment, deadline, progress)
-    if troubles.late(job, deployment):
+    if troubles.late(job):
         jobs.fail(job, "provider_timeout", "The provider has not finished this video in time.", spent=job.hold)
         return None
     jobs.move(
@@ -198,12 +218,12 @@ def _ask(job: Job, deployment: Deployment, deadline: float) -> Progress | Except
         return error
 
 
-def _poll_trouble(job: Job, deployment: Deployment, error: Exception) -> float | None:
+def _poll_trouble(job: Job, error: Exception) -> float | None:
     if isinstance(error, Refused) and error.reason is Reason.NOT_FOUND and job.troubles + 1 >= MAX_LOST:
         jobs.fail(job, "provider_lost_video", "The provider no longer knows this video.", spent=job.hold)
         return None
     # A paid video is not given up because the provider is away for a while: only its deadline ends it.
-    if troubles.late(job, deployment):
+    if troubles.late(job):
         jobs.fail(
             job, "provider_timeout", "The provider could not be asked about this video for too long.", spent=job.hold
         )
@@ -214,70 +234,16 @@ def _poll_trouble(job: Job, deployment: Deployment, error: Exception) -> float |
 
 def _archive(job: Job, deployment: Deployment, deadline: float, progress: Progress | None = None) -> float | None:
     if job.continuation is not None:
-        return _join(job)
+        return outputs.join(job)
     if progress is None:
         asked = _ask(job, deployment, deadline)
         if isinstance(asked, Exception):
-            return _poll_trouble(job, deployment, asked)
+            return _poll_trouble(job, asked)
         if asked.status == "failed":
             _failed(job, asked)
             return None
         progress = asked
-    key = continuation.key(job) if job.emulated else outputs.key(job)
-    try:
-        file = outputs.fetch(deployment, progress, key, deadline)
-    except ProviderError as error:
-        return _fetch_trouble(job, deployment, error)
-    profile, spent = routing.profile_of(deployment, job.model), progress.micro_dollars
-    if job.emulated:
-        first_time = {} if job.spent is not None else {"troubles": 0}
-        spent = briefs.price(job, profile) if spent is None else spent
-        jobs.move(job, "archiving", continuation=file, spent=spent, **first_time)
-        return 0
-    try:
-        facts = outputs.previews(job, give_up=job.troubles >= troubles.MOST)
-    except ApiError as error:
-        return troubles.passing(job, error)
-    size, seconds = _size(job, facts), round(facts.get("duration", 0)) or job.seconds
-    if spent is None:
-        spent = ledger.price(profile, size, seconds if job.operation == "create" else job.billed_seconds)
-    jobs.complete(job, file, spent, size=size, seconds=seconds)
-    return None
-
-
-def _join(job: Job) -> float | None:
-    """What the provider made is here: it is joined to its source, and the provider is not needed any more."""
-    try:
-        file, whole = continuation.join(job, outputs.key(job))
-        facts = whole | outputs.previews(job, give_up=job.troubles >= troubles.MOST)
-    except InvalidRequest as error:
-        if error.code in outputs.UNSEEN or job.troubles >= troubles.MOST:
-            message = f"The continuation was made and could not be joined to its source: {error.message}"
-            jobs.fail(job, error.code or "media_failed", message, spent=troubles.owed(job))
-            return None
-        job = jobs.move(job, "archiving", continuation=None)  # half a file looks like this: it is fetched again
-        return troubles.again(job, "archiving")
-    except ApiError as error:  # ours: what was paid for waits longer for us than we wait for others
-        patient = time.time() < (job.submitted_at or job.created_at) + JOIN_SECONDS
-        return troubles.again(job, "archiving") if patient else troubles.passing(job, error)
-    jobs.complete(job, file, troubles.owed(job), size=_size(job, facts), seconds=round(facts["duration"]))
-    return None
-
-
-def _size(job: Job, facts: dict[str, Any]) -> str | None:
-    return f"{facts['width']}x{facts['height']}" if facts.get("width") and facts.get("height") else job.size
-
-
-def _fetch_trouble(job: Job, deployment: Deployment, error: ProviderError) -> float | None:
-    """The video is made and paid for: it is fetched until the job's deadline, or for a while if the file is gone."""
-    logger.warning("fetching failed", extra={"video": job.id, "error": str(error)})
-    gone = isinstance(error, Refused) and error.reason is Reason.NOT_FOUND
-    if job.troubles >= troubles.MOST and (gone or troubles.late(job, deployment)):
-        jobs.fail(
-            job, "output_unavailable", "The provider made the video, and its file could not be fetched.", spent=job.hold
-        )
-        return None
-    return troubles.again(job, "archiving")
+    return outputs.take_home(job, deployment, progress, deadline)
 
 
 def _facts(job: Job, progress: Progress) -> dict[str, Any]:
@@ -290,6 +256,7 @@ def _delete_upstream(message: dict[str, Any], deadline: float) -> None:
     """Delete at the provider what was deleted here, if it can; a failure brings the message back."""
     deployment = deployments().find(message["deployment"])
     if deployment is None:
+        logger.warning("nobody is left to delete it", extra={"deployment": message["deployment"]})
         return
     provider, reference = load(deployment.provider), message["reference"]
     profile = routing.profile_of(deployment, message.get("model") or next(iter(deployment.models)))
