@@ -38,7 +38,7 @@ def _planted(team: str, video_id: str, **changes: Any) -> dict[str, Any]:
         upstream_status="in_progress",
         progress=10,
         created_at=now,
-        submitted_at=now,
+        late_at=now,
         completed_at=None,
         output=None,
         tick=0,

@@ -64,6 +64,16 @@ UPSTREAM = {
 FILE = {"type": "string", "contentMediaType": "application/octet-stream"}
 NULL = {"type": "null"}
 FILE_TYPES = {"video": VIDEO_TYPES, "input_reference": IMAGE_TYPES}
+TEXT = {"schema": {"type": "string"}}
+HEADERS = {
+    "Video": {
+        "openai-poll-after-ms": {**TEXT, "description": "How long to wait before asking again."},
+        "x-understudy-emulated": {
+            **TEXT,
+            "description": "The operation, if the model has none such and the video was put together here.",
+        },
+    }
+}
 PAGING = [
     {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 0, "maximum": 100, "default": 20}},
     {"name": "order", "in": "query", "schema": {"type": "string", "enum": ["asc", "desc"], "default": "desc"}},
@@ -147,7 +157,8 @@ def _success(documentation: dict[str, Any], schemas: dict[str, Any]) -> dict[str
     answer = documentation["answer"]
     _collect(answer, schemas)
     schema = {"$ref": REF.format(model=answer.__name__)}
-    return {"description": "Done.", "content": {"application/json": {"schema": schema}}}
+    headers = {"headers": HEADERS[answer.__name__]} if answer.__name__ in HEADERS else {}
+    return {"description": "Done.", **headers, "content": {"application/json": {"schema": schema}}}
 
 
 def _request(body: Any, schemas: dict[str, Any]) -> dict[str, Any]:

@@ -75,7 +75,7 @@ def record(call: Call, text: str, kind: Kind) -> str:
 
 def confirm(job: Job, deployment: Deployment, progress: Progress) -> Job:
     """The provider knows the video that a caller brought: from here on the job is like any other."""
-    facts: dict[str, Any] = {"submitted_at": int(time.time()), "troubles": 0}
+    facts: dict[str, Any] = {"unconfirmed": False, "troubles": 0}
     if progress.model:
         facts["model"] = _model(deployment, progress.model, otherwise=job.model)
     for name in ("seconds", "size"):
@@ -135,12 +135,13 @@ def _adopt(asked: _Asked, payer: str) -> str:
     Raises table.RowChanged when the id has become somebody's meanwhile.
     """
     first = asked.deployments[0]
+    model = _model(first, asked.model, otherwise=next(iter(first.models)))
     job = Job(
         team=asked.team,
         id=jobs.new_id(),
         operation=jobs.ADOPT,
         state="running",
-        model=_model(first, asked.model, otherwise=next(iter(first.models))),
+        model=model,
         deployment=first.id,
         provider=first.provider,
         prompt="",
@@ -149,6 +150,8 @@ def _adopt(asked: _Asked, payer: str) -> str:
         named=[first.provider, first.id, asked.original],
         upstream_id=asked.original,
         upstream_status="in_progress",
+        unconfirmed=True,
+        late_at=routing.late_at(first, model),
         seen=True,
         signed_with=id_codec().key_id,
         payer=payer,

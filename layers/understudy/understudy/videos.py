@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from understudy import inputs, jobs, orders, owned, present, routing
+from understudy import briefs, inputs, jobs, orders, owned, present, routing
 from understudy.deployments import Deployment, deployments
 from understudy.errors import InvalidRequest
 from understudy.jobs import Job
@@ -59,10 +60,21 @@ def remake(call: Call, operation: Operation, request: EditVideo | ExtendVideo) -
     if isinstance(request.video, FilePart) or request.video.upload_id is not None:
         wish = Wish(operation, request.prompt, seconds=seconds)
         model, asked = _routes(call, request, [])
+        orders.options(
+            wish, model, asked, call.caller
+        )  # what nobody can do with any clip is said before it is looked at
+        record = jobs.new_id()
+        clip, facts = inputs.clip(call, request.video, record)
+        wish = replace(wish, source_seconds=facts.milliseconds / 1000, source_size=f"{facts.width}x{facts.height}")
         choices = orders.options(wish, model, asked, call.caller)
-        draft = _draft(call, operation, model, choices[0].deployment, request.prompt)
-        clip, clip_seconds = inputs.clip(call, request.video, draft.id)
-        draft = replace(draft, seconds=seconds, billed_seconds=seconds or clip_seconds, source_clip=clip)
+        draft = replace(
+            _draft(call, operation, model, choices[0].deployment, request.prompt),
+            id=record,
+            seconds=seconds,
+            billed_seconds=seconds or math.ceil(facts.milliseconds / 1000),
+            size=wish.source_size,
+            source_clip=clip,
+        )
         return orders.place(draft, choices, attempt, call.admission.limits, call.deadline), False
     source = owned.finished(call, request.video.id or "")
     model, asked = _from_source(source, request.named_model, request.custom_llm_provider)
@@ -91,7 +103,14 @@ def _from_job(
     remixed_from: str | None = None,
 ) -> Job:
     call.check_model(model)
-    wish = Wish(operation, prompt, seconds=seconds, made_by=source.deployment)
+    wish = Wish(
+        operation,
+        prompt,
+        seconds=seconds,
+        made_by=briefs.maker(source),
+        source_seconds=source.seconds,
+        source_size=source.size,
+    )
     choices = orders.options(wish, model, asked, call.caller)
     draft = replace(
         _draft(call, operation, model, choices[0].deployment, prompt),
@@ -106,14 +125,15 @@ def _from_job(
 
 
 def _from_source(source: Job, model: str | None, provider: str | None) -> tuple[str, list[Deployment]]:
-    """The model and deployments for work on a video: its own deployment, unless another model is named."""
+    """The model and deployments for work on a video: its own deployment, unless another model is named or that one is
+    no longer configured; then whoever serves the model gets the clip."""
     home = deployments().find(source.deployment)
     if home is not None and (model is None or model in home.models):
         if provider is not None and provider != home.provider:
             message = f"This video was made by {home.provider!r}. Leave the field out."
             raise InvalidRequest(message, param="custom_llm_provider")
         return model or source.model, [home]
-    if model is None:
+    if model is None and source.model not in deployments().models():
         deployments().get(source.deployment)  # says that it is gone
     model = model or source.model
     return model, routing.candidates(deployments(), model, provider=provider)
