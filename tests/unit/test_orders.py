@@ -498,20 +498,23 @@ class TestSources:
         assert (bytes(video.data), video.content_type) == (MP4, "video/mp4")
 
     @pytest.mark.parametrize(
-        ("function", "body"),
+        ("function", "body", "waits"),
         [
-            ("edit_video", {"prompt": "x", "video": "{id}"}),
-            ("extend_video", {"prompt": "x", "video": "{id}", "seconds": "4"}),
-            ("create_character", {"name": "Luna", "video": "{id}"}),
+            ("edit_video", {"prompt": "x", "video": "{id}"}, True),
+            ("extend_video", {"prompt": "x", "video": "{id}", "seconds": "4"}, True),
+            ("create_character", {"name": "Luna", "video": "{id}"}, False),
         ],
     )
     def test_a_video_that_is_not_finished(
-        self, stage: Stage, upstream: Upstream, function: str, body: dict[str, str]
+        self, stage: Stage, upstream: Upstream, function: str, body: dict[str, str], waits: bool
     ) -> None:
         running = stage.create(model="solo").body["id"]
         filled = {name: running if value == "{id}" else value for name, value in body.items()}
         reply = stage.call(function, json_body=filled)
-        assert (reply.status, reply.error["code"], reply.error["param"]) == (400, "video_not_ready", "video")
+        if waits:
+            assert (reply.status, reply.body["status"]) == (200, "queued")
+        else:
+            assert (reply.status, reply.error["code"], reply.error["param"]) == (400, "video_not_ready", "video")
         upstream.finish("failed")
         stage.run()
         reply = stage.call(function, json_body=filled)

@@ -48,11 +48,14 @@ def cast_of(job: Job) -> Iterator[Character]:
 
 
 def source_of(job: Job) -> Job:
-    """The finished video that the job is made from. Raises Refused when it has been deleted meanwhile."""
+    """The video that the job is made from. Raises Refused when there will be none: it failed, or was deleted."""
     source = jobs.find(job.team, job.source or "")
-    if source is None or source.output is None:
+    if source is None:
         message = "The video that this one was to be made from has been deleted meanwhile. Nothing was ordered."
         raise Refused(Reason.INVALID, message, param="video", code="source_deleted")
+    if source.error is not None:
+        message = f"The video that this one was to be made from has failed: {source.error['message']}"
+        raise Refused(Reason.INVALID, message, param="video", code="source_failed")
     return source
 
 
@@ -87,6 +90,9 @@ def _source(job: Job, deployment: Deployment, profile: Profile) -> Source | None
     source = source_of(job)
     if maker(source) == deployment.id and not profile.source_by_clip:
         return Source(upstream_id=source.upstream_id)
+    if job.operation == "remix":  # it was not there yet when it was to be remixed, and was then made elsewhere
+        message = "Another deployment has made the video than was to; it cannot be remixed. Edit it instead."
+        raise Refused(Reason.INVALID, message, param="video_id", code="unsupported_operation")
     return Source(clip=_media(source.output, "video"))
 
 

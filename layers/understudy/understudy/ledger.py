@@ -44,10 +44,10 @@ def _pixels(size: str) -> int:
     return int(width) * int(height)
 
 
-def opened(job: Job, limits: Limits, micro_dollars: int, deadline_seconds: int) -> Job:
+def opened(job: Job, limits: Limits, micro_dollars: int) -> Job:
     """The job with the slot and the hold that it takes under these limits."""
     month = time.strftime("%Y-%m", time.gmtime(job.created_at)) if limits.budget is not None else None
-    until = job.created_at + deadline_seconds + LEASE_GRACE if limits.concurrent is not None else 0
+    until = job.late_at + LEASE_GRACE if limits.concurrent is not None else 0
     return replace(job, month=month, hold=micro_dollars if month else 0, slot_until=until)
 
 

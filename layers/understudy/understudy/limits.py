@@ -32,6 +32,7 @@ class Wish:
     made_by: str | None = None
     source_seconds: float | None = None
     source_size: str | None = None
+    source_pending: bool = False  # it has to be finished first
 
 
 def objection(wish: Wish, deployment: Deployment, profile: Profile) -> ApiError | None:

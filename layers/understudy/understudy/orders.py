@@ -94,8 +94,8 @@ def place(draft: Job, choices: list[Option], attempt: Attempt, limits: Limits, d
     # Any of them may make it in the end, so the dearest is held for.
     hold = max(briefs.price(draft, one.profile) for one in choices)
     longest = max(one.profile.deadline_seconds for one in choices)
-    draft = replace(draft, emulated=first.emulated, late_at=draft.created_at + longest)
-    draft = ledger.opened(draft, limits, hold, longest)
+    late_at = max(draft.late_at, draft.created_at) + longest  # it may have to wait for its source
+    draft = ledger.opened(replace(draft, emulated=first.emulated, late_at=late_at), limits, hold)
     if not first.ready:
         job = replace(draft, state="preparing", others=[one.deployment.id for one in rest], named=_named(draft, None))
         jobs.begin(job, 1, lambda: _write(job, attempt, limits))
@@ -189,7 +189,7 @@ def _refused_before(known: list[Handle | None]) -> ApiError | None:
 
 def _ready(wish: Wish, profile: Profile, known: list[Handle | None]) -> bool:
     brings_files = wish.has_image or wish.characters or wish.operation != "create"
-    if profile.slow_inputs and brings_files:
+    if wish.source_pending or (profile.slow_inputs and brings_files):
         return False
     if profile.characters.native:
         return all(handle is not None and handle.ready for handle in known)

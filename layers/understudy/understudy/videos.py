@@ -76,17 +76,17 @@ def remake(call: Call, operation: Operation, request: EditVideo | ExtendVideo) -
             source_clip=clip,
         )
         return orders.place(draft, choices, attempt, call.admission.limits, call.deadline), False
-    source = owned.finished(call, request.video.id or "")
+    source = owned.source(call, request.video.id or "")
     model, asked = _from_source(source, request.named_model, request.custom_llm_provider)
     return _from_job(call, attempt, operation, source, model, asked, request.prompt, seconds), False
 
 
 def remix(call: Call, public_id: str, prompt: str) -> tuple[Job, bool]:
-    """Remix a finished video of the caller's at the deployment that made it."""
+    """Remix a video of the caller's at the deployment that made it."""
     attempt = call.attempt("remix", video_id=public_id)
     if job := orders.earlier(attempt):
         return job, True
-    source = owned.finished(call, public_id)
+    source = owned.source(call, public_id)
     asked = [deployments().get(source.deployment)]
     return _from_job(call, attempt, "remix", source, source.model, asked, prompt, None, present.video_id(source)), False
 
@@ -110,6 +110,7 @@ def _from_job(
         made_by=briefs.maker(source),
         source_seconds=source.seconds,
         source_size=source.size,
+        source_pending=not source.done,
     )
     choices = orders.options(wish, model, asked, call.caller)
     draft = replace(
@@ -119,6 +120,7 @@ def _from_job(
         billed_seconds=seconds or source.seconds,
         size=source.size,
         source=source.id,
+        late_at=0 if source.done else source.late_at,
         remixed_from=remixed_from,
     )
     return orders.place(draft, choices, attempt, call.admission.limits, call.deadline)

@@ -107,6 +107,8 @@ def _prepare(job: Job, deployment: Deployment, deadline: float) -> float | None:
     profile = routing.profile_of(deployment, job.model)
     support = profile.characters
     try:
+        if job.source is not None and job.source_clip is None and not briefs.source_of(job).done:
+            return routing.pace(deployment, job.model)
         if job.emulated:
             job = continuation.begin(job, briefs.size(job, profile))
         for character in briefs.cast_of(job):
