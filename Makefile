@@ -1,6 +1,7 @@
 # Bare `make` says what it can do.
 .DEFAULT_GOAL := help
-.PHONY: help demo up down reset deploy-local logs url key invoke test check lint types format build openapi lock audit clean \
+.PHONY: help demo up down reset deploy-local logs url key invoke test sam-local check lint types format build openapi lock \
+        audit clean \
         venvs clients
 .SILENT:
 
@@ -55,6 +56,9 @@ invoke: venvs ## run one function alone: FN=get_character EVENT=events/get_chara
 
 test: venvs clients ## all tests, against a local stack of their own
 	$(RUN) -m pytest $(ARGS)
+
+sam-local: venvs ## every event and the openai client under `sam local`, in Docker; ARGS="-k get_video" for a part
+	$(RUN) -m pytest tests/sam_local $(ARGS)
 
 check: lint types ## format, lint, types, template and a look for secrets
 

@@ -105,6 +105,16 @@ class Process:
         self._pid_file.unlink(missing_ok=True)
 
 
+def end(child: subprocess.Popen[bytes], seconds: float) -> None:
+    """End a child that leads a session of its own, with all its children. It gets time to tidy up."""
+    child.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        child.wait(seconds)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+
+
 def digest(*parts: str | Path) -> str:
     """Of texts, files and folders of Python modules."""
     sha = hashlib.sha256()

@@ -200,7 +200,7 @@ class Sandbox:
         runtime = self._scratch / "runtime"
         for folder in (runtime, self._temporary):
             folder.mkdir()
-        for package in _provided():
+        for package in provided():
             (runtime / package.name).symlink_to(package)
         layers = [folder / "python" for folder in function.layers]
         return {
@@ -228,7 +228,7 @@ class Sandbox:
 
 
 @cache
-def _provided() -> list[Path]:
+def provided() -> list[Path]:
     """The modules and packages of PROVIDED where they are installed."""
     found = set[Path]()
     for name in PROVIDED:

@@ -16,6 +16,7 @@ from local.settings import REGION, ROOT, STACK, Settings
 
 RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
 ARCH = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
+SAM = ROOT / ".venvs" / "sam" / "bin" / "sam"
 # Where `sam deploy` puts what it uploads. `--resolve-s3` would deploy a stack of its own for that.
 ARTIFACTS = "understudy-artifacts"
 
@@ -24,12 +25,14 @@ class SamFailed(Exception):
     """`sam` ended with an error; the message holds its last lines."""
 
 
-def build(settings: Settings, deployments: Path) -> None:
-    """Build functions and layers for the Python and the processor of this machine. Raises SamFailed."""
+def build(settings: Settings, deployments: Path, folder: Path | None = None) -> None:
+    """Build functions and layers for the Python and the processor of this machine, for `deploy` or into `folder`.
+
+    Raises SamFailed.
+    """
     parameters = ["--parameter-overrides", f"PythonRuntime={RUNTIME}", f"Arch={ARCH}"]
-    environment = {"PYTHON_RUNTIME": RUNTIME, "ARCH": ARCH, "DEPLOYMENTS": str(deployments)}
-    _sam(settings, "build", ["--build-dir", str(settings.folder / "build"), *parameters], environment)
-    _pack_layers(settings.folder / "build")
+    built = {"PYTHON_RUNTIME": RUNTIME, "ARCH": ARCH, "DEPLOYMENTS": str(deployments)}
+    _sam(settings, "build", ["--build-dir", str(folder or settings.folder / "build"), *parameters], built)
 
 
 def deploy(settings: Settings, sources: str) -> dict[str, str]:
@@ -37,6 +40,7 @@ def deploy(settings: Settings, sources: str) -> dict[str, str]:
 
     Raises SamFailed.
     """
+    _pack_layers(settings.folder / "build")
     settings.client("s3").create_bucket(Bucket=ARTIFACTS)  # there already: nothing happens, in this region
     arguments = ["--template-file", str(settings.folder / "build" / "template.yaml"), "--stack-name", STACK]
     arguments += ["--region", REGION, "--s3-bucket", ARTIFACTS, "--capabilities", "CAPABILITY_IAM"]
@@ -99,20 +103,23 @@ def _sources() -> Iterator[Path]:
                 yield file
 
 
-def _sam(settings: Settings, command: str, arguments: list[str], environment: dict[str, str]) -> None:
-    venvs = ROOT / ".venvs"
+def environment(**variables: str) -> dict[str, str]:
+    """What `sam` is run with: little of the caller's environment, and these variables."""
     # The interpreter itself has to come before any version manager's shims.
     path = f"{Path(sys.executable).resolve().parent}{os.pathsep}{os.environ.get('PATH', '')}"
     base = {"PATH": path, "HOME": os.environ.get("HOME", ""), "LANG": "C.UTF-8"}
-    base |= {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_"))}
-    quick = {"SAM_CLI_TELEMETRY": "0", "SAM_CLI_POLL_DELAY": "0.3"}
+    base |= {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_", "DOCKER_"))}
+    return {**base, "SAM_CLI_TELEMETRY": "0", "SAM_CLI_POLL_DELAY": "0.3", **variables}
+
+
+def _sam(settings: Settings, command: str, arguments: list[str], variables: dict[str, str]) -> None:
     log = settings.folder / "logs" / f"sam-{command}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as out:
         result = subprocess.run(
-            [venvs / "sam" / "bin" / "sam", command, *arguments],
+            [SAM, command, *arguments],
             cwd=ROOT,
-            env={**base, **quick, **environment},
+            env=environment(**variables),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,

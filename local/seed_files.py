@@ -14,14 +14,15 @@ FILES = {"luna.mp4": "video/mp4", "luna.png": "image/png", "notes.txt": "text/pl
 
 def file(name: str) -> tuple[str, bytes, str]:
     """A file as forms take it: name, bytes, type. Raises KeyError for one that is not in FILES."""
-    return name, _path(name).read_bytes(), FILES[name]
+    return name, path(name).read_bytes(), FILES[name]
 
 
 @cache
-def _path(name: str) -> Path:
-    path = FOLDER / name
-    if path.exists():
-        return path
+def path(name: str) -> Path:
+    """Where a file is; made when it is asked for. Raises KeyError for one that is not in FILES."""
+    found = FOLDER / name
+    if found.exists():
+        return found
     FOLDER.mkdir(parents=True, exist_ok=True)
     unfinished = FOLDER / f"{os.getpid()}-{name}"  # so that a run that breaks off leaves no half of one
     if name == "luna.mp4":
@@ -34,4 +35,4 @@ def _path(name: str) -> Path:
         Image.linear_gradient("L").resize((1280, 720)).convert("RGB").save(unfinished)
     else:
         unfinished.write_text("Not a video at all.\n" * 100)
-    return unfinished.replace(path)
+    return unfinished.replace(found)

@@ -1,4 +1,4 @@
-"""The layer as `sam build` makes it: whole, compiled, small, and of the right processor."""
+"""The layer as `sam build` makes it: whole, compiled, small. (test_build.py: of the right processor.)"""
 
 from __future__ import annotations
 
@@ -87,12 +87,3 @@ print(client.meta.endpoint_url)
 def test_versions_of_libraries_can_be_asked(layer: Path) -> None:
     code = "from importlib.metadata import version; print(*map(version, ['boto3', 'httpx', 'multipart', 'pydantic']))"
     assert len(_run(layer, code).split()) == 4
-
-
-@pytest.mark.parametrize(("arch", "machine"), [("arm64", 183), ("x86_64", 62)])
-def test_it_is_built_for_the_processor_that_was_asked_for(tmp_path: Path, arch: str, machine: int) -> None:
-    libraries = list(_build(tmp_path, arch).rglob("*.so"))
-    assert any("pydantic_core" in str(library) for library in libraries)
-    for library in libraries:
-        # e_machine of the ELF header: EM_AARCH64 is 183, EM_X86_64 is 62.
-        assert int.from_bytes(library.read_bytes()[18:20], "little") == machine, library
