@@ -60,10 +60,11 @@ def run(settings: Settings, one: Case) -> Result:
     with Sandbox(functions.load(settings, one.function)) as sandbox:
         outcome = sandbox.invoke(one.event)
         init = sandbox.init_milliseconds or 0.0
-    return Result(outcome, init, list(_differences(one, outcome)))
+    return Result(outcome, init, differences(one, outcome))
 
 
-def _differences(one: Case, outcome: Outcome) -> list[str]:
+def differences(one: Case, outcome: Outcome) -> list[str]:
+    """How the outcome is not what the event file expects. Raises SeedFailed when the API cannot be asked afterwards."""
     expect = one.expect
     error = (outcome.error or {}).get("errorType")
     if error != expect.get("error"):

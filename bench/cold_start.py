@@ -1,0 +1,224 @@
+"""`python -m bench.cold_start [FUNCTION...] [--rounds N]`: from the start of a process to its first answer.
+
+Each function as `sam build` made it, under AWS's own runtime client, with the event of events/FUNCTION.json, beside an
+empty handler in the same runtime. The two start in turns, and the ratio is that of neighbours: a machine that is busy
+for a while slows both. The local AWS's answers come from a tape (tape.py), those of providers from their simulator.
+What the disk would add is not in it: all files are in the page cache.
+
+Against the running local stack (PORT). Without FUNCTION it is all of them, and `everything`: a handler that imports at
+its head all that the layer has.
+"""
+
+from __future__ import annotations
+
+import argparse
+import compileall
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from bench.figures import Spread, spread
+from bench.tape import Deck, Tape
+from local import events, functions, invoke, runtime, stack
+from local.processes import Process
+from local.runtime import Function, Outcome, Sandbox
+from local.settings import Settings
+from local.simulators.process import Simulator
+
+ROUNDS = 15
+EVERYTHING = "everything"
+_EMPTY = "def handler(event, context):\n    return {}\n"
+_EVERYTHING = """\
+import boto3
+import httpx
+import pydantic
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver
+from understudy import schema
+
+clients = [boto3.client("dynamodb"), boto3.client("s3"), httpx.Client()]
+app = APIGatewayRestResolver()
+
+
+def handler(event, context):
+    return {}
+"""
+
+
+@dataclass(frozen=True)
+class Start:
+    """One start: wall-clock and processor time to the first answer, and the most memory until then."""
+
+    milliseconds: float
+    cpu_milliseconds: float
+    peak_bytes: int
+
+
+@dataclass
+class Series:
+    """All starts of one function, each with that of the empty handler that ran beside it."""
+
+    name: str
+    aws_calls: dict[str, int]
+    provider_calls: int
+    starts: list[Start] = field(default_factory=list)
+    empty: list[Start] = field(default_factory=list)
+
+    @property
+    def milliseconds(self) -> Spread:
+        return spread([one.milliseconds for one in self.starts])
+
+    @property
+    def cpu_milliseconds(self) -> Spread:
+        return spread([one.cpu_milliseconds for one in self.starts])
+
+    @property
+    def ratio(self) -> Spread:
+        """How many times the empty handler."""
+        pairs = zip(self.starts, self.empty, strict=True)
+        return spread([one.milliseconds / other.milliseconds for one, other in pairs])
+
+    @property
+    def added_megabytes(self) -> Spread:
+        """How much more memory than the empty handler, in 2**20 bytes."""
+        pairs = zip(self.starts, self.empty, strict=True)
+        return spread([(one.peak_bytes - other.peak_bytes) / 2**20 for one, other in pairs])
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """A function with an event and what it asks for on the way."""
+
+    name: str
+    function: Function
+    case: invoke.Case | None
+    tape: Tape
+
+
+def measure(settings: Settings, names: Sequence[str], rounds: int) -> list[Series]:
+    """Start each of the functions `rounds` times. Raises SystemExit when one does not answer as its event expects."""
+    for package in runtime.provided():  # Lambda's own are compiled, too
+        compileall.compile_dir(package, quiet=2) if package.is_dir() else compileall.compile_file(package, quiet=2)
+    folder = Path(tempfile.mkdtemp(prefix="understudy-bench-"))
+    try:
+        with Deck(settings.aws_url) as deck:
+            subjects = [_subject(settings, deck, folder, name) for name in names]
+            empty = _handler(folder / "empty", _EMPTY)
+            _wait_for_quiet(settings)
+            provider_calls = [_provider_calls(settings, deck, one) for one in subjects]
+            return _interleaved(deck, subjects, provider_calls, empty, rounds)
+    finally:
+        shutil.rmtree(folder)
+
+
+def _interleaved(
+    deck: Deck, subjects: list[_Subject], provider_calls: list[int], empty: Function, rounds: int
+) -> list[Series]:
+    series = [Series(one.name, one.tape.calls, calls) for one, calls in zip(subjects, provider_calls, strict=True)]
+    turns = random.Random(0)  # noqa: S311 - the same order each time
+    nothing = _Subject("", empty, None, Tape())
+    for number in range(rounds):
+        print(f"\r  cold starts: round {number + 1} of {rounds}", end="", file=sys.stderr, flush=True)
+        for subject, result in turns.sample(list(zip(subjects, series, strict=True)), len(subjects)):
+            if number % 2:
+                result.empty.append(_start(deck, nothing))
+                result.starts.append(_start(deck, subject))
+            else:
+                result.starts.append(_start(deck, subject))
+                result.empty.append(_start(deck, nothing))
+    print(file=sys.stderr)
+    return series
+
+
+def _start(deck: Deck, subject: _Subject) -> Start:
+    with deck.playing(subject.tape), Sandbox(subject.function) as sandbox:
+        outcome = sandbox.invoke(subject.case.event if subject.case else {})
+        cpu, peak = sandbox.cpu_milliseconds, sandbox.peak_memory
+    assert sandbox.init_milliseconds is not None and peak is not None
+    if subject.case:
+        _check(subject.case, outcome)
+    return Start(sandbox.init_milliseconds + outcome.milliseconds, cpu, peak)
+
+
+def _subject(settings: Settings, deck: Deck, folder: Path, name: str) -> _Subject:
+    """The function, after it has handled its event once with the local AWS behind the deck."""
+    if name == EVERYTHING:
+        layer = functions.layer(settings, "UnderstudyLayer").parent
+        function = _handler(folder / name, _EVERYTHING)
+        environment = {**functions.load(settings, "get_video").environment}
+        return _Subject(name, replace(function, layers=(layer,), environment=environment), None, Tape())
+    case = invoke.case(settings, events.FOLDER / f"{name}.json")
+    case = replace(case, expect={key: value for key, value in case.expect.items() if key != "afterwards"})
+    function = deck.wire(functions.load(settings, name))
+    with deck.recording() as tape, Sandbox(function) as sandbox:
+        _check(case, sandbox.invoke(case.event))
+    return _Subject(name, function, case, tape)
+
+
+def _provider_calls(settings: Settings, deck: Deck, subject: _Subject) -> int:
+    """How often it asks the provider, counted while nobody else does."""
+    simulator = Simulator(settings.folder / "simulators" / "openai").attach()
+    before = simulator.counts()["requests"]
+    _start(deck, subject)
+    return int(simulator.counts()["requests"] - before)
+
+
+def _check(case: invoke.Case, outcome: Outcome) -> None:
+    if differences := invoke.differences(case, outcome):
+        raise SystemExit(f"{case.function} did not answer as expected: {differences}\n{outcome.log}")
+
+
+def _handler(folder: Path, code: str) -> Function:
+    folder.mkdir()
+    (folder / "app.py").write_text(code)
+    return Function(folder.name, folder, environment={"AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1"})
+
+
+def _wait_for_quiet(settings: Settings) -> None:
+    """What was recorded has set the stack to work: wait until its processes rest, a minute at most."""
+    stack_pids = [
+        pid for file in (settings.folder / "run").glob("*.pid") if (pid := Process(file.stem, settings.folder, 0).pid())
+    ]
+    for _ in range(60):
+        before = sum(map(runtime.cpu_milliseconds, stack_pids))
+        time.sleep(1)
+        if sum(map(runtime.cpu_milliseconds, stack_pids)) - before < 100:
+            return
+
+
+def names() -> list[str]:
+    """All that is measured."""
+    return [*functions.names(), EVERYTHING]
+
+
+def table(series: Sequence[Series]) -> str:
+    """The figures for a terminal."""
+    lines = [f"{'function':<18}{'ms':>7}{'times empty':>20}{'CPU ms':>8}{'MB more':>9}  AWS calls + provider calls"]
+    for one in series:
+        calls = f"{sum(one.aws_calls.values())} + {one.provider_calls}"
+        more = one.added_megabytes.median
+        lines.append(
+            f"{one.name:<18}{one.milliseconds.median:>7.0f}{f'{one.ratio:.1f}':>20}{one.cpu_milliseconds.median:>8.0f}"
+            f"{more:>9.1f}  {calls}"
+        )
+    empty = spread([start.milliseconds for one in series for start in one.empty])
+    return "\n".join([*lines, f"An empty handler takes {empty:.1f} ms."])
+
+
+def main() -> None:
+    """Read the command line and print the table."""
+    parser = argparse.ArgumentParser(prog="python -m bench.cold_start")
+    parser.add_argument("function", nargs="*", help="the functions' folders; without any, all")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    given = parser.parse_args()
+    settings = Settings.from_environment()
+    stack.url(settings)
+    print(table(measure(settings, given.function or names(), given.rounds)))
+
+
+if __name__ == "__main__":
+    main()
