@@ -390,6 +390,26 @@ class TestGuard:
         assert b"Host: video.example" in server.received[0]
 
     @pytest.mark.usefixtures("private")
+    def test_a_connection_that_died_while_it_was_kept(self, serve: Serving) -> None:
+        """As after a function was frozen: no order is given over it, and what reads asks again."""
+
+        def dying(connection: socket.socket, server: Server) -> None:
+            server.read_request(connection)
+            connection.sendall(OK)
+            threading.Thread(target=die_of_the_next, args=[connection.dup()], daemon=True).start()
+
+        def die_of_the_next(connection: socket.socket) -> None:
+            with connection:
+                connection.recv(65536)
+
+        server = serve(dying)
+        assert client().get(f"{server.url}/a", {}).status == 200
+        assert client().post(f"{server.url}/b", {}, json={}).status == 200
+        assert client().get(f"{server.url}/c", {}).status == 200
+        assert client().delete(f"{server.url}/d", {}).status == 200
+        assert [request.split()[1] for request in server.received] == [b"/a", b"/b", b"/c", b"/d"]
+
+    @pytest.mark.usefixtures("private")
     def test_no_cookie_is_kept(self, serve: Serving) -> None:
         """One caller's request must leave nothing for the next one's."""
         server = serve(answering(OK.replace(b"\r\n\r\n", b"\r\nset-cookie: session=1; path=/\r\n\r\n")))

@@ -240,14 +240,38 @@ def _left(timeout: float | None, late: type[httpcore.TimeoutException]) -> float
     return left if timeout is None else min(left, timeout)
 
 
-@cache
-def _http() -> httpx.Client:
-    """One client an execution environment: certificates are loaded once, connections are kept for a moment."""
-    transport = httpx.HTTPTransport(limits=httpx.Limits(max_connections=20, keepalive_expiry=5.0))
+class _Transport(httpx.BaseTransport):
+    """A new connection for whatever must not be sent twice; one that was kept, if there is any, for the rest.
+
+    A kept connection may have died unseen, above all while the function was frozen. That looks as if the provider had
+    died over the request, and of a create nobody could say what became of it. What reads or deletes is sent again.
+    """
+
+    def __init__(self) -> None:
+        certificates = httpx.create_ssl_context(trust_env=False)  # loaded once: it takes 50 ms
+        self._new = _checked(httpx.HTTPTransport(verify=certificates, limits=httpx.Limits(max_keepalive_connections=0)))
+        self._kept = _checked(httpx.HTTPTransport(verify=certificates, limits=httpx.Limits(keepalive_expiry=5.0)))
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            return self._new.handle_request(request)
+        try:
+            return self._kept.handle_request(request)
+        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+            return self._new.handle_request(request)
+
+
+def _checked(transport: httpx.HTTPTransport) -> httpx.HTTPTransport:
     # httpx has no public way to hand a network backend to its pool; the version is locked and a test watches this.
     transport._pool._network_backend = _CheckedBackend()
+    return transport
+
+
+@cache
+def _http() -> httpx.Client:
+    """One client an execution environment."""
     no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))  # one caller's must not reach a host for another
-    return httpx.Client(transport=transport, cookies=no_cookies, follow_redirects=False, trust_env=False)
+    return httpx.Client(transport=_Transport(), cookies=no_cookies, follow_redirects=False, trust_env=False)
 
 
 def _field(value: str | Part) -> tuple[str | None, Any] | tuple[str, BinaryIO, str]:

@@ -15,8 +15,8 @@ OPENAI = OpenAI()
 VIDEO = {"id": "video_1", "object": "video", "status": "queued", "progress": 0, "seconds": "8", "size": "1280x720"}
 
 
-def order(operation: Operation = "create", **changes: Any) -> Order:
-    return Order(operation, "sora-2", "A fox", "our-reference", **changes)
+def order(operation: Operation = "create", prompt: str = "A fox", **changes: Any) -> Order:
+    return Order(operation, "sora-2", prompt, "our-reference", **changes)
 
 
 def submit(server: Server, placed: Order) -> Progress:
@@ -46,6 +46,12 @@ class TestSubmit:
         submit(server, order(cast=cast))
         assert server.body["characters"] == [{"id": "char_1"}, {"id": "char_2"}]
         assert server.body["prompt"] == "Featuring Luna and Max. A fox"
+
+    def test_a_name_counts_as_a_word(self, server: Server) -> None:
+        server.answer(200, VIDEO)
+        cast = (CastMember("Luna", handle="char_1"), CastMember("Max", handle="char_2"))
+        submit(server, order(prompt="Lunatic Max's day", cast=cast))
+        assert server.body["prompt"] == "Featuring Luna. Lunatic Max's day"
 
     def test_characters_beside_a_file_keep_their_order(self, server: Server) -> None:
         server.answer(200, VIDEO)

@@ -9,6 +9,7 @@ asks).
 from __future__ import annotations
 
 import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -263,9 +264,10 @@ def content_of(headers: Mapping[str, str], chunks: Iterator[bytes]) -> Content:
 
 
 def with_names(prompt: str, cast: tuple[CastMember, ...]) -> str:
-    """The prompt with every character's name in it: those it does not mention are put in front.
+    """The prompt with every character's name in it, as a word: those it does not mention are put in front.
 
     OpenAI-shaped servers act on a character only if its name stands verbatim in the prompt (video guide, 2026-09).
     """
-    missing = [member.name for member in cast if member.name not in prompt]
+    names = dict.fromkeys(member.name for member in cast)
+    missing = [name for name in names if not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", prompt)]
     return f"Featuring {' and '.join(missing)}. {prompt}" if missing else prompt
