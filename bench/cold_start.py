@@ -15,18 +15,17 @@ import argparse
 import compileall
 import random
 import shutil
-import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bench.figures import Spread, spread
-from bench.tape import Deck, Tape
-from local import events, functions, invoke, runtime, stack
-from local.processes import Process
-from local.runtime import Function, Outcome, Sandbox
+from bench.figures import Spread, say, spread
+from bench.stand import wait_for_quiet
+from bench.subject import Subject, case_of, record
+from bench.tape import Deck
+from local import functions, runtime, stack
+from local.runtime import Function
 from local.settings import Settings
 from local.simulators.process import Simulator
 
@@ -89,16 +88,6 @@ class Series:
         return spread([(one.peak_bytes - other.peak_bytes) / 2**20 for one, other in pairs])
 
 
-@dataclass(frozen=True)
-class _Subject:
-    """A function with an event and what it asks for on the way."""
-
-    name: str
-    function: Function
-    case: invoke.Case | None
-    tape: Tape
-
-
 def measure(settings: Settings, names: Sequence[str], rounds: int) -> list[Series]:
     """Start each of the functions `rounds` times. Raises SystemExit when one does not answer as its event expects."""
     for package in runtime.provided():  # Lambda's own are compiled, too
@@ -108,7 +97,7 @@ def measure(settings: Settings, names: Sequence[str], rounds: int) -> list[Serie
         with Deck(settings.aws_url) as deck:
             subjects = [_subject(settings, deck, folder, name) for name in names]
             empty = _handler(folder / "empty", _EMPTY)
-            _wait_for_quiet(settings)
+            wait_for_quiet(settings)
             provider_calls = [_provider_calls(settings, deck, one) for one in subjects]
             return _interleaved(deck, subjects, provider_calls, empty, rounds)
     finally:
@@ -116,50 +105,40 @@ def measure(settings: Settings, names: Sequence[str], rounds: int) -> list[Serie
 
 
 def _interleaved(
-    deck: Deck, subjects: list[_Subject], provider_calls: list[int], empty: Function, rounds: int
+    deck: Deck, subjects: list[Subject], provider_calls: list[int], empty: Subject, rounds: int
 ) -> list[Series]:
-    series = [Series(one.name, one.tape.calls, calls) for one, calls in zip(subjects, provider_calls, strict=True)]
+    series = [Series(one.name, one.first.calls, calls) for one, calls in zip(subjects, provider_calls, strict=True)]
     turns = random.Random(0)  # noqa: S311 - the same order each time
-    nothing = _Subject("", empty, None, Tape())
     for number in range(rounds):
-        print(f"\r  cold starts: round {number + 1} of {rounds}", end="", file=sys.stderr, flush=True)
+        say(f"cold starts: round {number + 1} of {rounds}")
         for subject, result in turns.sample(list(zip(subjects, series, strict=True)), len(subjects)):
             if number % 2:
-                result.empty.append(_start(deck, nothing))
+                result.empty.append(_start(deck, empty))
                 result.starts.append(_start(deck, subject))
             else:
                 result.starts.append(_start(deck, subject))
-                result.empty.append(_start(deck, nothing))
-    print(file=sys.stderr)
+                result.empty.append(_start(deck, empty))
     return series
 
 
-def _start(deck: Deck, subject: _Subject) -> Start:
-    with deck.playing(subject.tape), Sandbox(subject.function) as sandbox:
-        outcome = sandbox.invoke(subject.case.event if subject.case else {})
-        cpu, peak = sandbox.cpu_milliseconds, sandbox.peak_memory
+def _start(deck: Deck, subject: Subject) -> Start:
+    with subject.start(deck) as sandbox:
+        outcome = subject.ask(sandbox, deck, subject.first)
+        cpu, peak = runtime.cpu_milliseconds(sandbox.pid), sandbox.peak_memory
     assert sandbox.init_milliseconds is not None and peak is not None
-    if subject.case:
-        _check(subject.case, outcome)
     return Start(sandbox.init_milliseconds + outcome.milliseconds, cpu, peak)
 
 
-def _subject(settings: Settings, deck: Deck, folder: Path, name: str) -> _Subject:
-    """The function, after it has handled its event once with the local AWS behind the deck."""
-    if name == EVERYTHING:
-        layer = functions.layer(settings, "UnderstudyLayer").parent
-        function = _handler(folder / name, _EVERYTHING)
-        environment = {**functions.load(settings, "get_video").environment}
-        return _Subject(name, replace(function, layers=(layer,), environment=environment), None, Tape())
-    case = invoke.case(settings, events.FOLDER / f"{name}.json")
-    case = replace(case, expect={key: value for key, value in case.expect.items() if key != "afterwards"})
-    function = deck.wire(functions.load(settings, name))
-    with deck.recording() as tape, Sandbox(function) as sandbox:
-        _check(case, sandbox.invoke(case.event))
-    return _Subject(name, function, case, tape)
+def _subject(settings: Settings, deck: Deck, folder: Path, name: str) -> Subject:
+    if name != EVERYTHING:
+        return record(settings, deck, name, case_of(settings, name))
+    layer = functions.layer(settings, "UnderstudyLayer").parent
+    environment = functions.load(settings, "get_video").environment
+    handler = _handler(folder / name, _EVERYTHING)
+    return replace(handler, function=replace(handler.function, layers=(layer,), environment=environment))
 
 
-def _provider_calls(settings: Settings, deck: Deck, subject: _Subject) -> int:
+def _provider_calls(settings: Settings, deck: Deck, subject: Subject) -> int:
     """How often it asks the provider, counted while nobody else does."""
     simulator = Simulator(settings.folder / "simulators" / "openai").attach()
     before = simulator.counts()["requests"]
@@ -167,27 +146,10 @@ def _provider_calls(settings: Settings, deck: Deck, subject: _Subject) -> int:
     return int(simulator.counts()["requests"] - before)
 
 
-def _check(case: invoke.Case, outcome: Outcome) -> None:
-    if differences := invoke.differences(case, outcome):
-        raise SystemExit(f"{case.function} did not answer as expected: {differences}\n{outcome.log}")
-
-
-def _handler(folder: Path, code: str) -> Function:
+def _handler(folder: Path, code: str) -> Subject:
     folder.mkdir()
     (folder / "app.py").write_text(code)
-    return Function(folder.name, folder, environment={"AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1"})
-
-
-def _wait_for_quiet(settings: Settings) -> None:
-    """What was recorded has set the stack to work: wait until its processes rest, a minute at most."""
-    stack_pids = [
-        pid for file in (settings.folder / "run").glob("*.pid") if (pid := Process(file.stem, settings.folder, 0).pid())
-    ]
-    for _ in range(60):
-        before = sum(map(runtime.cpu_milliseconds, stack_pids))
-        time.sleep(1)
-        if sum(map(runtime.cpu_milliseconds, stack_pids)) - before < 100:
-            return
+    return Subject(folder.name, Function(folder.name, folder))
 
 
 def names() -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,3 +31,8 @@ def spread(values: Sequence[float]) -> Spread:
 def percentile(values: Sequence[float], percent: int) -> float:
     """The value below which so many of the measurements lie; `percent` from 1 to 99."""
     return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
+
+
+def say(text: str) -> None:
+    """What is being done."""
+    print(f"  {text}", file=sys.stderr, flush=True)

@@ -63,6 +63,7 @@ class Deck:
     def __init__(self, upstream: str) -> None:
         self.upstream = urlsplit(upstream).netloc
         self._tape: Tape | None = None
+        self._otherwise = Tape()
         self._plays = False
         self._played: Counter[str] = Counter()
         self._missed: list[str] = []
@@ -89,9 +90,11 @@ class Deck:
             self._tape = None
 
     @contextlib.contextmanager
-    def playing(self, tape: Tape) -> Iterator[None]:
-        """Answer from the tape, from its start. Raises NotOnTape afterwards when something was asked in vain."""
-        self._tape, self._plays = tape, True
+    def playing(self, tape: Tape, otherwise: Tape | None = None) -> Iterator[None]:
+        """Answer from the tape, from its start, and what is not on it from the other one: a warm function now and then
+        asks again what it had cached. Raises NotOnTape afterwards when something was asked in vain.
+        """
+        self._tape, self._otherwise, self._plays = tape, otherwise or Tape(), True
         self._played.clear()
         self._missed.clear()
         try:
@@ -113,8 +116,9 @@ class Deck:
         with self._lock:
             at = self._played[operation]
             self._played[operation] += 1
-            if at < len(tape.answers.get(operation, ())):
-                return tape.answers[operation][at]
+            for answers in (tape.answers.get(operation, ()), self._otherwise.answers.get(operation, ())):
+                if at < len(answers):
+                    return answers[at]
             self._missed.append(operation)
         return Recorded(400, (), b'{"__type": "NotOnTape"}', "23")
 

@@ -127,9 +127,9 @@ class Sandbox:
         return None
 
     @property
-    def cpu_milliseconds(self) -> float:
-        """The processor time that the process has taken, without its children, to 10 ms; 0 where /proc is absent."""
-        return cpu_milliseconds(self._process.pid)
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
 
     @property
     def disk_bytes(self) -> int:
@@ -233,7 +233,8 @@ class Sandbox:
 
 
 def cpu_milliseconds(pid: int) -> float:
-    """The processor time that a process has taken, in ticks of mostly 10 ms; 0 for one that /proc does not know."""
+    """The processor time that a process has taken, without its children, in ticks of mostly 10 ms; 0 for one that /proc
+    does not know."""
     with contextlib.suppress(OSError):
         # proc(5): after the name, which may hold anything, utime and stime are the 12th and 13th.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
