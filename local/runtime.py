@@ -120,11 +120,7 @@ class Sandbox:
     @property
     def peak_memory(self) -> int | None:
         """The most memory that the process has had, in bytes, without its children; None where /proc is absent."""
-        with contextlib.suppress(OSError):
-            status = Path(f"/proc/{self._process.pid}/status").read_text()
-            if found := re.search(r"VmHWM:\s+(\d+) kB", status):
-                return int(found[1]) * 1024
-        return None
+        return peak_memory(self.pid)
 
     @property
     def pid(self) -> int:
@@ -230,6 +226,14 @@ class Sandbox:
             "PYTHONDONTWRITEBYTECODE": "1",  # as on Lambda's read-only disk: artifacts stay what was built
             "TMPDIR": str(self._temporary),
         }
+
+
+def peak_memory(pid: int) -> int | None:
+    """The most memory that a process has had, in bytes, without its children; None for one that /proc does not know."""
+    with contextlib.suppress(OSError):
+        if found := re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text()):
+            return int(found[1]) * 1024
+    return None
 
 
 def cpu_milliseconds(pid: int) -> float:
