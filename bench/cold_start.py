@@ -20,10 +20,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from bench import warm
 from bench.figures import Spread, say, spread
 from bench.stand import wait_for_quiet
 from bench.subject import Subject, case_of, record
 from bench.tape import Deck
+from bench.warm import Warm
 from local import functions, runtime, stack
 from local.runtime import Function
 from local.settings import Settings
@@ -64,6 +66,8 @@ class Series:
     name: str
     aws_calls: dict[str, int]
     provider_calls: int
+    memory: int  # MB that the template gives it
+    warm: Warm | None = None  # None of `everything`, which does nothing
     starts: list[Start] = field(default_factory=list)
     empty: list[Start] = field(default_factory=list)
 
@@ -99,7 +103,11 @@ def measure(settings: Settings, names: Sequence[str], rounds: int) -> list[Serie
             empty = _handler(folder / "empty", _EMPTY)
             wait_for_quiet(settings)
             provider_calls = [_provider_calls(settings, deck, one) for one in subjects]
-            return _interleaved(deck, subjects, provider_calls, empty, rounds)
+            series = _interleaved(deck, subjects, provider_calls, empty, rounds)
+            say("warm calls of each function")
+            for subject, one in zip(subjects, series, strict=True):
+                one.warm = warm.measure(deck, subject) if subject.case else None
+            return series
     finally:
         shutil.rmtree(folder)
 
@@ -107,7 +115,10 @@ def measure(settings: Settings, names: Sequence[str], rounds: int) -> list[Serie
 def _interleaved(
     deck: Deck, subjects: list[Subject], provider_calls: list[int], empty: Subject, rounds: int
 ) -> list[Series]:
-    series = [Series(one.name, one.first.calls, calls) for one, calls in zip(subjects, provider_calls, strict=True)]
+    series = [
+        Series(one.name, one.first.calls, calls, one.function.memory)
+        for one, calls in zip(subjects, provider_calls, strict=True)
+    ]
     turns = random.Random(0)  # noqa: S311 - the same order each time
     for number in range(rounds):
         say(f"cold starts: round {number + 1} of {rounds}")
@@ -159,13 +170,15 @@ def names() -> list[str]:
 
 def table(series: Sequence[Series]) -> str:
     """The figures for a terminal."""
-    lines = [f"{'function':<18}{'ms':>7}{'times empty':>20}{'CPU ms':>8}{'MB more':>9}  AWS calls + provider calls"]
+    head = f"{'function':<18}{'ms':>7}{'times empty':>20}{'CPU ms':>8}{'MB more':>9}{'warm ms':>10}"
+    lines = [f"{head}  calls to AWS + provider"]
     for one in series:
         calls = f"{sum(one.aws_calls.values())} + {one.provider_calls}"
         more = one.added_megabytes.median
+        again = f"{one.warm.milliseconds.median:.1f}" if one.warm else ""
         lines.append(
             f"{one.name:<18}{one.milliseconds.median:>7.0f}{f'{one.ratio:.1f}':>20}{one.cpu_milliseconds.median:>8.0f}"
-            f"{more:>9.1f}  {calls}"
+            f"{more:>9.1f}{again:>10}  {calls}"
         )
     empty = spread([start.milliseconds for one in series for start in one.empty])
     return "\n".join([*lines, f"An empty handler takes {empty:.1f} ms."])

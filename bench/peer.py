@@ -16,14 +16,14 @@ from types import TracebackType
 
 from local.settings import HOST, ROOT
 
-_BIN = ROOT / ".venvs" / "client-litellm" / "bin"
+FOLDER = ROOT / ".venvs" / "client-litellm"
 KEY = "sk-proxy"
 STARTS_WITHIN = 120.0
 
 
 def installed() -> bool:
     """Whether there is a peer to compare with."""
-    return (_BIN / "litellm").exists()
+    return (FOLDER / "bin" / "litellm").exists()
 
 
 def version() -> str:
@@ -44,7 +44,7 @@ class Proxy:
             "general_settings": {"master_key": KEY},
         }
         (self._folder / "config.yaml").write_text(json.dumps(config))  # JSON is YAML
-        command: list[str | Path] = [_BIN / "litellm", "--config", self._folder / "config.yaml"]
+        command: list[str | Path] = [FOLDER / "bin" / "litellm", "--config", self._folder / "config.yaml"]
         # What its docs advise for production: no debug output, no .env files.
         environment = {
             "PATH": os.environ.get("PATH", ""),

@@ -29,12 +29,13 @@ _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"
 
 @dataclass(frozen=True)
 class Recorded:
-    """One answer. `length` is the Content-Length that it had: of a HEAD it is not that of the body."""
+    """One answer, and what was asked. `length` is its Content-Length: of a HEAD it is not that of the body."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
     length: str
+    request: bytes = b""
 
 
 @dataclass
@@ -75,6 +76,11 @@ class Deck:
     def url(self) -> str:
         """What AWS_ENDPOINT_URL has to name."""
         return f"http://127.0.0.1:{self._server.server_port}"
+
+    @property
+    def played(self) -> dict[str, int]:
+        """How often each operation was asked for since playing began."""
+        return dict(sorted(self._played.items()))
 
     def wire(self, function: Function) -> Function:
         """The same function, asking the deck."""
@@ -132,7 +138,7 @@ class Deck:
             kept = tuple((name, value) for name, value in response.getheaders() if name.lower() not in _HOP_BY_HOP)
             length = response.getheader("Content-Length")
             data = response.read()
-            return Recorded(response.status, kept, data, length or str(len(data)))
+            return Recorded(response.status, kept, data, length or str(len(data)), body)
         finally:
             connection.close()
 

@@ -237,12 +237,12 @@ def peak_memory(pid: int) -> int | None:
 
 
 def cpu_milliseconds(pid: int) -> float:
-    """The processor time that a process has taken, without its children, in ticks of mostly 10 ms; 0 for one that /proc
-    does not know."""
+    """The processor time that a process and its children that have ended took, in ticks of mostly 10 ms; 0 for one that
+    /proc does not know."""
     with contextlib.suppress(OSError):
-        # proc(5): after the name, which may hold anything, utime and stime are the 12th and 13th.
+        # proc(5): after the name, which may hold anything, utime, stime, cutime and cstime begin at the 12th.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
+        return sum(map(int, fields[11:15])) * 1000 / os.sysconf("SC_CLK_TCK")
     return 0.0
 
 
