@@ -57,7 +57,8 @@ def measure(settings: Settings, *, quick: bool = False) -> dict[str, Any]:
     sizes = size.measure(settings)
     series = cold_start.measure(settings, cold_start.names(), 2 if quick else cold_start.ROUNDS)
     through = overhead.gateway(settings)
-    overheads = overhead.measure(settings, 2 if quick else overhead.ROUNDS)
+    rounds = 2 if quick else overhead.ROUNDS
+    overheads = overhead.measure(settings, rounds)
     memories = memory.measure(settings, 50 if quick else memory.GIGABYTE)
     counts = growth.measure(settings, (100, 1_000, 5_000) if quick else growth.ROWS)
     return {
@@ -66,7 +67,7 @@ def measure(settings: Settings, *, quick: bool = False) -> dict[str, Any]:
             "commit": _commit(),
             "seconds": round(time.monotonic() - started),
             "quick": quick,
-            "rounds": {"cold_start": len(series[0].starts), "overhead": overhead.ROUNDS},
+            "rounds": {"cold_start": len(series[0].starts), "overhead": rounds},
             "machine": stand.machine(),
             "peer": f"LiteLLM {peer.version()}" if peer.installed() else None,
         },

@@ -72,11 +72,14 @@ def _overhead(axes: Any, overhead: dict[str, Any], peer: str | None) -> None:
         axes.bar([at - 0.2 for at in range(len(calls))], ours, 0.4, color=BLUE, label="Understudy")
         theirs = [overhead[call]["peer_added_ms"] for call in calls]
         axes.bar([at + 0.2 for at in range(len(calls))], theirs, 0.4, color=ORANGE, label=peer)
-        axes.legend(frameon=False)
+        for at, theirs_ in enumerate(theirs):
+            axes.plot([at - 0.4, at], [theirs_ / 3] * 2, color=RED, linewidth=1.5)
+        axes.legend(frameon=False, ncols=2)
     else:
         axes.bar(range(len(calls)), ours, color=BLUE)
+    axes.set_ylim(top=1.35 * axes.dataLim.ymax)  # room for the legend
     axes.set_xticks(range(len(calls)), calls)
-    axes.set_title("Warm call, ms added to the direct one (median)")
+    axes.set_title("Warm call, ms added to the direct one (red: goal)")
 
 
 def _memory(axes: Any, memory: dict[str, Any]) -> None:
@@ -94,6 +97,7 @@ def _cost(axes: Any, cost: dict[str, Any]) -> None:
     axes.plot(videos, ours, color=BLUE, label="Understudy")
     axes.axhline(cost["always_on_month"], color=ORANGE, label="proxy that is always on")
     axes.legend(frameon=False)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.set_xlabel("videos a month")
     axes.set_title("Dollars a month, without what providers take (model)")
 

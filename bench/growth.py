@@ -28,6 +28,7 @@ from local.settings import ROOT, Settings
 ROWS = (100, 10_000, 50_000)
 CALLS = ("list_videos", "get_video", "create_video", "list_characters", "get_character")
 NAME = "understudy-bench-growth"
+WARM_CALLS = 3
 BATCH = 25  # of BatchWriteItem
 COUNTING = ROOT / "bench" / "counting"
 
@@ -70,13 +71,17 @@ def _case(settings: Settings, call: str) -> Case:
 
 
 def _count(function: Function, case: Case) -> Count:
-    """Of a warm call: the second one."""
+    """Of a warm call: the least of some. Now and then one also reads whether a deployment rests (routing.py)."""
     with Sandbox(function) as sandbox:
-        for _ in range(2):
-            outcome = sandbox.invoke(case.event)
-            wrapped = outcome.result or {"answer": None, "asked": []}
-            if differences := invoke.differences(case, replace(outcome, result=wrapped["answer"])):
-                raise SystemExit(f"{case.function} did not answer as expected: {differences}\n{outcome.log}")
+        _ask(sandbox, case)
+        return min((_ask(sandbox, case) for _ in range(WARM_CALLS)), key=lambda count: count.requests)
+
+
+def _ask(sandbox: Sandbox, case: Case) -> Count:
+    outcome = sandbox.invoke(case.event)
+    wrapped = outcome.result or {"answer": None, "asked": []}
+    if differences := invoke.differences(case, replace(outcome, result=wrapped["answer"])):
+        raise SystemExit(f"{case.function} did not answer as expected: {differences}\n{outcome.log}")
     asked = wrapped["asked"]
     return Count(
         dict(Counter(operation for operation, _, _ in asked)),

@@ -6,14 +6,16 @@ from typing import NamedTuple
 
 
 class Price(NamedTuple):
-    """Dollars for one unit."""
+    """Dollars for so many of a unit."""
 
     dollars: float
+    per: int
     unit: str
     source: str
     date: str  # of what was read
 
 
+MILLION = 1_000_000
 _LAMBDA = "https://aws.amazon.com/lambda/pricing/, as quoted by https://cloudchipr.com/blog/aws-lambda-pricing"
 _DYNAMODB = (
     "https://aws.amazon.com/dynamodb/pricing/, as quoted by "
@@ -35,47 +37,48 @@ _SNAPSTART = "https://aws.amazon.com/lambda/pricing/, as quoted by https://awsne
 
 PRICES = {
     "api_gateway": Price(
-        3.50e-6,
-        "call of a REST API",
+        3.50,
+        MILLION,
+        "calls of a REST API",
         "https://docs.aws.amazon.com/whitepapers/latest/best-practices-api-gateway-private-apis-integration/"
         "cost-optimization.html and https://go-cloud.io/aws-api-gateway-pricing",
         "2026",
     ),
-    "lambda_request": Price(0.20e-6, "invocation", _LAMBDA, "2024"),
-    "lambda_gb_second": Price(0.0000133334, "GB and second, arm64", _LAMBDA, "2024"),
-    "dynamodb_read": Price(0.125e-6, "read unit on demand", _DYNAMODB, "2025-07"),
-    "dynamodb_write": Price(0.625e-6, "write unit on demand", _DYNAMODB, "2025-07"),
-    "s3_write": Price(0.005e-3, "PUT, COPY, POST or LIST", _S3, "undated"),
-    "s3_read": Price(0.0004e-3, "GET or HEAD", _S3, "undated"),
+    "lambda_request": Price(0.20, MILLION, "invocations", _LAMBDA, "2024"),
+    "lambda_gb_second": Price(13.3334, MILLION, "GB seconds of Lambda, arm64", _LAMBDA, "2024"),
+    "dynamodb_read": Price(0.125, MILLION, "read units on demand", _DYNAMODB, "2025-07"),
+    "dynamodb_write": Price(0.625, MILLION, "write units on demand", _DYNAMODB, "2025-07"),
+    "s3_write": Price(5.00, MILLION, "PUT, COPY, POST or LIST", _S3, "undated"),
+    "s3_read": Price(0.40, MILLION, "GET or HEAD", _S3, "undated"),
     "sqs": Price(
-        0.40e-6,
-        "request",
+        0.40,
+        MILLION,
+        "requests to SQS",
         "https://aws.amazon.com/sqs/pricing/, as quoted by https://cloudburn.io/blog/amazon-sqs-pricing",
         "2026-03",
     ),
-    "secret_read": Price(0.05e-4, "call to Secrets Manager", _SECRETS, "undated"),
-    "secret": Price(0.40, "secret and month", _SECRETS, "undated"),
-    "log_gb": Price(0.50, "GB of logs written", "https://aws.amazon.com/cloudwatch/pricing/", "2026-05"),
-    "alarm_metric": Price(
-        0.10, "metric of an alarm and month", "https://aws.amazon.com/cloudwatch/pricing/", "2026-05"
-    ),
-    "trace": Price(5.00e-6, "trace recorded", "https://aws.amazon.com/xray/pricing/", "undated"),
-    "snapstart_gb_second": Price(0.0000015046, "GB and second of a SnapStart snapshot", _SNAPSTART, "2026-05"),
-    "snapstart_restore_gb": Price(0.0001397998, "GB restored by SnapStart", _SNAPSTART, "2026-05"),
-    "fargate_vcpu_hour": Price(0.03238, "vCPU and hour, arm64", _FARGATE, "2021-04 and later"),
-    "fargate_gb_hour": Price(0.00356, "GB and hour, arm64", _FARGATE, "2021-04 and later"),
+    "secret_read": Price(5.00, MILLION, "calls to Secrets Manager", _SECRETS, "undated"),
+    "secret": Price(0.40, 1, "secret and month", _SECRETS, "undated"),
+    "log_gb": Price(0.50, 1, "GB of logs written", _CLOUDWATCH, "2026-05"),
+    "alarm_metric": Price(0.10, 1, "metric of an alarm and month", _CLOUDWATCH, "2026-05"),
+    "trace": Price(5.00, MILLION, "traces recorded", "https://aws.amazon.com/xray/pricing/", "undated"),
+    "snapstart_gb_second": Price(1.5046, MILLION, "GB seconds of a SnapStart snapshot", _SNAPSTART, "2026-05"),
+    "snapstart_restore_gb": Price(139.7998, MILLION, "GB restored by SnapStart", _SNAPSTART, "2026-05"),
+    "fargate_vcpu_hour": Price(0.03238, 1, "vCPU and hour of Fargate, arm64", _FARGATE, "2021-04 and later"),
+    "fargate_gb_hour": Price(0.00356, 1, "GB and hour of Fargate, arm64", _FARGATE, "2021-04 and later"),
     "load_balancer_hour": Price(
         0.0225,
+        1,
         "hour of a load balancer, without its capacity units",
         "https://aws.amazon.com/elasticloadbalancing/pricing/, as quoted by "
         "https://cal53.calculator.city/aws-alb-cost-calculator/",
         "undated",
     ),
-    "database_hour": Price(0.016, "hour of db.t4g.micro, PostgreSQL, one zone", _RDS, "2026"),
-    "database_gb_month": Price(0.115, "GB of gp3 storage and month", _RDS, "2026-06"),
+    "database_hour": Price(0.016, 1, "hour of db.t4g.micro, PostgreSQL, one zone", _RDS, "2026"),
+    "database_gb_month": Price(0.115, 1, "GB of gp3 storage and month", _RDS, "2026-06"),
 }
 
 
 def dollars(name: str, quantity: float = 1.0) -> float:
     """What so much of something costs."""
-    return PRICES[name].dollars * quantity
+    return PRICES[name].dollars / PRICES[name].per * quantity

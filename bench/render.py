@@ -16,37 +16,37 @@ _INTRO = """\
 # Benchmarks
 
 `make bench` takes these figures and writes this page, in less than ten minutes: do not edit it. Everything is measured
-on what `sam build` made, beside a baseline in the same run and in turns with it, so that what the machine does besides
-meets both alike. A figure is a median; in brackets stand the quartiles. MB are 2^20 bytes.
+on what `sam build` made, beside a baseline in the same run and in turns with it: what the machine does besides meets
+both alike. A figure is a median; in brackets stand the quartiles. MB are 2^20 bytes.
 """
 
 _COLD = """\
 ## Cold start
 
 From the start of the process to the first answer, under AWS's own runtime client (`awslambdaric`), with the event of
-`events/FUNCTION.json`, beside an empty handler in the same runtime; the ratio is that of neighbours. Functions do all of
-their work: secrets are read, requests signed, answers parsed. AWS's answers come at once, from a recording, so the time
-of AWS is not in it; the provider is its simulator. Files are in the page cache. `everything` imports all of the layer's
-libraries and makes two clients, and does nothing. Goals: `list_models` 4, functions that use the table only 6, functions
-that call a provider 9, none above `everything`.
+`events/FUNCTION.json`, beside an empty handler in the same runtime; the ratio is that of neighbours. Functions do all
+of their work: secrets are read, requests signed, answers parsed. AWS's answers come at once, from a recording, so the
+time of AWS is not in it; the provider is its simulator. Files are in the page cache. `everything` imports all of the
+layer's libraries and makes three clients, and answers nothing. Goals: `list_models` 4, functions that use the table
+only 6, functions that call a provider 9, none above `everything`.
 """
 
 _WARM = """\
 ## Warm call
 
 What a call costs on top of the same call made directly to the provider (its simulator): through our function under the
-runtime client, and through {peer}. The time of AWS is not in ours, nor is API Gateway's: the third table's calls take
-some milliseconds each, and the local gateway with authorizer and table answers `get_character` in
-{gateway} ms. `get_character` is answered from our table; directly and through the peer it is the provider who answers.
-At full load four callers ask at once, for a function that is four environments; whoever is measured has one core.
-Goal: a third of the peer's overhead or less.
+runtime client, and through {peer}. The time of AWS is not in ours: each of the calls to AWS in the last table takes
+some milliseconds more. Nor is API Gateway's; the local one, with the authorizer and the local table, answers
+`get_character` in {gateway:.0f} ms. `get_character` is answered from our table; directly and through the peer it is the
+provider who answers. At full load four callers ask at once, for a function that is four environments; whoever is
+measured has one core. Goal: a third of the peer's overhead or less.
 """
 
 _MEMORY = """\
 ## Memory
 
 Peak resident set of the function's process and of its largest child, with a clip of some kilobytes and with one of
-{size}; the function's own process idle, over that of an empty handler. Goal: 64 MB at most.
+{size}; then of the idle function's own process over that of an empty handler. Goal: 64 MB at most.
 """
 
 _SIZE = """\
@@ -59,8 +59,8 @@ allows 250 MB for a function with its layers.
 _GROWTH = """\
 ## Growth
 
-What one warm call asks of the table: requests, items that DynamoDB looks at, and capacity units by its rules, counted at
-the client. It does not depend on how many rows there are.
+What one warm call asks of the table: requests, items that DynamoDB looks at, and capacity units by its rules, counted
+at the client.
 """
 
 _COST = """\
@@ -68,7 +68,7 @@ _COST = """\
 
 Made of what was measured, the template's memory sizes, list prices of us-east-1 without free allowances, and
 assumptions. Nobody has seen this bill: look at the price pages before you rely on it. What providers take, what is
-stored and what is sent out is not in it. On the right a proxy that is always on: {vcpu:g} vCPU and {gb:g} GB of Fargate,
+stored and what is sent out is not in it. On the right a proxy that is always on: {vcpu} vCPU and {gb} GB of Fargate,
 which LiteLLM's documentation calls the minimum, a load balancer, and a small PostgreSQL.
 """
 
@@ -82,17 +82,17 @@ def markdown(document: Document) -> str:
         "![The figures of this page as a chart](benchmarks.svg)\n",
         _COLD,
         _cold(document["cold_start"]),
-        _WARM.format(peer=document["run"]["peer"] or "a peer that was not installed", gateway=_gateway(document)),
+        _prose(_WARM, peer=document["run"]["peer"] or "a peer that was not installed", gateway=_gateway(document)),
         _overhead(document["overhead"]),
         _load(document["overhead"]),
         _warm(document["warm"]),
-        _MEMORY.format(size="1 GB" if not document["run"]["quick"] else "some megabytes"),
+        _prose(_MEMORY, size="50 MB" if document["run"]["quick"] else "1 GB"),
         _memory(document["memory"]),
         _SIZE,
         _size(document["size"]),
         _GROWTH,
         _growth(document["growth"]),
-        _COST.format(vcpu=cost["assumed"]["peer_vcpu"], gb=cost["assumed"]["peer_gb"]),
+        _prose(_COST, vcpu=cost["assumed"]["peer_vcpu"], gb=cost["assumed"]["peer_gb"]),
         _cost(cost),
         "Prices:\n",
         _prices(cost["prices"]),
@@ -146,7 +146,7 @@ def _headline_overhead(document: Document) -> str:
 def _run(run: Document) -> str:
     machine, rounds = run["machine"], run["rounds"]
     warning = "**A quick run: these are not figures.** " if run["quick"] else ""
-    return (
+    return _prose(
         f"{warning}Taken on {run['date']} at commit `{run['commit']}` in {run['seconds']} s: {machine['processor']}, "
         f"{machine['cores']} cores, {machine['memory_gb']} GB, {machine['system']}, Python {machine['python']} "
         f"({machine['architecture']}); {rounds['cold_start']} cold starts of each function, "
@@ -154,8 +154,8 @@ def _run(run: Document) -> str:
     )
 
 
-def _gateway(document: Document) -> str:
-    return f"{document['local_gateway']['get_character_ms']:.0f}"
+def _gateway(document: Document) -> float:
+    return float(document["local_gateway"]["get_character_ms"])
 
 
 def _cold(cold: Document) -> str:
@@ -266,9 +266,9 @@ def _cost(cost: Document) -> str:
         ["a thousand videos, from order to download", f"${cost['per_thousand_videos']:.2f}", ""],
         ["a month without calls", f"${cost['idle_month']:.2f}", f"${cost['always_on_month']:.2f}"],
     ]
-    even = (
-        f"Both cost the same at {cost['even_at_videos_a_month']:,.0f} videos a month. SnapStart for every function would "
-        f"cost ${cost['snapstart_month']:.2f} a month for its snapshots, and "
+    even = _prose(
+        f"Both cost the same at {cost['even_at_videos_a_month']:,.0f} videos a month. SnapStart for every function "
+        f"would cost ${cost['snapstart_month']:.2f} a month for its snapshots, and "
         f"${cost['snapstart_per_million_restores']:.2f} for a million cold starts.\n"
     )
     return "\n".join([_table(["what", "Understudy", "always on"], rows), even])
@@ -276,14 +276,20 @@ def _cost(cost: Document) -> str:
 
 def _prices(prices: Document) -> str:
     rows = [
-        [price["unit"], f"${price['dollars']:.10f}".rstrip("0").rstrip("."), price["source"], price["date"]]
+        [f"{price['per']:,} {price['unit']}", f"${price['dollars']:,}", price["source"], price["date"]]
         for price in prices.values()
     ]
-    return _table(["a", "dollars", "read at", "of"], rows)
+    return _table(["what", "price", "read at", "of"], rows)
 
 
 def _assumed(assumed: Document) -> str:
-    return _table(["what", "value"], [[f"`{name}`", f"{value:,g}"] for name, value in assumed.items()])
+    return _table(["what", "value"], [[f"`{name}`", f"{value:,}"] for name, value in assumed.items()])
+
+
+def _prose(text: str, **values: Any) -> str:
+    """The text with values in it, its last paragraph wrapped again; headings keep their line."""
+    *before, last = text.format(**values).rstrip("\n").split("\n\n")
+    return "\n\n".join([*before, textwrap.fill(last, 120, break_on_hyphens=False, break_long_words=False)]) + "\n"
 
 
 def _range(one: Document, name: str, digits: int) -> str:

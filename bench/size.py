@@ -28,11 +28,10 @@ class Size:
 
 
 def measure(settings: Settings) -> dict[str, Size]:
-    """Both layers, the largest function, all functions together, and the peer's environment where there is one."""
+    """Both layers, all functions together, and the peer's environment where there is one."""
     sizes = {name: _size(functions.layer(settings, layer).parent) for name, layer in LAYERS.items()}
     build = functions.layer(settings, "UnderstudyLayer").parent.parent
     each = [_size(folder) for folder in sorted(build.glob("*Function"))]
-    sizes["largest_function"] = max(each, key=lambda one: one.unzipped)
     sizes["all_functions"] = Size(sum(one.unzipped for one in each), sum(one.zipped or 0.0 for one in each))
     if peer.installed():
         sizes["peer"] = Size(_unzipped(peer.FOLDER / "lib") / MEBIBYTE)
