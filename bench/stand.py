@@ -14,8 +14,9 @@ from typing import Any
 from local import stack
 from local.processes import Process
 from local.runtime import cpu_milliseconds
-from local.settings import Settings
+from local.settings import ROOT, Settings
 
+DEPLOYMENTS = ROOT / "bench" / "deployments.toml"
 PATIENCE_SECONDS = 60
 QUIET = 0.1  # of one core
 
@@ -34,8 +35,9 @@ def machine() -> dict[str, Any]:
 
 @contextlib.contextmanager
 def running(settings: Settings) -> Iterator[None]:
-    """The local stack with what is built now. One that was not running is stopped again."""
+    """The local stack with what is built now and deployments.toml. One that was not running is stopped again."""
     was_running = stack.runs(settings)
+    os.environ["DEPLOYMENTS"] = str(DEPLOYMENTS)
     stack.up(settings)
     try:
         yield

@@ -55,7 +55,7 @@ class Tape:
 
 
 class NotOnTape(Exception):
-    """A function asked something else than when it was recorded; what it did then is no measurement."""
+    """A function asked something else than when it was recorded, as chance or the clock may have it: no measurement."""
 
 
 class Deck:

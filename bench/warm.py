@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import partial
 
 from bench.counting.python.capacity import units
 from bench.figures import Spread, spread
-from bench.subject import Subject
+from bench.subject import Subject, again
 from bench.tape import Deck, Tape
 from local.runtime import cpu_milliseconds
 
@@ -30,10 +31,11 @@ class Warm:
 def measure(deck: Deck, subject: Subject) -> Warm:
     """Have the function handle its event again and again. Raises SystemExit when an answer is not as expected."""
     with subject.start(deck) as sandbox:
+        ask = partial(subject.ask, sandbox, deck, subject.first)
         for _ in range(BEFORE):
-            subject.ask(sandbox, deck, subject.first)
+            again(ask)
         before = cpu_milliseconds(sandbox.pid)
-        outcomes = [subject.ask(sandbox, deck, subject.first) for _ in range(CALLS)]
+        outcomes = [again(ask) for _ in range(CALLS)]
         cpu = (cpu_milliseconds(sandbox.pid) - before) / CALLS
         calls = deck.played
     read, written = _units(subject.first, calls)
