@@ -54,6 +54,7 @@ def main() -> None:
 def measure(settings: Settings, *, quick: bool = False) -> dict[str, Any]:
     """Everything, as the document that is written. Needs the running stack."""
     started = time.monotonic()
+    stand.forget_seeds(settings)
     sizes = size.measure(settings)
     series = cold_start.measure(settings, cold_start.names(), 2 if quick else cold_start.ROUNDS)
     through = overhead.gateway(settings)

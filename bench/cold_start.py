@@ -22,7 +22,7 @@ from pathlib import Path
 
 from bench import warm
 from bench.figures import Spread, say, spread
-from bench.stand import wait_for_quiet
+from bench.stand import forget_seeds, nobody_listening, wait_for_quiet
 from bench.subject import Subject, again, case_of, record
 from bench.tape import Deck
 from bench.warm import Warm
@@ -101,12 +101,13 @@ def measure(settings: Settings, names: Sequence[str], rounds: int) -> list[Serie
         with Deck(settings.aws_url) as deck:
             subjects = [_subject(settings, deck, folder, name) for name in names]
             empty = _handler(folder / "empty", _EMPTY)
-            wait_for_quiet(settings)
-            provider_calls = [_provider_calls(settings, deck, one) for one in subjects]
-            series = _interleaved(deck, subjects, provider_calls, empty, rounds)
-            say("warm calls of each function")
-            for subject, one in zip(subjects, series, strict=True):
-                one.warm = warm.measure(deck, subject) if subject.case else None
+            with nobody_listening(settings):
+                wait_for_quiet(settings)
+                provider_calls = [_provider_calls(settings, deck, one) for one in subjects]
+                series = _interleaved(deck, subjects, provider_calls, empty, rounds)
+                say("warm calls of each function")
+                for subject, one in zip(subjects, series, strict=True):
+                    one.warm = warm.measure(deck, subject) if subject.case else None
             return series
     finally:
         shutil.rmtree(folder)
@@ -196,6 +197,7 @@ def main() -> None:
     given = parser.parse_args()
     settings = Settings.from_environment()
     stack.url(settings)
+    forget_seeds(settings)
     print(table(measure(settings, given.function or names(), given.rounds)))
 
 

@@ -28,7 +28,7 @@ from bench.stand import nobody_listening
 from cli.upload import Api, Bar, send_form, send_parts
 from local import events, functions, stack
 from local.runtime import Sandbox, peak_memory
-from local.seed import Seeds, wait
+from local.seed import TEAM, Seeds, wait
 from local.settings import Settings
 from local.simulators.process import Simulator
 from local.simulators.render import sample_clip
@@ -96,7 +96,7 @@ class Bench:
             send_parts(self._api, upload["id"], clip, bar)
             self._api.call("POST", f"/videos/uploads/{upload['id']}/complete")
         self._simulator.clear_requests()
-        peak = self._run("ingest_upload", _event(self._message("UploadQueueUrl")))
+        peak = self._run("ingest_upload", _event(self._message("UploadQueueUrl", "upload", upload["id"])))
         self._must_be_completed(f"/videos/uploads/{upload['id']}")
         self._must_have_arrived(clip)
         self._kept[mebibytes] = self._newest_clip()
@@ -107,7 +107,7 @@ class Bench:
         prompt = f"Luna runs over wet stones, take {time.time_ns()}"  # a film of its own, or an older one would grow
         video = self._seeds.call("POST", "/videos", json={"model": "sora-2", "prompt": prompt, "seconds": "4"})
         size = self._finish(prompt, mebibytes)
-        peak = self._run("run_job", _event(self._message("JobQueueUrl")))
+        peak = self._run("run_job", _event(self._message("JobQueueUrl", "video", video["id"])))
         self._must_be_completed(f"/videos/{video['id']}")
         if (came := self._size_of_content(video["id"])) != size:
             raise SystemExit(f"{came} of {size} bytes came home")
@@ -142,15 +142,17 @@ class Bench:
         clips = [one for one in found["Contents"] if one["Key"].endswith("/clip")]
         return str(max(clips, key=lambda one: one["LastModified"])["Key"])
 
-    def _message(self, queue: str) -> str:
-        """The next message that becomes visible; nobody else takes any."""
+    def _message(self, queue: str, kind: str, managed_id: str) -> str:
+        """The message that speaks of a video or an upload; nobody else takes any. Others come back to the queue."""
         sqs = self._settings.client("sqs")
         url = self._outputs[queue]
+        record = self._seeds.plant("record", TEAM, kind, managed_id)[1]
 
-        def next_one() -> Any:
-            return sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1).get("Messages")
+        def ours() -> Any:
+            found = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1).get("Messages", [])
+            return [one for one in found if record in one["Body"]]
 
-        (message,) = wait(next_one, "no message came")
+        (message,) = wait(ours, f"no message came about {managed_id}")
         sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         return str(message["Body"])
 
@@ -234,7 +236,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.memory")
     parser.add_argument("--mebibytes", type=int, default=GIGABYTE, help="size of the large files")
     given = parser.parse_args()
-    print(table(measure(Settings.from_environment(), given.mebibytes)))
+    settings = Settings.from_environment()
+    stack.url(settings)
+    print(table(measure(settings, given.mebibytes)))
 
 
 if __name__ == "__main__":

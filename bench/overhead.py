@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 
 from bench import peer, ways
 from bench.figures import Spread, percentile, say, spread
-from bench.stand import core_of_its_own, nobody_listening, pin, wait_for_quiet
+from bench.stand import core_of_its_own, forget_seeds, nobody_listening, pin, wait_for_quiet
 from bench.subject import record
 from bench.tape import Deck
 from bench.ways import CALLS, Ours, Server, Way
@@ -86,8 +86,8 @@ def measure(settings: Settings, rounds: int) -> dict[str, Result]:
     with ExitStack() as at:
         deck = at.enter_context(Deck(settings.aws_url))
         subjects = {call: record(settings, deck, call, ways.case(settings, call), warm=True) for call in CALLS}
-        wait_for_quiet(settings)
         at.enter_context(nobody_listening(settings))
+        wait_for_quiet(settings)
         core = at.enter_context(core_of_its_own(settings))
         makers: dict[str, Makers] = {call: {} for call in CALLS}
         for call, request in ways.requests(simulator.port, ACCOUNT_KEY).items():
@@ -187,6 +187,7 @@ def main() -> None:
     given = parser.parse_args()
     settings = Settings.from_environment()
     stack.url(settings)
+    forget_seeds(settings)
     through = gateway(settings)
     print(table(measure(settings, given.rounds)))
     print(f"get_character through the local gateway, authorizer and table: {through:.1f} ms")

@@ -226,7 +226,7 @@ def _warm(warm: Document) -> str:
 
 def _memory(memory: Document) -> str:
     large = [
-        [f"`{name}`", f"{one['small_mb']:.0f}", f"{one['large_mb']:.0f}", f"{one['added_mb']:+.0f}"]
+        [f"`{name}`", f"{one['small_mb']:.0f}", f"{one['large_mb']:.0f}", f"{one['added_mb']:+.1f}"]
         for name, one in memory.items()
         if "large_mb" in one
     ]

@@ -46,6 +46,11 @@ def running(settings: Settings) -> Iterator[None]:
             stack.down(settings)
 
 
+def forget_seeds(settings: Settings) -> None:
+    """Have the events' characters and videos made anew: the provider keeps those of an earlier run for an hour."""
+    settings.remember(seeds={})
+
+
 def wait_for_quiet(settings: Settings) -> None:
     """What was asked of the stack may set it to work: wait until its processes rest, a minute at most."""
     pids = stack_pids(settings)

@@ -53,20 +53,22 @@ def again(measure: Callable[[], T]) -> T:
 
 
 def case_of(settings: Settings, name: str) -> invoke.Case:
-    """The event of events/NAME.json, filled in. What it expects of the API afterwards is left to `make invoke`."""
-    case = invoke.case(settings, events.FOLDER / f"{name}.json")
-    return replace(case, expect={key: value for key, value in case.expect.items() if key != "afterwards"})
+    """The event of events/NAME.json, filled in."""
+    return invoke.case(settings, events.FOLDER / f"{name}.json")
 
 
 def record(settings: Settings, deck: Deck, name: str, case: invoke.Case, *, warm: bool = False) -> Subject:
     """Have the function handle the event with the local AWS behind the deck: once, and with `warm` twice more.
 
-    The event comes unchanged, so `warm` is for those that can be handled again.
+    The event comes unchanged, so `warm` is for those that can be handled again. What a case expects of the API
+    afterwards is looked at now; what is played later changes nothing there.
     """
-    subject = Subject(name, functions.load(settings, name), case)
+    answer = {key: value for key, value in case.expect.items() if key != "afterwards"}
+    subject = Subject(name, functions.load(settings, name), replace(case, expect=answer))
     with subject.start(deck) as sandbox:
         with deck.recording() as first:
-            subject.check(sandbox.invoke(case.event))
+            outcome = sandbox.invoke(case.event)
+        replace(subject, case=case).check(outcome)
         if not warm:
             return replace(subject, first=first)
         subject.check(sandbox.invoke(case.event))  # the second call may still find something to load
