@@ -38,8 +38,9 @@ What a call costs on top of the same call made directly to the provider (its sim
 runtime client, and through {peer}. The time of AWS is not in ours: each of the calls to AWS in the last table takes
 some milliseconds more. Nor is API Gateway's; the local one, with the authorizer and the local table, answers
 `get_character` in {gateway:.0f} ms. `get_character` is answered from our table; directly and through the peer it is the
-provider who answers. At full load four callers ask at once, for a function that is four environments; whoever is
-measured has one core. Goal: a third of the peer's overhead or less.
+provider who answers. The peer runs without a database and keeps nothing of a call; ours writes each order down before
+it is sent. At full load four callers ask at once, for a function that is four environments; whoever is measured has one
+core. Goal: a third of the peer's overhead or less.
 """
 
 _MEMORY = """\
