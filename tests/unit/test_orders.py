@@ -245,6 +245,44 @@ class TestStandInsWithCharacters:
         assert hosts(upstream.submits()) == [ONE, TWO]
 
 
+class TestLostCharacters:
+    """A server that lost its characters, as by a reinstallation, is given them again."""
+
+    def makes(self, upstream: Upstream) -> int:
+        return sum((one.method, one.path) == ("POST", "/v1/videos/characters") for one in upstream.heard)
+
+    def test_it_is_made_again(self, stage: Stage, upstream: Upstream) -> None:
+        upstream.instant = True
+        character = stage.character(model="solo")
+        upstream.characters.clear()
+        video = stage.create("Luna dances", model="solo", characters=[{"id": character}])
+        assert (video.status, video.body["status"]) == (200, "queued")
+        stage.run()
+        assert stage.show(video.body["id"])["status"] == "completed"
+        assert self.makes(upstream) == 2
+        assert len(upstream.videos) == 1
+        again = stage.create("Luna sings", model="solo", characters=[{"id": character}])
+        assert again.body["id"] != video.body["id"]
+        assert (len(upstream.videos), self.makes(upstream)) == (2, 2)  # at once: it is there
+
+    def test_its_deployment_is_not_rested(self, stage: Stage, upstream: Upstream) -> None:
+        character = stage.character()
+        lost_at = upstream.heard[-1].host
+        upstream.characters.clear()
+        assert stage.create("Luna dances", characters=[{"id": character}]).status == 200
+        stage.run(60)
+        assert hosts(upstream.submits()) == [lost_at, lost_at]
+
+    def test_one_that_loses_everything_is_not_asked_for_ever(self, stage: Stage, upstream: Upstream) -> None:
+        character = stage.character(model="solo")
+        upstream.rules["POST", "solo.example", "/videos"] = refuse(404, "not_found", "Character 'c' not found.")
+        video = stage.create("Luna dances", model="solo", characters=[{"id": character}]).body["id"]
+        stage.run()
+        assert stage.show(video)["error"]["message"].startswith("The provider has lost a character")
+        assert 1 < self.makes(upstream) < 6
+        assert upstream.videos == {}
+
+
 class TestKeyRotation:
     """A provider's key is replaced while this environment holds the old one."""
 
@@ -379,6 +417,39 @@ class TestById:
         assert bytes(upstream.submits()[-1].body["video"].data) == MP4
         assert stage.call("delete_video", path=path).status == 200
         assert stage.run() >= 1
+        assert stage.queue.dead == []
+
+    def test_one_of_a_group_that_is_gone(
+        self, stage: Stage, upstream: Upstream, configure: Callable[[str], None], toml: str
+    ) -> None:
+        """What it made is a clip of ours to those that are left; only what needs its server is refused."""
+        upstream.instant = True
+        upstream.rules["POST", TWO, ""] = refuse(503)
+        character = stage.character(model="sora-2")
+        video = stage.create(model="sora-2").body["id"]
+        stage.run()
+        assert upstream.submits()[-1].host == ONE
+        upstream.rules.clear()
+        upstream.heard.clear()
+        configure(toml.replace("[deployments.one]", "[deployments.three]").replace(ONE, "three.example"))
+        for function, body in (("edit_video", {}), ("extend_video", {"seconds": "4"})):
+            reply = stage.call(function, json_body={"prompt": "x", "video": {"id": video}, **body})
+            assert (reply.status, reply.body["model"]) == (200, "sora-2"), reply
+            assert bytes(upstream.submits()[-1].body["video"].data) == MP4
+        assert ONE not in hosts(upstream.submits())
+        remix = stage.call("remix_video", path={"video_id": video}, json_body={"prompt": "x"})
+        assert (remix.status, remix.error["code"]) == (400, "deployment_removed")
+        assert "'one'" in remix.error["message"]
+        reply = stage.create("Luna", model="sora-2", characters=[{"id": character}])
+        stage.run()
+        assert stage.show(reply.body["id"])["status"] == "completed"
+        assert stage.call("get_character", path={"character_id": character}).status == 200
+        for function, path in (
+            ("delete_video", {"video_id": video}),
+            ("delete_character", {"character_id": character}),
+        ):
+            assert stage.call(function, path=path).status == 200
+        stage.run()
         assert stage.queue.dead == []
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from tests.fakes.stage import Stage
 from tests.fakes.upstream import Upstream
-from understudy import jobs, present
+from tests.unit.conftest import cold_start
+from understudy import aws, jobs, present
 from understudy.ids import Kind, ManagedId
 from understudy.jobs import Job
 from understudy.secrets import id_codec
@@ -61,6 +62,19 @@ class TestVideo:
         assert job.upstream_id == "video_0"
         assert present.video_id(job) == video
         assert id_codec().decode(video, Kind.VIDEO, team="blue").original_id == job.id
+
+
+@pytest.mark.parametrize("kind", ["video", "character", "upload"])
+def test_an_id_outlives_the_rotation_of_its_key(stage: Stage, upstream: Upstream, kind: str) -> None:
+    file = {"purpose": "image", "filename": "a.png", "mime_type": "image/png", "bytes": 9}
+    made = {
+        "video": lambda: stage.create().body["id"],
+        "character": stage.character,
+        "upload": lambda: stage.call("create_upload", json_body=file).body["id"],
+    }[kind]()
+    aws.secretsmanager().put_secret_value(SecretId="ids", SecretString="n" * 64)
+    cold_start()
+    assert stage.call(f"get_{kind}", path={f"{kind}_id": made}).body["id"] == made
 
 
 class TestPace:

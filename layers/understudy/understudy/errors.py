@@ -157,7 +157,8 @@ class Reason(StrEnum):
     UNAVAILABLE = "unavailable"  # connection never made, or 503 in the provider's own error shape
     MODERATION = "moderation"
     INVALID = "invalid"  # any other 4xx
-    NOT_FOUND = "not_found"  # the job or character is unknown there
+    NOT_FOUND = "not_found"  # the job is unknown there
+    LOST = "lost"  # a character that an order names is unknown there, and has to be made again
 
 
 MOVABLE = frozenset({Reason.CREDENTIALS, Reason.ARREARS, Reason.GONE, Reason.BUSY, Reason.UNAVAILABLE})
@@ -222,6 +223,12 @@ def from_refusal(refused: Refused) -> ApiError:
             return InvalidRequest(refused.message, param=refused.param, code=refused.code or "invalid_value")
         case Reason.NOT_FOUND:
             return NotFound("The provider no longer has this.", param=refused.param)
+        case Reason.LOST:
+            return ProviderFailed(
+                "The provider has lost a character and could not be given it again. Nothing was created.",
+                code="character_lost",
+                headers=NO_RETRY,
+            )
         case Reason.BUSY:
             return RateLimited("The provider is at its rate limit. Try again later.", headers=retry)
         case Reason.UNAVAILABLE:

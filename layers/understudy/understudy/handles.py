@@ -10,14 +10,17 @@ refused  the provider said no, with its reason
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 
-from understudy import accounts, table
+from understudy import accounts, origins, table
 from understudy.characters import Character
 from understudy.deployments import Deployment
 from understudy.errors import OutcomeUnknown, Reason, Refused
+from understudy.ids import Kind
 from understudy.providers import load
 from understudy.providers.base import Handle as ProviderHandle
+from understudy.table import Put
 
 MAKE_SECONDS = 300  # a maker that has not come back by then is dead
 
@@ -44,11 +47,17 @@ def find(character: Character, deployment: Deployment) -> Handle | None:
     return _handle(row) if row else None
 
 
+def known(character: Character, deployment: Deployment, reference: str) -> Put:
+    """The row of a handle that the provider has had all along, to be written together with its new character."""
+    return Put(_key(character, deployment), asdict(Handle(deployment.id, "ready", reference)))
+
+
 def ensure(character: Character, deployment: Deployment, deadline: float) -> Handle:
     """Make the handle, or take it further, as far as one call goes; the answer's state says how far that was.
 
     Raises Refused when the provider said no for a reason that will not pass (the row remembers it) or that will
-    (the row does not), and OutcomeUnknown when its answer was lost (the row says so).
+    (the row does not), Refused(LOST) when it no longer knows of it, and OutcomeUnknown when its answer was lost (the
+    row says so).
     """
     handle = find(character, deployment)
     if handle is not None and handle.state == "refused":
@@ -73,6 +82,14 @@ def introduce(character: Character, deployment: Deployment, deadline: float) -> 
     return handle
 
 
+def forget(cast: Iterable[Character], deployment: Deployment) -> bool:
+    """The deployment has lost one of them: the next `ensure` makes each again that has a clip. Whether any has."""
+    again = [character for character in cast if character.has_clip]
+    for character in again:
+        table.delete(_key(character, deployment))
+    return bool(again)
+
+
 def _make(character: Character, deployment: Deployment, deadline: float, before: Handle | None) -> Handle:
     """Ask the provider to make it, unless somebody else has just begun to."""
     key, provider = _key(character, deployment), load(deployment.provider)
@@ -92,7 +109,7 @@ def _make(character: Character, deployment: Deployment, deadline: float, before:
     except OutcomeUnknown:
         _keep(key, "unknown")
         raise
-    return _made(key, made)
+    return _made(character, deployment, made)
 
 
 def _begin(character: Character, deployment: Deployment, before: Handle | None) -> None:
@@ -112,13 +129,16 @@ def _poll(character: Character, deployment: Deployment, deadline: float, handle:
     try:
         made = accounts.call(deployment, deadline, lambda account: provider.poll_character(account, reference))
     except Refused as refused:
-        if refused.reason in {Reason.NOT_FOUND, Reason.MODERATION, Reason.INVALID}:
+        if refused.reason is Reason.NOT_FOUND:
+            forget([character], deployment)
+            raise Refused(Reason.LOST, refused.message) from refused
+        if refused.reason in {Reason.MODERATION, Reason.INVALID}:
             _note_refusal(_key(character, deployment), refused)
             raise
         return handle
     except OutcomeUnknown:
         return handle
-    return _made(_key(character, deployment), made)
+    return _made(character, deployment, made)
 
 
 def _note_refusal(key: table.Key, refused: Refused) -> None:
@@ -129,14 +149,18 @@ def _note_refusal(key: table.Key, refused: Refused) -> None:
         _keep(key, "refused", code=refused.code, message=refused.message)
 
 
-def _made(key: table.Key, made: ProviderHandle) -> Handle:
-    return _keep(key, "ready" if made.ready else "pending", reference=made.reference)
+def _made(character: Character, deployment: Deployment, made: ProviderHandle) -> Handle:
+    """Kept together with whose the provider's id is."""
+    handle = Handle(deployment.id, "ready" if made.ready else "pending", made.reference)
+    table.write_together(
+        table.swap(_key(character, deployment), asdict(handle), expect={}),
+        origins.made(Kind.CHARACTER, deployment.id, made.reference, character.team, character.id),
+    )
+    return handle
 
 
-def _keep(
-    key: table.Key, state: str, *, reference: str | None = None, code: str | None = None, message: str | None = None
-) -> Handle:
-    changes = {"state": state, "reference": reference, "code": code, "message": message, "lease_until": 0}
+def _keep(key: table.Key, state: str, *, code: str | None = None, message: str | None = None) -> Handle:
+    changes = {"state": state, "reference": None, "code": code, "message": message, "lease_until": 0}
     return _handle(table.update(key, changes, expect={}))
 
 

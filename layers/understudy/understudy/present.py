@@ -66,7 +66,7 @@ def video(job: Job, *, created: bool = False) -> Video:
         "created_at": job.created_at,
         "completed_at": None if created else job.completed_at,
         "expires_at": None,
-        "prompt": job.prompt,
+        "prompt": job.prompt or None,  # of an adopted one it is not known
         "size": job.size or "",
         "seconds": str(job.seconds or ""),
         "remixed_from_video_id": job.remixed_from,
@@ -120,7 +120,8 @@ class UploadParts(TypedDict):
 
 def upload_id(upload: Upload) -> str:
     """The upload's public id; it is on its way to nobody yet, so it names no deployment."""
-    return secrets.id_codec().encode(ManagedId(Kind.UPLOAD, upload.id, "understudy", "", upload.id), team=upload.team)
+    managed = ManagedId(Kind.UPLOAD, upload.id, "understudy", "", upload.id)
+    return secrets.id_codec().encode(managed, team=upload.team, key_id=upload.signed_with)
 
 
 def upload(upload: Upload, made: Character | None = None) -> UploadObject:
@@ -180,7 +181,7 @@ def deleted(kind: Kind, public_id: str) -> Deleted:
 
 def created(job: Job, replay: bool) -> Answer:
     """The answer to a call that makes a video."""
-    return Answer(video(job, created=True), headers=pace(job) | replayed(replay))
+    return Answer(video(job, created=True), headers=pace(job) | emulated(job) | replayed(replay))
 
 
 def pace(job: Job) -> dict[str, str]:
@@ -188,6 +189,11 @@ def pace(job: Job) -> dict[str, str]:
     deployment = deployments().find(job.deployment)
     seconds = routing.pace(deployment, job.model) if deployment else 5.0
     return {"openai-poll-after-ms": str(round(seconds * 1000))}
+
+
+def emulated(job: Job) -> dict[str, str]:
+    """Says that the model has no such operation and the video was put together here."""
+    return {"x-understudy-emulated": job.emulated} if job.emulated else {}
 
 
 def replayed(replay: bool) -> dict[str, str]:

@@ -21,6 +21,7 @@ from understudy import jobs, storage, table
 from understudy.aws import s3
 from understudy.errors import InvalidRequest, NotReady
 from understudy.jobs import File
+from understudy.secrets import id_codec
 from understudy.settings import settings
 
 Purpose = Literal["character", "video", "image"]
@@ -58,6 +59,7 @@ class Upload:
     discarded: int = 0  # objects that came later under the same policy
     file: File | None = None
     error: dict[str, str] | None = None
+    signed_with: int | None = None  # the key of its id, which outlives a rotation
 
     @property
     def row(self) -> table.Key:
@@ -110,6 +112,7 @@ def new(
         part_size=_part_size(byte_count) if in_parts else 0,
         name=name,
         model=model,
+        signed_with=id_codec().key_id,
     )
     if in_parts:
         begun = s3().create_multipart_upload(Bucket=settings().bucket_name, Key=upload.key, ContentType=mime_type)
