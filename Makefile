@@ -1,8 +1,7 @@
 # Bare `make` says what it can do.
 .DEFAULT_GOAL := help
-.PHONY: help demo up down reset deploy-local logs url key invoke test sam-local check lint types format build openapi lock \
-        audit clean \
-        venvs clients
+.PHONY: help demo up down reset deploy-local logs url key invoke test sam-local check lint types format build openapi \
+        bench lock audit clean venvs clients
 .SILENT:
 
 PORT ?= 4000
@@ -83,6 +82,10 @@ build: venvs ## sam build for the cloud: ARCH=x86_64 and PYTHON_RUNTIME= for oth
 
 openapi: venvs ## write docs/openapi.json from the functions
 	$(RUN) scripts/openapi.py
+
+bench: venvs ## measure everything into docs/benchmarks.md, on a local stack of its own; ARGS=--quick to try
+	$(PYTHON) scripts/venvs.py bench
+	$(if $(filter file,$(origin PORT)),PORT=,) $(RUN) -m bench $(ARGS)
 
 lock: ## renew the lock files from their .in files; UPGRADE=--upgrade for newer versions
 	$(PYTHON) scripts/lock.py $(UPGRADE)
