@@ -1,7 +1,7 @@
 # Bare `make` says what it can do.
 .DEFAULT_GOAL := help
-.PHONY: help demo up down reset deploy-local logs url key invoke test sam-local check lint types format build openapi lock clean \
-        venvs clients
+.PHONY: help demo up down reset deploy-local logs url key invoke test sam-local check lint types format build openapi \
+        bench lock audit clean venvs clients
 .SILENT:
 
 PORT ?= 4000
@@ -59,7 +59,7 @@ test: venvs clients ## all tests, against a local stack of their own
 sam-local: venvs ## every event and the openai client under `sam local`, in Docker; ARGS="-k get_video" for a part
 	$(RUN) -m pytest tests/sam_local $(ARGS)
 
-check: lint types ## format, lint, types and template
+check: lint types ## format, lint, types, template and a look for secrets
 
 lint: venvs
 	mkdir -p .build
@@ -68,6 +68,7 @@ lint: venvs
 	$(RUN) scripts/translate.py > .build/translated.json
 	.venvs/project/bin/cfn-lint template.yaml .build/translated.json
 	$(SAM) validate --lint --region us-east-1 > /dev/null
+	$(RUN) scripts/audit.py --offline
 
 types: venvs
 	.venvs/project/bin/mypy
@@ -82,8 +83,16 @@ build: venvs ## sam build for the cloud: ARCH=x86_64 and PYTHON_RUNTIME= for oth
 openapi: venvs ## write docs/openapi.json from the functions
 	$(RUN) scripts/openapi.py
 
+bench: venvs ## measure everything into docs/benchmarks.md, on a local stack of its own; ARGS=--quick to try
+	$(PYTHON) scripts/venvs.py bench
+	$(if $(filter file,$(origin PORT)),PORT=,) $(RUN) -m bench $(ARGS)
+
 lock: ## renew the lock files from their .in files; UPGRADE=--upgrade for newer versions
 	$(PYTHON) scripts/lock.py $(UPGRADE)
+
+audit: venvs ## look for secrets and for known holes in the locked packages; ARGS=--strict where advisories can be had
+	$(PYTHON) scripts/venvs.py audit
+	$(RUN) scripts/audit.py $(ARGS)
 
 clean: down ## stop the local stack; remove everything that was made here
 	rm -rf .aws-sam .build .local .venvs .hypothesis .mypy_cache .pytest_cache .ruff_cache demo tests/*/*/node_modules
@@ -93,4 +102,4 @@ venvs:
 
 # The environments of clients that the tests drive, with the npm packages of those that are Node's.
 clients:
-	$(PYTHON) scripts/venvs.py $(patsubst locks/%.txt,%,$(wildcard locks/client-*.txt))
+	$(PYTHON) scripts/venvs.py schema $(patsubst locks/%.txt,%,$(wildcard locks/client-*.txt))

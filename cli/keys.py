@@ -86,13 +86,9 @@ def _revoke(arguments: argparse.Namespace) -> None:
 
 def _rotate(arguments: argparse.Namespace) -> None:
     stack.use_table(arguments.stack)
-    from understudy import keys, ledger
+    from understudy import keys
 
-    row = _one(arguments.key_id)
-    limits = keys.Limits(row.get("make_limit"), row.get("concurrent"), row.get("budget"))
-    key, caller = keys.mint(row["team"], scopes=tuple(row["scopes"]), models=tuple(row["models"]), limits=limits)
-    keys.revoke(row["key_id"])
-    ledger.carry_over(row["key_id"], caller.key_id)
+    key, caller = keys.rotate(_one(arguments.key_id)["key_id"])
     _show(key, caller.key_id)
 
 

@@ -5,8 +5,7 @@
 
 Run it with LiteLLM 1.109.1 where a luna.mp4 is (`make demo` leaves one in demo/). Three corrections, no more:
 
-1. The announcement's functions are coroutines, so they are awaited. The video itself is, too: only a finished one can
-   be edited or extended.
+1. The announcement's functions are coroutines, so they are awaited.
 2. `avideo` is called `avideo_generation`.
 3. Each call is given base URL and key: for videos LiteLLM does not take the base URL from the environment.
 """
@@ -38,8 +37,6 @@ async def main():
         seconds="8",
         **HERE,
     )
-    while (await litellm.avideo_status(video_id=video.id, **HERE)).status != "completed":
-        await asyncio.sleep(1)
 
     # Get character info
     fetched = await litellm.avideo_get_character(

@@ -38,7 +38,7 @@ def _planted(team: str, video_id: str, **changes: Any) -> dict[str, Any]:
         upstream_status="in_progress",
         progress=10,
         created_at=now,
-        submitted_at=now,
+        late_at=now,
         completed_at=None,
         output=None,
         tick=0,
@@ -65,6 +65,11 @@ def upload_row(team: str, byte_count: str) -> dict[str, Any]:
     return {"id": present.upload_id(upload), "key": upload.key, "row": row}
 
 
+def record(team: str, kind: str, managed_id: str) -> list[str]:
+    """The record that an id names, with its kind."""
+    return [kind, secrets.id_codec().decode(managed_id, Kind(kind), team=team).record]
+
+
 def row(text: str) -> None:
     """Put a row back."""
     values = json.loads(text)
@@ -77,6 +82,7 @@ if __name__ == "__main__":
         "adopted": adopted,
         "upload_in_parts": upload_in_parts,
         "upload_row": upload_row,
+        "record": record,
         "row": row,
     }
     print(json.dumps(plants[sys.argv[1]](*sys.argv[2:])))

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "layers" / "understudy"))
 
 from understudy import providers  # noqa: E402
-from understudy.providers.base import CharacterSupport, Profile, Provider  # noqa: E402
+from understudy.providers.base import CharacterSupport, Profile, Provider, SourceLimits  # noqa: E402
 
 TARGET = ROOT / "docs" / "providers.md"
 FORMS = {
@@ -39,7 +39,9 @@ models can do is in `GET /v1/models`.
 * **Characters**: the form in which a character travels there, and how many fit into one video. The clip may be as long
   as said; "cut" means that a longer one is cut to that length.
 * **Edit, extend**: "own" is a video that the same deployment made, "any" a clip from anywhere: an upload, a file in the
-  request, or the finished video of another provider. Extensions say by how many seconds.
+  request, or the finished video of another provider; then how long and how large a clip may be. Extensions say first
+  by how many seconds. "Emulated": of any, as a new video that begins with the source's last picture, joined to the
+  source here.
 * **Price** is per second of output. It is what budgets count with, and it is the provider's list price on the day that
   the file names; where none is known nothing is counted.
 * A finished video is copied into your bucket, whatever the provider does with its own, and stays until you delete it.
@@ -66,7 +68,7 @@ def _overview(found: list[Provider]) -> Iterator[str]:
                 _ranges(profile.seconds) or "none made",
                 _characters(profile.characters),
                 "yes" if profile.input_image else "no",
-                _sources(profile.edit, profile.edit_upload),
+                _sources(profile.edit, profile.edit_upload, profile.edit_source),
                 _extend(profile),
                 "yes" if profile.remix else "no",
                 _span(sorted(set(profile.micro_dollars.values()))),
@@ -114,15 +116,25 @@ def _characters(support: CharacterSupport) -> str:
     return f"{support.most}, as {FORMS[support.form]}{lengths}{', cut' if support.trim else ''}"
 
 
-def _sources(own: bool, upload: bool) -> str:
-    """Whose videos it takes."""
-    return ", ".join(whose for whose, taken in (("own", own), ("any", upload)) if taken) or "no"
+def _sources(own: bool, upload: bool, limits: SourceLimits) -> str:
+    """Whose videos it takes, and which."""
+    whose = [name for name, taken in (("own", own), ("any", upload)) if taken]
+    if whose and limits.seconds != SourceLimits().seconds:
+        shortest, longest = limits.seconds
+        whose.append(f"{f'{shortest:g}' if shortest else 'up'} to {longest:g} s")
+    if whose and limits.sides != SourceLimits().sides:
+        smallest, largest = limits.sides
+        whose.append(f"{f'{smallest}' if smallest > 1 else 'up'} to {largest} pixels")
+    if whose and limits.whole != SourceLimits().whole:
+        whose.append(f"{limits.whole:g} s in all")
+    return ", ".join(whose) or "no"
 
 
 def _extend(profile: Profile) -> str:
-    if not profile.extend_seconds:
-        return "no"
-    return f"{_ranges(profile.extend_seconds)}; {_sources(True, profile.extend_upload)}"
+    if profile.way("extend", own=True) == "emulated":
+        return f"{_ranges(profile.seconds)}; emulated"
+    native = f"{_ranges(profile.extend_seconds)}; {_sources(True, profile.extend_upload, profile.extend_source)}"
+    return native if profile.extend_seconds else "no"
 
 
 def _ranges(numbers: tuple[int, ...]) -> str:

@@ -9,5 +9,5 @@ from understudy.schema import EditVideo
 
 @Endpoint("POST", "/videos/edits", counts="make", summary="Edit video", body=EditVideo, answer=present.Video)
 def handler(call: Call) -> Answer:
-    """Change a finished video of the caller's, or an uploaded clip, as the prompt says."""
+    """Change a video of the caller's, once it is finished, or an uploaded clip, as the prompt says."""
     return present.created(*videos.remake(call, "edit", call.body(EditVideo)))

@@ -9,5 +9,6 @@ from understudy.schema import ExtendVideo
 
 @Endpoint("POST", "/videos/extensions", counts="make", summary="Extend video", body=ExtendVideo, answer=present.Video)
 def handler(call: Call) -> Answer:
-    """Continue a finished video of the caller's, or an uploaded clip, by some seconds; the result is the whole."""
+    """Continue a video of the caller's, once it is finished, or an uploaded clip, by some seconds; the result is the
+    whole."""
     return present.created(*videos.remake(call, "extend", call.body(ExtendVideo)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from understudy import owned, storage
+from understudy import owned, present, storage
 from understudy.endpoint import Answer, Call, Endpoint
 from understudy.errors import InvalidRequest, NotFound
 
@@ -21,4 +21,4 @@ def handler(call: Call) -> Answer:
     key = storage.video_prefix(job.team, job.id) + FILES[variant]
     if variant != "video" and not storage.exists(key):
         raise NotFound(f"This video has no {variant}.", param="variant", code="variant_not_found")
-    return Answer(status=302, headers={"location": storage.presign(key)})
+    return Answer(status=302, headers={"location": storage.presign(key)} | present.emulated(job))

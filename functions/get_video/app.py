@@ -10,4 +10,4 @@ from understudy.endpoint import Answer, Call, Endpoint
 def handler(call: Call) -> Answer:
     """Read a video of the caller's. The provider is not asked: `run_job` does that at the provider's pace."""
     job = owned.video(call, call.text("video_id"))
-    return Answer(present.video(job), headers=present.pace(job))
+    return Answer(present.video(job), headers=present.pace(job) | present.emulated(job))

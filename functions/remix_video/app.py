@@ -11,5 +11,5 @@ from understudy.schema import RemixVideo
     "POST", "/videos/{video_id}/remix", counts="make", summary="Remix video", body=RemixVideo, answer=present.Video
 )
 def handler(call: Call) -> Answer:
-    """Make a new version of a finished video where it was made."""
+    """Make a new version of a video, once it is finished, where it was made."""
     return present.created(*videos.remix(call, call.text("video_id"), call.body(RemixVideo).prompt))

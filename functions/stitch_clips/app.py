@@ -1,7 +1,9 @@
 """Makes new media from finished clips. Invoked by the other functions; opens media made by strangers.
 
-Events: {"task": "previews", "key", "thumbnail_key", "spritesheet_key"} | {"task": "last_frame", "key", "output_key"} |
-{"task": "concatenate", "keys": [...], "output_key"} | {"task": "trim", "key", "output_key", "start", "seconds"}.
+Events: {"task": "previews", "key", "thumbnail_key", "spritesheet_key"} |
+{"task": "concatenate", "keys": [...], "output_key"} |
+{"task": "last_frame", "key", "output_key"}, with "width" and "height" if it is to be scaled |
+{"task": "trim", "key", "output_key", "start", "seconds"}.
 Answers: {"ok": true, ...} with what was written, as the functions named below return it,
 or {"ok": false, "code", "message"} with a code of understudy_media.refusal.
 """
@@ -12,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from understudy_media import sealed
-from understudy_media.events import number, text, texts
+from understudy_media.events import number, size, text, texts
 from understudy_media.limits import MAX_KEYS, Deadline
 from understudy_media.previews import last_frame, previews
 from understudy_media.refusal import Refusal
@@ -30,7 +32,7 @@ TASKS: dict[str, Callable[[MediaStore, Deadline, Event], dict[str, object]]] = {
         spritesheet_key=text(event, "spritesheet_key"),
     ),
     "last_frame": lambda store, deadline, event: last_frame(
-        store, deadline, key=text(event, "key"), output_key=text(event, "output_key")
+        store, deadline, key=text(event, "key"), output_key=text(event, "output_key"), size=size(event)
     ),
     "concatenate": lambda store, deadline, event: concatenate(
         store, deadline, keys=texts(event, "keys", MAX_KEYS), output_key=text(event, "output_key")

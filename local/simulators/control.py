@@ -4,7 +4,7 @@ GET    /_sim/health            {"ok": true, "provider", "pid"}
 GET    /_sim/requests          records, oldest first; filters: method, account, operation, outcome, path (regex), since
 DELETE /_sim/requests          forgets them
 GET    /_sim/counts            requests, operations, statuses, accounts, created
-GET    /_sim/jobs              every job of every account
+GET    /_sim/jobs              every job of every account; `references` are pairs of name and SHA-256 of the file
 GET    /_sim/faults            faults with their counters
 POST   /_sim/faults            orders a fault (or a list); see the module `faults`
 DELETE /_sim/faults[/<id>]     removes all faults, or one

@@ -121,10 +121,15 @@ def _opening(scene: Scene) -> Image.Image:
 
 def _still_background(scene: Scene, picture: Image.Image) -> Iterator[Image.Image]:
     picture = picture.resize((scene.width, scene.height))
+    steps = [picture] * (scene.seconds * FPS // _STEP)
     if scene.operation == "extend":
-        picture = ImageEnhance.Brightness(picture).enhance(0.45)
-    for _ in range(scene.seconds * FPS // _STEP):
-        yield picture.copy()
+        steps = [ImageEnhance.Brightness(picture).enhance(0.45)] * len(steps)
+    elif scene.first_frame is not None:
+        hue = hashlib.sha256(scene.prompt.encode()).digest()[0] / 255
+        tinted = Image.blend(picture, Image.new("RGB", picture.size, _colour(hue, 0.9, 0.9)), 0.35)
+        steps[1:] = [tinted] * (len(steps) - 1)  # what was given is seen as it is, what is new as new
+    for step in steps:
+        yield step.copy()
 
 
 def _tinted_source(scene: Scene, source: Path) -> Iterator[Image.Image]:

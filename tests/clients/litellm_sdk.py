@@ -68,7 +68,7 @@ def main() -> None:
         name: sdk.video_content(video_id=video.id, variant=variant, **HERE) for name, variant in variants.items()
     }
     seen["content"] = {name: {"bytes": len(data), "head": data[:12].hex()} for name, data in content.items()}
-    seen["unfinished"] = raised(lambda: sdk.video_edit(video_id=os.environ["UNFINISHED"], prompt="dusk", **HERE))
+    seen["unfinished"] = raised(lambda: sdk.video_content(video_id=os.environ["UNFINISHED"], **HERE))
     seen["unknown_model"] = raised(lambda: sdk.video_generation(model="openai/none", prompt="x", **HERE))
     json.dump(seen, sys.stdout)
 

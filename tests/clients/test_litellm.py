@@ -49,7 +49,6 @@ def test_the_announcement_makes_the_calls_of_the_original_with_its_arguments() -
             "characters": "[{'id': character.id}]",
             "seconds": "'8'",
         },
-        "avideo_status": {"video_id": "video.id"},
         "avideo_get_character": {"character_id": "character.id", "custom_llm_provider": "'openai'"},
         "avideo_edit": {"video_id": "video.id", "prompt": "'Add warm golden lighting'"},
         "avideo_extension": {"video_id": "video.id", "prompt": "'Luna waves goodbye'", "seconds": "'5'"},

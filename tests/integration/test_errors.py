@@ -157,14 +157,15 @@ class TestIds:
         refused(others.get(VIDEOS, params={"after": movie}), 404, "video_not_found")
 
 
-def test_an_unfinished_video_is_no_source_and_has_no_content(api: Api) -> None:
+def test_an_unfinished_video_has_no_content_and_is_waited_for(api: Api) -> None:
     video = api.video(model="unhurried")["id"]
     source = {"prompt": "x", "video": {"id": video}}
+    assert api.make(f"{VIDEOS}/edits", **source)["status"] == "queued"
+    extension = api.make(f"{VIDEOS}/extensions", **source, seconds="4")
     for answer in (
         api.get(f"{VIDEOS}/{video}/content"),
-        api.post(f"{VIDEOS}/edits", source),
-        api.post(f"{VIDEOS}/extensions", {**source, "seconds": "4"}),
-        api.post(f"{VIDEOS}/{video}/remix", {"prompt": "x"}),
+        api.post(f"{VIDEOS}/characters", {"name": "Luna", "video": {"id": video}}),
+        api.post(f"{VIDEOS}/edits", {**source, "video": {"id": extension["id"]}}),  # how long will it be?
     ):
         error = refused(answer, 400, "video_not_ready", "video")
         assert "queued" in error["message"]

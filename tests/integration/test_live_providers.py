@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import json
+import base64
+import hashlib
 import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import permutations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from tests.integration.live import Film, refused, together
+from local.simulators import footage
+from local.simulators.body import _shortened as shortened
+from local.simulators.render import sample_clip
+from local.stack import TEAM
+from tests.integration.live import Film, together
+from understudy.ids import IdCodec, Kind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,50 +26,228 @@ if TYPE_CHECKING:
 
 # Model -> the simulator that serves it.
 MODELS = {"sora-2": "openai", "grok": "xai", "omni": "gemini", "runway": "runwayml", "kling": "kling"}
+PROMPT = "{} waits for the tram of {}"
 
 
-def cast(model: str, name: str, request: Json) -> bool:
-    """Did the request bring the character in the form that this provider takes, called by its name in the prompt?"""
-    body: Any = request.get("json") or request["fields"]
-    text = json.dumps(body)
-    match model:
-        case "sora-2":
-            return name in body["prompt"] and len(body["characters"]) == 1
-        case "grok":
-            return name in body["prompt"] and "<IMAGE_1>" in body["prompt"] and 1 <= len(body["reference_images"]) <= 7
-        case "omni":
-            return name in text and "<VIDEO_REF_0>" in text and '"type": "video"' in text
-        case "runway":
-            return name in body["promptText"] and len(body["referenceVideos"]) == 1
-        case "kling":
-            return name in text and "@" in text and '"element_id"' in text
-    return False
+class Pair(NamedTuple):
+    source: str
+    target: str
+    count: int  # of characters
+
+
+PAIRS = [Pair(*models, count) for count in (1, 2) for models in permutations(MODELS, 2)]
+
+
+@dataclass(frozen=True)
+class Star:
+    """A character, and what is kept of it: the clip, that cut to 3 s if there is one, and its stills, best first."""
+
+    id: str
+    name: str
+    clip: bytes
+    cut: bytes | None
+    stills: list[bytes]
 
 
 @pytest.fixture(scope="module")
-def made(api: Api, luna_clip: Path) -> dict[str, Json]:
-    """A character from each provider's model, each with a name of its own."""
+def clips(tmp_path_factory: pytest.TempPathFactory, luna_clip: Path) -> list[Path]:
+    """One that every provider takes as it is, and one that two of them take only cut."""
+    return [luna_clip, sample_clip(tmp_path_factory.mktemp("clips") / "moss.mp4", 5, (640, 360), "Moss")]
+
+
+@pytest.fixture(scope="module")
+def made(api: Api, clips: list[Path]) -> dict[str, list[Json]]:
+    """Two characters from each provider's model, each with a name of its own."""
     run = secrets.token_hex(2)  # the simulators of a stack that is used again remember earlier runs
-    return {model: api.character(luna_clip, f"Luna{i}{run}", model=model) for i, model in enumerate(MODELS)}
+
+    def make(model: str) -> list[Json]:
+        names = [f"{name}{list(MODELS).index(model)}{run}" for name in ("Luna", "Moss")]
+        return [api.character(clip, name, model=model) for name, clip in zip(names, clips, strict=True)]
+
+    return dict(zip(MODELS, together(make, list(MODELS)), strict=True))
 
 
-def test_a_character_of_each_plays_on_each_other(api: Api, stack: Stack, made: dict[str, Json]) -> None:
-    pairs = list(permutations(MODELS, 2))
+@pytest.fixture(scope="module")
+def videos(api: Api, made: dict[str, list[Json]]) -> dict[Pair, str]:
+    """A video of each pair, finished; all are asked for at once. By the prompt."""
 
-    def ask(pair: tuple[str, str]) -> str:
-        source, target = pair
-        prompt = f"{made[source]['name']} waits for the {target} tram"
-        video = api.video(model=target, prompt=prompt, seconds="4", characters=[{"id": made[source]["id"]}])
-        return str(video["id"])
+    def ask(pair: Pair) -> tuple[str, str]:
+        cast = made[pair.source][: pair.count]
+        prompt = PROMPT.format(" with ".join(one["name"] for one in cast), pair.target)
+        body = {"prompt": prompt, "seconds": "4", "size": "1280x720", "characters": [{"id": one["id"]} for one in cast]}
+        return str(api.video(model=pair.target, **body)["id"]), prompt
 
-    ids = together(ask, pairs)
-    api.wait_all(ids)
-    for source, target in pairs:
-        records = stack.simulator(MODELS[target]).requests(method="POST")
-        name = made[source]["name"]
-        asked = [one for one in records if f"waits for the {target} tram" in (text := json.dumps(one)) and name in text]
-        assert len(asked) == 1, (source, target, len(asked))
-        assert cast(target, name, asked[0]), (source, target, asked[0])
+    asked = together(ask, PAIRS)
+    api.wait_all(video for video, _ in asked)
+    return dict(zip(PAIRS, (prompt for _, prompt in asked), strict=True))
+
+
+@pytest.fixture(scope="module")
+def stars(stack: Stack, made: dict[str, list[Json]], videos: Any) -> dict[str, list[Star]]:
+    """What the bucket holds of each character, once all videos are made."""
+    secret = stack.settings.client("secretsmanager").get_secret_value(SecretId=stack.outputs["IdSecretArn"])
+    codec, s3, bucket = (
+        IdCodec(secret["SecretString"].encode()),
+        stack.settings.client("s3"),
+        stack.outputs["BucketName"],
+    )
+
+    def star(character: Json) -> Star:
+        prefix = f"media/characters/{TEAM}/{codec.decode(character['id'], Kind.CHARACTER, team=TEAM).record}/"
+        keys = [one["Key"] for one in s3.list_objects_v2(Bucket=bucket, Prefix=prefix)["Contents"]]
+        kept = {key.removeprefix(prefix): s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}
+        stills = [kept[name] for name in sorted(kept) if name.startswith("still-")]
+        return Star(character["id"], character["name"], kept["clip"], kept.get("clip-3s.mp4"), stills)
+
+    return {model: [star(one) for one in cast] for model, cast in made.items()}
+
+
+def sha(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def encoded(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+class Sent(NamedTuple):
+    """What a provider has to be sent: every field of the order, and the files that it then has of the characters.
+
+    A function in the place of a field tells whether what is there is right: ids of theirs are not known beforehand.
+    """
+
+    body: Json
+    files: list[str]
+
+
+def to_sora(cast: list[Star], prompt: str) -> Sent:
+    body = {"model": "sora-2", "prompt": prompt, "seconds": "4", "size": "1280x720"}
+    characters = [{"id": lambda identity: identity.startswith("char_")} for _ in cast]
+    return Sent({**body, "characters": characters}, [sha(star.clip) for star in cast])
+
+
+def to_grok(cast: list[Star], prompt: str) -> Sent:
+    """Three stills of each, and who is on which."""
+    stills = [still for star in cast for still in star.stills[:3]]
+    said = ""
+    for n, star in enumerate(cast):
+        names = [f"<IMAGE_{3 * n + place}>" for place in (1, 2, 3)]
+        said += f"{star.name} is the character in {' and '.join(names)}. "
+    body = {"model": "grok-imagine-video", "prompt": said + prompt, "duration": 4}
+    images = [{"url": f"data:image/jpeg;base64,{encoded(still)}"} for still in stills]
+    shape = {"aspect_ratio": "16:9", "resolution": "720p"}
+    return Sent({**body, **shape, "reference_images": images}, [sha(still) for still in stills])
+
+
+def to_omni(cast: list[Star], prompt: str) -> Sent:
+    """A clip of each of 3 s at most, declared, and cited behind the name."""
+    clips = [star.cut or star.clip for star in cast]
+    declared = " ".join(f"<VIDEO_REF_{n}>@Video{n + 1}" for n in range(len(cast)))
+    for n, star in enumerate(cast):
+        prompt = prompt.replace(star.name, f"{star.name} (<VIDEO_REF_{n}>)")
+    videos = [{"type": "video", "mime_type": "video/mp4", "data": encoded(clip)} for clip in clips]
+    shape = {"resolution": "720p", "aspect_ratio": "16:9", "duration": "4s"}
+    body = {
+        "model": "gemini-omni-1.1-flash",
+        "background": True,
+        "store": True,
+        "response_format": {"type": "video", "delivery": "uri", **shape},
+        "input": [*videos, {"type": "text", "text": f"[# References {declared}] {prompt}"}],
+        "generation_config": {"video_config": {"task": "reference_to_video"}},
+    }
+    return Sent(body, [sha(clip) for clip in clips])
+
+
+def to_runway(cast: list[Star], prompt: str) -> Sent:
+    clips = [star.cut or star.clip for star in cast]
+    said = "".join(f"{star.name} is the character in Video {n}. " for n, star in enumerate(cast, 1))
+    body = {"model": "gemini_omni_flash_1.1", "promptText": said + prompt, "ratio": "1280:720", "duration": 4}
+    videos = [{"uri": lambda uri: uri.startswith("runway://")} for _ in clips]
+    return Sent({**body, "referenceVideos": videos}, [sha(clip) for clip in clips])
+
+
+def to_kling(cast: list[Star], prompt: str) -> Sent:
+    """Elements of a frontal picture and others, cited by name."""
+    for star in cast:
+        prompt = prompt.replace(star.name, f"@{star.name}")
+    elements = [{"type": "element", "element_id": str.isdecimal, "id": star.name} for star in cast]
+    settings = {"resolution": "720p", "duration": 4, "aspect_ratio": "16:9", "audio": "native", "multi_shot": False}
+    body = {
+        "contents": [{"type": "prompt", "text": prompt}, *elements],
+        "settings": settings,
+        "options": {"external_task_id": lambda reference: len(reference) == 28},
+    }
+    return Sent(body, [sha(star.stills[0]) for star in cast])
+
+
+TO: dict[str, Callable[[list[Star], str], Sent]] = {
+    "sora-2": to_sora,
+    "grok": to_grok,
+    "omni": to_omni,
+    "runway": to_runway,
+    "kling": to_kling,
+}
+
+
+def differences(sent: Any, wanted: Any, path: str = "") -> Iterator[str]:
+    """Where what was sent is not what it should be."""
+    if callable(wanted):
+        if not wanted(sent):
+            yield f"{path}: {sent!r}"
+    elif isinstance(wanted, dict) and isinstance(sent, dict):
+        for name in {**wanted, **sent}:
+            yield from differences(sent.get(name), wanted.get(name), f"{path}.{name}")
+    elif isinstance(wanted, list) and isinstance(sent, list) and len(wanted) == len(sent):
+        for n, one in enumerate(wanted):
+            yield from differences(sent[n], one, f"{path}[{n}]")
+    elif sent != shortened(wanted):
+        yield f"{path}: {sent!r} and not {shortened(wanted)!r}"
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: f"{pair.source} {pair.target} {pair.count}")
+def test_what_reaches_the_provider(stack: Stack, pair: Pair, stars: Any, videos: Any) -> None:
+    simulator, prompt = stack.simulator(MODELS[pair.target]), videos[pair]
+    cast = stars[pair.source][: pair.count]
+    wanted = TO[pair.target](cast, prompt)
+    (job,) = [job for job in simulator.jobs() if prompt_of(wanted) in job["prompt"]]
+    (order,) = [one for one in simulator.requests(method="POST") if one["created"] == job["id"]]
+    assert list(differences(order["json"], wanted.body)) == []
+    assert [file for _, file in job["references"]] == wanted.files
+    assert (str(job["seconds"]), job["size"]) == ("4", "1280x720")
+
+
+def prompt_of(sent: Sent) -> str:
+    """The whole prompt, wherever it stands."""
+    body = sent.body
+    texts = [one["text"] for one in [*body.get("input", []), *body.get("contents", [])] if "text" in one]
+    return str(body.get("prompt") or body.get("promptText") or texts[0])
+
+
+def test_a_clip_is_cut_where_the_model_takes_no_longer_one(stars: dict[str, list[Star]], tmp_path: Path) -> None:
+    luna, moss = stars["kling"]
+    assert luna.cut is None
+    assert moss.cut is not None
+    (tmp_path / "cut.mp4").write_bytes(moss.cut)
+    assert footage.probe(tmp_path / "cut.mp4").duration == pytest.approx(3, abs=0.05)
+
+
+def test_an_element_is_made_of_the_stills_once(stack: Stack, stars: dict[str, list[Star]]) -> None:
+    """Kling keeps characters of its own: one for each of ours, however many videos it is in, made when it is used."""
+    simulator = stack.simulator("kling")
+    elements = [one for one in simulator.requests(method="POST") if one["path"].endswith("/advanced-custom-elements")]
+    for star in (one for model, cast in stars.items() if model != "kling" for one in cast):
+        (order,) = [one["json"] for one in elements if one["json"]["element_name"] == star.name]
+        assert set(order) == {
+            *("element_name", "element_description", "reference_type", "element_image_list", "tag_list")
+        }
+        assert order["reference_type"] == "image_refer"
+        images = order["element_image_list"]
+        addresses = [images["frontal_image"], *(one["image_url"] for one in images["refer_images"])]
+        assert [address.partition("?")[0].rpartition("/")[2] for address in addresses] == [
+            f"still-{n}.jpg" for n in range(1, len(addresses) + 1)
+        ]
+        assert len(addresses) == min(4, len(star.stills))
+        assert len({address.rpartition("/")[0] for address in (one.partition("?")[0] for one in addresses)}) == 1
 
 
 @pytest.mark.parametrize("model", [model for model in MODELS if model != "sora-2"])
@@ -70,11 +256,6 @@ def test_edit_and_extend_where_it_was_made(api: Api, model: str) -> None:
     assert (source["seconds"], source["size"]) == ("4", "1280x720")
     edit = api.make("/videos/edits", prompt="Make it dusk", video={"id": source["id"]})
     body = {"prompt": "It goes on", "seconds": "4", "video": {"id": source["id"]}}
-    if model == "kling":
-        error = refused(api.post("/videos/extensions", body), 400, "unsupported_operation", "model")
-        assert "sora-2" in error["message"]
-        api.wait(edit["id"])
-        return
     extension = api.make("/videos/extensions", **body)
     api.wait_all([edit["id"], extension["id"]])
     assert api.wait(extension["id"])["seconds"] == "8"

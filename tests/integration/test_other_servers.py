@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.live import Api, Film, Stack, answered, refused
+from tests.integration.live import Api, Film, Stack, answered, difference, refused
 
 WAN, AZURE = "wan-2.2", "azure-sora"
 
@@ -39,7 +39,6 @@ class TestVllm:
         for answer, param in (
             (api.post("/videos", {"model": WAN, "prompt": "Luna", "characters": [{"id": luna}]}), "characters"),
             (api.post("/videos/edits", source), "model"),
-            (api.post("/videos/extensions", {**source, "seconds": "4"}), "model"),
         ):
             message = refused(answer, 400, "unsupported_operation", param)["message"]
             _, _, models = message.partition("Models that can: ")
@@ -52,6 +51,25 @@ class TestVllm:
         # A remix happens where the video was made or not at all.
         refused(api.post(f"/videos/{video['id']}/remix", {"prompt": "x"}), 400, "unsupported_operation", "model")
         assert len(server.requests(method="POST")) == before
+
+    def test_its_videos_are_extended_here(self, api: Api, stack: Stack, video: dict[str, Any]) -> None:
+        """It has no extensions: a new video from the last picture, joined to the source."""
+        server = stack.simulator("vllm")
+        before = len(server.requests(operation="create_video"))
+        body = {"prompt": "it flies off", "seconds": "2", "video": {"id": video["id"]}}
+        answer = api.post("/videos/extensions", body)
+        assert answered(answer)["status"] == "queued"
+        whole = api.wait(answer.json()["id"])
+        assert (whole["seconds"], whole["size"]) == ("5", "832x480")
+        content = api.get(f"/videos/{whole['id']}/content")
+        assert {answer.headers["x-understudy-emulated"], content.headers["x-understudy-emulated"]} == {"extend"}
+        (order,) = server.requests(operation="create_video")[before:]
+        assert (order["fields"]["seconds"], order["fields"]["size"]) == ("2", "832x480")
+        film, first = Film.of(api.download(whole["id"]).content), Film.of(api.download(video["id"]).content)
+        assert (film.width, film.height, round(film.seconds)) == (832, 480, 5)
+        assert difference(film.frames[0], first.frames[0]) < 8
+        assert difference(film.frames[len(first.frames)], first.frames[-1]) < 8
+        assert difference(film.frames[-1], first.frames[-1]) > 8
 
     def test_another_model_takes_its_video_over(self, api: Api, video: dict[str, Any]) -> None:
         """Named on purpose, a model that takes clips edits what vLLM made."""
@@ -72,14 +90,19 @@ class TestAzure:
         assert made["account"] == "azure"
         assert made["path"].startswith("/openai/v1/")
 
-    def test_it_cannot_extend(self, api: Api) -> None:
+    def test_its_videos_are_extended_here(self, api: Api) -> None:
         video = api.finished(model=AZURE, prompt="a heron")
         body = {"prompt": "x", "video": {"id": video["id"]}, "seconds": "4"}
-        error = refused(api.post("/videos/extensions", body), 400, "unsupported_operation", "model")
-        assert "sora-2" in error["message"]
+        whole = api.wait(api.make("/videos/extensions", **body)["id"])
+        assert whole["seconds"] == "8"
+        edit = api.make("/videos/edits", prompt="dusk", video={"id": whole["id"]})
+        assert api.wait(edit["id"])["seconds"] == "8"  # the whole, of which its server knows the second half
+        remix = api.post(f"/videos/{whole['id']}/remix", {"prompt": "x"})
+        refused(remix, 400, "unsupported_operation", "model")
 
 
 def test_a_model_list_says_who_takes_characters(api: Api) -> None:
-    models = {model["id"]: model for model in answered(api.get("/models"))["data"]}
+    models = {model["id"]: model["capabilities"] for model in answered(api.get("/models"))["data"]}
     assert set(models) >= {"sora-2", "wan-2.2", "azure-sora"}
-    assert str(models["sora-2"]) != str(models["wan-2.2"])
+    assert models["sora-2"]["characters"] == {"most": 2, "forms": ["native"]}
+    assert models["wan-2.2"]["characters"] == {"most": 0, "forms": []}

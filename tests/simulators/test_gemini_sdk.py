@@ -124,7 +124,7 @@ def test_reference_clips_inside_the_request(client: Any, gemini: Simulator, luna
         response_format={"type": "video", "duration": "3s", "resolution": "360p"},
     )
     assert finished(client, made).output_video.data
-    assert gemini.jobs()[0]["references"] == ["VIDEO_REF_0", "VIDEO_REF_1"]
+    assert [name for name, _ in gemini.jobs()[0]["references"]] == ["VIDEO_REF_0", "VIDEO_REF_1"]
 
 
 def test_a_wrong_key(gemini: Simulator) -> None:

@@ -453,7 +453,7 @@ def test_sdk_with_an_uploaded_clip(
     )
     path.write_bytes(httpx.get(extended.wait_for_task_output(timeout=20).output[0]).content)
     assert round(footage.probe(path).duration) == 6
-    assert [job["references"] for job in runway.jobs()] == [1, 0, 0]
+    assert [len(job["references"]) for job in runway.jobs()] == [1, 0, 0]
 
 
 def test_sdk_with_a_first_frame(connect: Callable[..., Any], tmp_path: Path) -> None:

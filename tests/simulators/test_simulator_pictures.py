@@ -71,6 +71,15 @@ def test_extension_keeps_the_source(tmp_path: Path, luna: Path) -> None:
     assert difference(footage.still(path, 2.5), footage.still(luna, 1.9)) > 15
 
 
+def test_a_first_frame_is_seen_first_and_as_given(tmp_path: Path) -> None:
+    given = tmp_path / "given.png"
+    Image.new("RGB", (640, 360), (40, 90, 60)).save(given)
+    path = render_scene(Scene("A hill", "generate", 640, 360, 2, first_frame=given), tmp_path / "v.mp4")
+    with Image.open(given) as image:
+        assert difference(footage.still(path, 0.0), image) < 3
+        assert difference(footage.still(path, 1.5), image) > 15
+
+
 def test_previews(tmp_path: Path, luna: Path) -> None:
     small = footage.probe_image(thumbnail(luna, tmp_path / "small.webp"))
     assert (small.media_type, small.width, small.height) == ("image/webp", 480, 270)

@@ -318,7 +318,7 @@ def test_sdk_with_references_and_with_a_first_frame(xai: Simulator, tmp_path: Pa
     generate(xai, prompt="it turns", image=picture, duration=1)
     first, second = xai.requests(operation="create_video")
     assert len(first["json"]["reference_images"]) == 2 and "image" in second["json"]
-    assert [job["references"] for job in xai.jobs()] == [2, 0]
+    assert [len(job["references"]) for job in xai.jobs()] == [2, 0]
 
 
 @needs_client

@@ -17,7 +17,7 @@ from tests.fakes.dynamodb import DynamoDB
 from tests.fakes.edges import Edges
 from tests.fakes.queue import Queue
 from tests.fakes.stage import NAMES, Stage, build, load
-from tests.fakes.upstream import Upstream
+from tests.fakes.upstream import MP4, Upstream
 from understudy import aws, deployments, jobs, media, outbound, secrets, storage
 
 TOML = """
@@ -46,6 +46,8 @@ provider = "hosted_vllm"
 base_url = "https://plain.example/v1"
 models = { "wan" = "wan-2.2" }
 """
+
+LAST_FRAME = b"\xff\xd8\xff\xe0the last picture"
 
 ENVIRONMENT = {
     "AWS_DEFAULT_REGION": "us-east-1",
@@ -182,14 +184,32 @@ def stage(
 
 
 def _media(_function: str, event: dict[str, Any], _param: str) -> dict[str, Any]:
-    """The media functions' answers, with the objects that they would have written."""
-    facts = {"ok": True, "duration": 3.0, "width": 1280, "height": 720, "bytes": storage.size(event["key"])}
-    stills = []
+    """The media functions' answers, with the objects that they would have written. A clip of MP4's bytes lasts 3 s."""
+    for name in ("thumbnail_key", "spritesheet_key"):
+        if name in event:
+            storage.put(event[name], b"picture", "image/webp")
+    match event.get("task"):
+        case "last_frame":
+            storage.size(event["key"])
+            storage.put(event["output_key"], LAST_FRAME, "image/jpeg")
+            return {"ok": True, "bytes": len(LAST_FRAME), "width": event["width"], "height": event["height"]}
+        case "concatenate":
+            whole = b"".join(stored(key) for key in event["keys"])
+            storage.put(event["output_key"], whole, "video/mp4")
+            return {"ok": True, "bytes": len(whole), "duration": _seconds(whole), "width": 1280, "height": 720}
+    data, stills = stored(event["key"]), []
     for n in range(event.get("stills", 0)):
         key = f"{event['stills_prefix']}still-{n}.jpg"
         storage.put(key, b"\xff\xd8jpeg", "image/jpeg")
         stills.append({"key": key, "width": 1280, "height": 720, "seconds": n, "bytes": 6})
-    for name in ("thumbnail_key", "spritesheet_key"):
-        if name in event:
-            storage.put(event[name], b"picture", "image/webp")
+    facts = {"ok": True, "duration": _seconds(data), "width": 1280, "height": 720, "bytes": len(data)}
     return facts | {"stills": stills, "mime_type": "video/mp4"}
+
+
+def stored(key: str) -> bytes:
+    """The object under a key."""
+    return aws.s3().get_object(Bucket=NAMES["bucket"], Key=key)["Body"].read()
+
+
+def _seconds(data: bytes) -> float:
+    return 3.0 * max(data.count(MP4), 1)

@@ -396,7 +396,8 @@ class TestStates:
         path = {"video_id": stage.create().body["id"]}
         told(stage.call("get_content", path=path), 400, "video_not_ready", "video")
         told(stage.call("delete_video", path=path), 400, "video_not_ready", "video_id")
-        told(stage.call("remix_video", path=path, json_body={"prompt": "x"}), 400, "video_not_ready", "video")
+        character = {"name": "Luna", "video": {"id": path["video_id"]}}
+        told(stage.call("create_character", json_body=character), 400, "video_not_ready", "video")
 
     def test_a_video_that_failed(self, stage: Stage, upstream: Upstream) -> None:
         path = {"video_id": stage.create().body["id"]}

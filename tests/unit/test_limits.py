@@ -10,9 +10,10 @@ from understudy.characters import Character
 from understudy.deployments import Deployment, Deployments
 from understudy.errors import InvalidRequest, Unsupported
 from understudy.limits import Wish
-from understudy.providers.base import CharacterSupport, Profile
+from understudy.providers.base import CharacterSupport, Profile, SourceLimits
 
 HERE = Deployment("here", "openai", "https://here.example", {"m": "x"})
+CLIPS = SourceLimits((3.0, 8.0), sides=(700, 1000), whole=20.0)
 PROFILE = Profile(
     seconds=(4, 8),
     sizes=("1280x720", "720x1280", "1080x1920"),
@@ -80,9 +81,34 @@ def create(**facts: Any) -> Wish:
         (Wish("edit", "x", made_by="here"), {"edit": False, "edit_upload": True}, "model"),
         (Wish("extend", "x", seconds=4, made_by="here"), {}, None),
         (Wish("extend", "x", seconds=8, made_by="here"), {}, "seconds"),
-        (Wish("extend", "x", seconds=4), {}, "model"),
-        (Wish("extend", "x", seconds=4), {"extend_upload": True}, None),
-        (Wish("extend", "x", seconds=4, made_by="here"), {"extend_seconds": ()}, "model"),
+        (Wish("extend", "x", seconds=8), {"extend_upload": True}, "seconds"),
+        (Wish("extend", "x", seconds=4), {"input_image": False}, "model"),
+        (Wish("extend", "x", seconds=4), {"input_image": False, "extend_upload": True}, None),
+        (Wish("extend", "x", seconds=4, made_by="here"), {"input_image": False, "extend_seconds": ()}, "model"),
+        # Emulated: a new video, of one of the lengths and sizes of new videos.
+        (Wish("extend", "x", seconds=8), {}, None),
+        (Wish("extend", "x", seconds=8, made_by="here"), {"extend_seconds": ()}, None),
+        (Wish("extend", "x", seconds=12), {}, "seconds"),
+        (Wish("extend", "x", seconds=8), {"seconds": ()}, "model"),
+        (Wish("extend", "x", seconds=8, source_seconds=4, source_size="1280x720"), {}, None),
+        (Wish("extend", "x", seconds=8, source_seconds=4, source_size="1024x1820"), {}, None),
+        (Wish("extend", "x", seconds=8, source_seconds=4, source_size="1024x768"), {}, "video"),
+        (Wish("extend", "x", seconds=4, source_seconds=4, source_size="1024x768"), {"extend_upload": True}, None),
+        (Wish("extend", "x", seconds=8, source_seconds=52, source_size="1080x1920"), {}, None),
+        (Wish("extend", "x", seconds=8, source_seconds=53, source_size="1080x1920"), {}, "video"),
+        # What is edited or extended as a clip has to be one that the model takes.
+        *(
+            (Wish("edit", "x", source_seconds=length), {"edit_upload": True, "edit_source": CLIPS}, param)
+            for length, param in ((2.95, None), (8.0, None), (8.08, None), (2.8, "video"), (8.2, "video"))
+        ),
+        *(
+            (Wish("edit", "x", source_seconds=4, source_size=size), {"edit_upload": True, "edit_source": CLIPS}, param)
+            for size, param in (("700x1000", None), ("699x900", "video"), ("1001x720", "video"))
+        ),
+        (Wish("edit", "x", made_by="here", source_seconds=20), {"edit_source": CLIPS}, None),
+        (Wish("edit", "x", made_by="here", source_seconds=20), {"edit_source": CLIPS, "source_by_clip": True}, "video"),
+        (Wish("extend", "x", seconds=4, made_by="here", source_seconds=16), {"extend_source": CLIPS}, None),
+        (Wish("extend", "x", seconds=4, made_by="here", source_seconds=17), {"extend_source": CLIPS}, "video"),
         (Wish("remix", "x", made_by="here"), {}, None),
         (Wish("remix", "x", made_by="there"), {}, "model"),
         (Wish("remix", "x", made_by="here"), {"remix": False}, "model"),
@@ -132,5 +158,5 @@ def test_advice_names_the_models_that_can() -> None:
     assert limits.able(deployments, wish) == ["able", "too"]
     advised = limits.advise(Unsupported("This model takes no characters."), limits.able(deployments, wish))
     assert advised.message == "This model takes no characters. Models that can: able, too."
-    assert limits.advise(Unsupported("No."), []).message == "No. No configured model can."
+    assert limits.advise(Unsupported("No."), []).message == "No. No model of this key can."
     assert limits.advise(InvalidRequest("No."), ["a"]).message == "No."

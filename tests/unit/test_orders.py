@@ -419,6 +419,39 @@ class TestById:
         assert stage.run() >= 1
         assert stage.queue.dead == []
 
+    def test_one_of_a_group_that_is_gone(
+        self, stage: Stage, upstream: Upstream, configure: Callable[[str], None], toml: str
+    ) -> None:
+        """What it made is a clip of ours to those that are left; only what needs its server is refused."""
+        upstream.instant = True
+        upstream.rules["POST", TWO, ""] = refuse(503)
+        character = stage.character(model="sora-2")
+        video = stage.create(model="sora-2").body["id"]
+        stage.run()
+        assert upstream.submits()[-1].host == ONE
+        upstream.rules.clear()
+        upstream.heard.clear()
+        configure(toml.replace("[deployments.one]", "[deployments.three]").replace(ONE, "three.example"))
+        for function, body in (("edit_video", {}), ("extend_video", {"seconds": "4"})):
+            reply = stage.call(function, json_body={"prompt": "x", "video": {"id": video}, **body})
+            assert (reply.status, reply.body["model"]) == (200, "sora-2"), reply
+            assert bytes(upstream.submits()[-1].body["video"].data) == MP4
+        assert ONE not in hosts(upstream.submits())
+        remix = stage.call("remix_video", path={"video_id": video}, json_body={"prompt": "x"})
+        assert (remix.status, remix.error["code"]) == (400, "deployment_removed")
+        assert "'one'" in remix.error["message"]
+        reply = stage.create("Luna", model="sora-2", characters=[{"id": character}])
+        stage.run()
+        assert stage.show(reply.body["id"])["status"] == "completed"
+        assert stage.call("get_character", path={"character_id": character}).status == 200
+        for function, path in (
+            ("delete_video", {"video_id": video}),
+            ("delete_character", {"character_id": character}),
+        ):
+            assert stage.call(function, path=path).status == 200
+        stage.run()
+        assert stage.queue.dead == []
+
 
 class TestSources:
     """Edits, extensions and remixes: what they are made from, and who can make them."""
@@ -465,20 +498,23 @@ class TestSources:
         assert (bytes(video.data), video.content_type) == (MP4, "video/mp4")
 
     @pytest.mark.parametrize(
-        ("function", "body"),
+        ("function", "body", "waits"),
         [
-            ("edit_video", {"prompt": "x", "video": "{id}"}),
-            ("extend_video", {"prompt": "x", "video": "{id}", "seconds": "4"}),
-            ("create_character", {"name": "Luna", "video": "{id}"}),
+            ("edit_video", {"prompt": "x", "video": "{id}"}, True),
+            ("extend_video", {"prompt": "x", "video": "{id}", "seconds": "4"}, True),
+            ("create_character", {"name": "Luna", "video": "{id}"}, False),
         ],
     )
     def test_a_video_that_is_not_finished(
-        self, stage: Stage, upstream: Upstream, function: str, body: dict[str, str]
+        self, stage: Stage, upstream: Upstream, function: str, body: dict[str, str], waits: bool
     ) -> None:
         running = stage.create(model="solo").body["id"]
         filled = {name: running if value == "{id}" else value for name, value in body.items()}
         reply = stage.call(function, json_body=filled)
-        assert (reply.status, reply.error["code"], reply.error["param"]) == (400, "video_not_ready", "video")
+        if waits:
+            assert (reply.status, reply.body["status"]) == (200, "queued")
+        else:
+            assert (reply.status, reply.error["code"], reply.error["param"]) == (400, "video_not_ready", "video")
         upstream.finish("failed")
         stage.run()
         reply = stage.call(function, json_body=filled)

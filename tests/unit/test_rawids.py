@@ -345,7 +345,7 @@ class TestCharacters:
         configure(toml.replace("deployments.solo", "deployments.another"))
         reply = stage.create("Luna", model="solo", characters=[{"id": managed}])
         assert (reply.status, reply.error["code"]) == (400, "unsupported_operation")
-        assert reply.error["message"].endswith("No configured model can.")
+        assert reply.error["message"].endswith("No model of this key can.")
 
     def test_one_that_the_provider_has_lost_cannot_be_made_again(self, stage: Stage, upstream: Upstream) -> None:
         upstream.has_character(HOST, CHARACTER)

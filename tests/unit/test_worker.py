@@ -17,7 +17,7 @@ from tests.fakes.edges import Killed
 from tests.fakes.queue import Message
 from tests.fakes.stage import Stage
 from tests.fakes.upstream import MP4, Answering, Upstream, answer, lose, refuse
-from understudy import aws, deployments, jobs, media, storage, table, worker
+from understudy import aws, deployments, jobs, media, outputs, storage, table, worker
 from understudy.errors import ApiError, InvalidRequest
 from understudy.jobs import Job
 from understudy.providers.base import Account, Progress
@@ -135,11 +135,11 @@ class TestPolling:
 
     def test_a_job_that_never_ends_is_ended(self, stage: Stage, upstream: Upstream, video: str) -> None:
         job = job_of(stage)
-        assert job.submitted_at
-        stage.clock.now = job.submitted_at + DEADLINE - PACE
+        assert job.late_at == int(stage.clock.now) + DEADLINE
+        stage.clock.now = job.late_at - PACE
         stage.work()
         assert stage.show(video)["status"] == "queued"
-        stage.clock.now = job.submitted_at + DEADLINE + 1
+        stage.clock.now = job.late_at + 1.0
         stage.run()
         assert ended(stage, video) == ("failed", "provider_timeout")
 
@@ -307,7 +307,7 @@ class TestFetching:
     def test_an_output_that_is_too_large(
         self, stage: Stage, upstream: Upstream, video: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(worker, "MAX_OUTPUT", 1000)
+        monkeypatch.setattr(outputs, "MAX_OUTPUT", 1000)
         upstream.finish()
         stage.run()
         assert ended(stage, video) == ("failed", "output_unavailable")
@@ -374,7 +374,7 @@ class TestPreviews:
         missing = stage.call("get_content", path=path, query={"variant": "thumbnail"})
         assert (missing.status, missing.error["code"]) == (404, "variant_not_found")
 
-    @pytest.mark.parametrize("code", sorted(worker.UNSEEN))
+    @pytest.mark.parametrize("code", sorted(outputs.UNSEEN))
     def test_a_video_that_is_too_much_for_us_is_done_at_once(
         self, stage: Stage, upstream: Upstream, video: str, monkeypatch: pytest.MonkeyPatch, code: str
     ) -> None:
@@ -700,14 +700,99 @@ class TestUnknown:
 
 
 class TestConfiguration:
-    def test_a_deployment_that_was_removed(
-        self, stage: Stage, upstream: Upstream, video: str, configure: Callable[[str], None], toml: str
-    ) -> None:
+    """A deployment leaves the file while a job is on its way: by mistake, or for good."""
+
+    @pytest.fixture
+    def remove(self, configure: Callable[[str], None], toml: str) -> Callable[[], None]:
         before, _, after = toml.partition("[deployments.solo]")
-        configure(before + "[deployments" + after.partition("[deployments")[2])
-        assert deployments.deployments().find("solo") is None
+
+        def remove() -> None:
+            configure(before + "[deployments" + after.partition("[deployments")[2])
+            assert deployments.deployments().find("solo") is None
+
+        return remove
+
+    @pytest.mark.parametrize("state", ["running", "archiving"])
+    def test_what_was_ordered_is_there_when_it_comes_back(
+        self,
+        stage: Stage,
+        upstream: Upstream,
+        video: str,
+        configure: Callable[[str], None],
+        toml: str,
+        remove: Callable[[], None],
+        state: str,
+    ) -> None:
+        if state == "archiving":
+            upstream.rules["GET", HOST, "/content"] = refuse(503)
+            upstream.finish()
+            stage.work()
+            upstream.rules.clear()
+        assert job_of(stage).state == state
+        upstream.finish()
+        remove()
+        heard = len(upstream.heard)
+        stage.run(DEADLINE + 600)
+        assert stage.show(video)["status"] in {"queued", "in_progress"}
+        assert len(upstream.heard) == heard
+        configure(toml)
+        stage.run()
+        assert ended(stage, video) == ("completed", None)
+        assert len(upstream.submits()) == 1
+
+    def test_it_is_not_waited_for_for_ever(
+        self, stage: Stage, upstream: Upstream, video: str, remove: Callable[[], None]
+    ) -> None:
+        remove()
+        start = stage.clock.now
         stage.run()
         assert ended(stage, video) == ("failed", "deployment_removed")
+        assert worker.ABSENT_SECONDS < stage.clock.now - start - DEADLINE < worker.ABSENT_SECONDS + 300
+        message = stage.show(video)["error"]["message"]
+        assert "'solo'" in message
+        assert "may be billed" in message
+
+    @pytest.fixture
+    def waiting(self, stage: Stage, upstream: Upstream) -> str:
+        """A video for which nothing has been ordered yet."""
+        upstream.instant = True
+        reply = stage.create("Luna", model="solo", characters=[{"id": stage.character()}])
+        assert job_of(stage).state == "preparing"
+        return str(reply.body["id"])
+
+    def test_what_was_not_ordered_yet_goes_to_another(self, stage: Stage, upstream: Upstream, waiting: str) -> None:
+        jobs.move(job_of(stage), "preparing", deployment="gone", others=["lost", "one", "two"])
+        stage.run()
+        assert ended(stage, waiting) == ("completed", None)
+        assert [one.host for one in upstream.submits()] == ["one.example"]
+
+    def test_or_waits_and_costs_nothing(self, stage: Stage, upstream: Upstream, waiting: str) -> None:
+        jobs.move(job_of(stage), "preparing", deployment="gone", others=["lost"])
+        stage.run()
+        assert ended(stage, waiting) == ("failed", "deployment_removed")
+        assert "billed" not in stage.show(waiting)["error"]["message"]
+        assert upstream.submits() == []
+
+    def test_an_order_that_nobody_can_ask_about(self, stage: Stage, upstream: Upstream, video: str) -> None:
+        """Its function died, and then its deployment went."""
+        row = job_of(stage)
+        table.update(row.key, {"state": "submitting", "upstream_id": None, "deployment": "gone"}, expect={})
+        stage.run()
+        assert ended(stage, video) == ("failed", "deployment_removed")
+
+    def test_a_submit_on_its_way_is_left_alone(
+        self, stage: Stage, upstream: Upstream, remove: Callable[[], None]
+    ) -> None:
+        """The function that submits has the file of before."""
+
+        def meanwhile(request: httpx.Request) -> httpx.Response:
+            remove()
+            stage.work()
+            return upstream.serve(request)
+
+        upstream.script.append(meanwhile)
+        submitted(stage)
+        assert job_of(stage).state == "running"
 
     def test_a_deployment_that_was_retired_finishes_its_jobs(
         self, stage: Stage, upstream: Upstream, video: str, configure: Callable[[str], None], toml: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from understudy_media.limits import MAX_PIXELS, MAX_SIDE
 from understudy_media.refusal import Refusal
 
 
@@ -38,3 +39,13 @@ def number(event: Mapping[str, object], name: str) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value) or value < 0:
         raise Refusal("invalid_request", f"'{name}' must be a number, 0 or more.")
     return float(value)
+
+
+def size(event: Mapping[str, object]) -> tuple[int, int] | None:
+    """`width` and `height` of a picture in pixels, together or not at all."""
+    if "width" not in event and "height" not in event:
+        return None
+    width, height = whole(event, "width", MAX_SIDE), whole(event, "height", MAX_SIDE)
+    if not 0 < width * height <= MAX_PIXELS:
+        raise Refusal("invalid_request", f"'width' times 'height' must be 1 to {MAX_PIXELS}.")
+    return width, height

@@ -10,6 +10,7 @@ from understudy_media.refusal import Refusal
 MAX_SECONDS = 600
 # DCI 4K with some room. A decoder holds up to 17 pictures of this size, 14 MB each at 8 bits, which fits the function.
 MAX_PIXELS = 4096 * 2304
+MAX_SIDE = 16_384  # of a picture that is made
 # Ten minutes at 120 pictures a second.
 MAX_PICTURES = 72_000
 MAX_KEYS = 20

@@ -59,8 +59,10 @@ def previews(
     }
 
 
-def last_frame(store: MediaStore, deadline: Deadline, *, key: str, output_key: str) -> dict[str, object]:
-    """The last picture of the clip in full size, as PNG, JPEG or WebP by the ending of `output_key`."""
+def last_frame(
+    store: MediaStore, deadline: Deadline, *, key: str, output_key: str, size: tuple[int, int] | None = None
+) -> dict[str, object]:
+    """The last picture of the clip, in full size or in `size`, as PNG, JPEG or WebP by the ending of `output_key`."""
     ending = output_key.rpartition(".")[2].lower()
     if ending not in MIME_TYPES:
         raise Refusal("invalid_request", "'output_key' must end in .png, .jpg or .webp.")
@@ -68,7 +70,7 @@ def last_frame(store: MediaStore, deadline: Deadline, *, key: str, output_key: s
     media_key(output_key)
     with open_clip(store, key, deadline, LOOK_BYTES) as clip:
         seconds, frame = _last(clip, deadline)
-        picture = encoded(scaled(frame, clip.display_size(frame), form), form, quality=2)
+        picture = encoded(scaled(frame, size or clip.display_size(frame), form), form, quality=2)
     store.put(output_key, picture.data, MIME_TYPES[ending])
     return {**_written(output_key, picture), "seconds": round(seconds, 3)}
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing_extensions import TypedDict  # pydantic, which describes these, takes no other before Python 3.12
 
 from understudy.deployments import Deployments
-from understudy.providers.base import Profile
+from understudy.keys import Caller
+from understudy.providers.base import Operation, Profile
 from understudy.routing import profile_of
 
 
@@ -14,6 +15,13 @@ class Characters(TypedDict):
 
     most: int
     forms: list[str]
+
+
+class Remaking(TypedDict):
+    """How a video is edited or extended: "native" by the model, "emulated" put together here, "none" not at all."""
+
+    own: str  # one that the same deployment made
+    other: str  # any other: an upload, a file, another deployment's
 
 
 class Capabilities(TypedDict):
@@ -25,7 +33,8 @@ class Capabilities(TypedDict):
     default_size: str
     input_reference: bool
     characters: Characters
-    edit: bool
+    edit: Remaking
+    extend: Remaking
     extend_seconds: list[str]
     remix: bool
 
@@ -45,8 +54,9 @@ class ModelList(TypedDict):
     data: list[Model]
 
 
-def models(deployments: Deployments) -> list[Model]:
-    """The models as OpenAI lists them, with `capabilities`: the union over the deployments behind each name."""
+def models(deployments: Deployments, caller: Caller) -> list[Model]:
+    """The models that the caller may use, as OpenAI lists them, with `capabilities`: the union over the deployments
+    behind each name."""
     return [
         {
             "id": model,
@@ -56,6 +66,7 @@ def models(deployments: Deployments) -> list[Model]:
             "capabilities": _union([profile_of(one, model) for one in deployments.group(model)]),
         }
         for model in deployments.models()
+        if caller.may_use(model)
     ]
 
 
@@ -69,9 +80,25 @@ def _union(profiles: list[Profile]) -> Capabilities:
         "default_size": first.default_size,
         "input_reference": any(profile.input_image for profile in profiles),
         "characters": {"most": max(profile.characters.most for profile in profiles), "forms": sorted(forms)},
-        "edit": any(profile.edit for profile in profiles),
+        "edit": _remaking(profiles, "edit"),
+        "extend": _remaking(profiles, "extend"),
         "extend_seconds": [
-            str(value) for value in sorted({value for profile in profiles for value in profile.extend_seconds})
+            str(value) for value in sorted({value for profile in profiles for value in _added(profile)})
         ],
         "remix": any(profile.remix for profile in profiles),
     }
+
+
+def _added(profile: Profile) -> tuple[int, ...]:
+    """By how many seconds it extends; emulated, by as many as it makes."""
+    emulates = profile.way("extend", own=True) == "emulated"
+    return profile.seconds if emulates else profile.extend_seconds
+
+
+def _remaking(profiles: list[Profile], operation: Operation) -> Remaking:
+    return {"own": _best(profiles, operation, own=True), "other": _best(profiles, operation, own=False)}
+
+
+def _best(profiles: list[Profile], operation: Operation, *, own: bool) -> str:
+    ways = {profile.way(operation, own=own) for profile in profiles}
+    return next((way for way in ("native", "emulated") if way in ways), "none")

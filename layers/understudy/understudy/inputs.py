@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import math
 from typing import TYPE_CHECKING
 
 from understudy import media, owned, sniff, storage, uploads
@@ -44,20 +43,18 @@ def video_type(given: FilePart, param: str = "video") -> str:
     return sniff.VIDEO_TYPES[kind]
 
 
-def clip(call: Call, given: FilePart | VideoReference, record: str) -> tuple[File, int]:
-    """Store a clip to edit or extend; returns it and its seconds, rounded up.
+def clip(call: Call, given: FilePart | VideoReference, record: str) -> tuple[File, media.Inspection]:
+    """Store a clip to edit or extend; returns it and what it is.
 
     Raises InvalidRequest for what cannot be opened as a video.
     """
     if isinstance(given, VideoReference):
         file = uploaded(call, given.upload_id or "", "video", "video.upload_id")
-        facts = media.inspect(file.key, stills_prefix="", stills=0)
-        return file, math.ceil(facts.milliseconds / 1000)
+        return file, media.inspect(file.key, stills_prefix="", stills=0)
     mime_type = video_type(given)
     key = storage.input_key(call.caller.team, record, f"clip.{storage.EXTENSIONS[mime_type]}")
     storage.put(key, given.data, mime_type)
-    facts = media.inspect(key, stills_prefix="", stills=0)
-    return File(key, mime_type, len(given.data)), math.ceil(facts.milliseconds / 1000)
+    return File(key, mime_type, len(given.data)), media.inspect(key, stills_prefix="", stills=0)
 
 
 def uploaded(call: Call, public_id: str, purpose: uploads.Purpose, param: str) -> File:

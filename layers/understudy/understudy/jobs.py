@@ -68,20 +68,24 @@ class Job:
     source: str | None = None  # record of the video that this one was made from
     source_clip: File | None = None  # or the clip
     remixed_from: str | None = None  # the source's public id
+    emulated: str | None = None  # the operation, if the provider has none such and continuation.py puts it together
+    continuation: File | None = None  # what the provider made for it
+    spent: int | None = None  # micro-dollars that it took for that
     others: list[str] = field(default_factory=list)  # deployments that may take over; of an adopted one: all asked
     named: list[str] = field(default_factory=list)  # provider, model_id, original id: what the first answer's id says
     upstream_id: str | None = None
+    unconfirmed: bool = False  # a caller brought the id, and no provider has said yet that it knows it
     upstream_status: str = "queued"
     progress: int = 0
     submit_by: int = 0  # an order that is still being submitted after this has lost its answer
-    submitted_at: int | None = None
+    late_at: int = 0  # its provider should be done with it by then
     completed_at: int | None = None
     error: dict[str, str] | None = None
     output: File | None = None
     troubles: int = 0  # passing failures in a row
     seen: bool = False  # the caller has used the id
     signed_with: int | None = None  # the key of its id, which outlives a rotation
-    key_id: str = ""  # the API key that pays
+    payer: str = ""  # the API key whose slots and budget it uses
     billed_seconds: int | None = None
     month: str | None = None  # whose budget holds `hold` micro-dollars
     hold: int = 0
@@ -96,11 +100,6 @@ class Job:
     @property
     def done(self) -> bool:
         return self.state in TERMINAL
-
-    @property
-    def unconfirmed(self) -> bool:
-        """Has no provider said yet that it knows this id, which a caller brought?"""
-        return self.operation == ADOPT and self.submitted_at is None
 
     @property
     def status(self) -> str:
@@ -154,7 +153,6 @@ def ordered(job: Job, upstream_id: str, **facts: Any) -> Job:
     changes: dict[str, Any] = {
         "state": "running",
         "upstream_id": upstream_id,
-        "submitted_at": int(time.time()),
         **facts,
     }
     table.write_together(
@@ -266,7 +264,7 @@ def _send(message: dict[str, Any], delay: float) -> None:
     sqs().send_message(QueueUrl=settings().job_queue_url, MessageBody=json.dumps(message), DelaySeconds=seconds)
 
 
-_FILES = ("image", "source_clip", "output")
+_FILES = ("image", "source_clip", "continuation", "output")
 
 
 def _job(row: Row) -> Job:

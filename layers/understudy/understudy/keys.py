@@ -38,6 +38,10 @@ class Caller:
         """The deployments whose own ids, and LiteLLM's of them, the key may use."""
         return frozenset(scope.removeprefix(RAW_IDS) for scope in self.scopes if scope.startswith(RAW_IDS))
 
+    def may_use(self, model: str) -> bool:
+        """Whether the key is good for a model of this name."""
+        return not self.models or model in self.models
+
     def context(self) -> dict[str, str]:
         """The caller as an authorizer hands it on: strings only."""
         return {
@@ -58,10 +62,16 @@ class Limits:
 
 
 def mint(
-    team: str, *, scopes: tuple[str, ...] = (), models: tuple[str, ...] = (), limits: Limits | None = None
+    team: str,
+    *,
+    scopes: tuple[str, ...] = (),
+    models: tuple[str, ...] = (),
+    limits: Limits | None = None,
+    payer: str | None = None,
 ) -> tuple[str, Caller]:
     """Make a key for a team and store its row. The key is returned here and never again.
 
+    `payer` is the id of the key whose slots and budget this one uses; its own, if none is given.
     Raises ValueError for a team name that could not stand in a bucket key, for scopes that there are not, and for
     limits that cannot be meant.
     """
@@ -83,6 +93,7 @@ def mint(
         "scopes": sorted(scopes),
         "models": sorted(models),
         "created_at": int(time.time()),
+        "payer": payer or caller.key_id,
     }
     if limits.requests_per_minute is not None:
         row["make_limit"] = limits.requests_per_minute
@@ -91,10 +102,31 @@ def mint(
         row["concurrent"] = limits.concurrent
     if limits.budget is not None:
         row["budget"] = limits.budget
-    table.write_together(
-        table.Put(table.api_key_key(caller.key_id), row), table.Put(table.slots_key(caller.key_id), {"open": {}})
-    )
+    writes = [table.Put(table.api_key_key(caller.key_id), row)]
+    if payer is None:
+        writes.append(table.Put(table.slots_key(caller.key_id), {"open": {}}))
+    table.write_together(*writes)
     return key, caller
+
+
+def rotate(key_id: str) -> tuple[str, Caller]:
+    """Make a key's successor, then stop the key. Whoever pays stays the same: what the old key has open and has spent
+    counts for the new one, for as long as it does.
+
+    Raises table.RowChanged when there is no such key.
+    """
+    row = table.get(table.api_key_key(key_id))
+    if row is None:
+        raise table.RowChanged(f"there is no key {key_id}")
+    successor = mint(
+        row["team"],
+        scopes=tuple(row["scopes"]),
+        models=tuple(row["models"]),
+        limits=Limits(row.get("make_limit"), row.get("concurrent"), row.get("budget")),
+        payer=row.get("payer", key_id),
+    )
+    revoke(key_id)
+    return successor
 
 
 def revoke(key_id: str) -> None:

@@ -8,16 +8,20 @@ from dataclasses import dataclass, field
 from understudy.characters import Character
 from understudy.deployments import Deployment, Deployments
 from understudy.errors import ApiError, InvalidRequest, Unsupported
-from understudy.providers.base import Operation, Profile
+from understudy.providers.base import Operation, Profile, Way
 from understudy.routing import profile_of
 
 SHAPE_TOLERANCE = 0.03
+SLACK = 0.1  # seconds by which a clip may miss a limit: it has a picture more or less than its length says
+# Pixels of an emulated extension times its seconds: a minute of full HD, 15 s of 4K. `stitch_clips` may have to encode
+# all of it within 120 s on one processor; noisy pictures at 24 a second took 1.3 s for a second of full HD.
+MAX_JOINED = 1920 * 1080 * 60
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What a caller wants made, whoever makes it. `made_by` is the deployment of the source video, if it is one of
-    ours."""
+    ours that its provider has as a whole; `source_seconds` and `source_size` are known once it has been looked at."""
 
     operation: Operation
     prompt: str
@@ -26,13 +30,23 @@ class Wish:
     has_image: bool = False
     characters: list[Character] = field(default_factory=list)
     made_by: str | None = None
+    source_seconds: float | None = None
+    source_size: str | None = None
+    source_pending: bool = False  # it has to be finished first
 
 
 def objection(wish: Wish, deployment: Deployment, profile: Profile) -> ApiError | None:
     """Why this deployment cannot do it; None if it can."""
-    checks = (_operation(wish, deployment, profile), _prompt(wish, profile), _seconds(wish, profile))
-    characters = _characters(wish, deployment, profile)
-    return next((error for error in (*checks, _size(wish, profile), characters) if error), None)
+    way = way_of(wish, deployment, profile)
+    checks = (_operation(wish, deployment, profile, way), _prompt(wish, profile), _seconds(wish, profile, way))
+    source = _joined(wish, profile) if way == "emulated" else _source(wish, deployment, profile)
+    others = (_size(wish, profile), source, _characters(wish, deployment, profile))
+    return next((error for error in (*checks, *others) if error), None)
+
+
+def way_of(wish: Wish, deployment: Deployment, profile: Profile) -> Way | None:
+    """How this deployment would do it; None: not at all."""
+    return profile.way(wish.operation, own=wish.made_by == deployment.id)
 
 
 def able(deployments: Deployments, wish: Wish) -> list[str]:
@@ -48,23 +62,16 @@ def advise(error: ApiError, models: Iterable[str]) -> ApiError:
     """The objection, saying which models could do what was asked."""
     names = ", ".join(models)
     if isinstance(error, Unsupported):
-        error.message += f" Models that can: {names}." if names else " No configured model can."
+        error.message += f" Models that can: {names}." if names else " No model of this key can."
     return error
 
 
-def _operation(wish: Wish, deployment: Deployment, profile: Profile) -> ApiError | None:
-    own = wish.made_by == deployment.id
-    possible = {
-        "create": not wish.has_image or profile.input_image,
-        "edit": profile.edit if own else profile.edit_upload,
-        "extend": bool(profile.extend_seconds) if own else bool(profile.extend_seconds) and profile.extend_upload,
-        "remix": own and profile.remix,
-    }[wish.operation]
-    if possible:
-        return None
-    if wish.operation == "create":
+def _operation(wish: Wish, deployment: Deployment, profile: Profile, way: Way | None) -> ApiError | None:
+    if wish.has_image and not profile.input_image:
         return Unsupported("This model takes no input_reference.", param="input_reference")
-    whose = "a video" if own else "a clip that it did not make"
+    if way is not None:
+        return None
+    whose = "a video" if wish.made_by == deployment.id else "a clip that it did not make"
     return Unsupported(f"This model cannot {wish.operation} {whose}.", param="model")
 
 
@@ -74,8 +81,10 @@ def _prompt(wish: Wish, profile: Profile) -> ApiError | None:
     return InvalidRequest(f"prompt: this model takes at most {profile.prompt_characters} characters.", param="prompt")
 
 
-def _seconds(wish: Wish, profile: Profile) -> ApiError | None:
+def _seconds(wish: Wish, profile: Profile, way: Way | None) -> ApiError | None:
     possible = {"create": profile.seconds, "extend": profile.extend_seconds}.get(wish.operation)
+    if way == "emulated":
+        possible = profile.seconds
     if possible is None or wish.seconds is None or wish.seconds in possible:
         return None
     listed = ", ".join(f'"{seconds}"' for seconds in possible)
@@ -89,6 +98,44 @@ def _size(wish: Wish, profile: Profile) -> ApiError | None:
         f"size: this model makes neither {wish.size} nor larger of that shape. Possible: {', '.join(profile.sizes)}.",
         param="size",
     )
+
+
+def _source(wish: Wish, deployment: Deployment, profile: Profile) -> ApiError | None:
+    """What the model takes to edit or extend; of a video that it has itself only how long it may become."""
+    limits = {"edit": profile.edit_source, "extend": profile.extend_source}.get(wish.operation)
+    if limits is None or wish.source_seconds is None:
+        return None
+    length = wish.source_seconds
+    if wish.operation == "extend" and length + (wish.seconds or 0) > limits.whole + SLACK:
+        return Unsupported(f"video: this model extends to {limits.whole:g} s in all.", param="video")
+    if wish.made_by == deployment.id and not profile.source_by_clip:
+        return None
+    shortest, longest = limits.seconds
+    if not shortest - SLACK <= length <= longest + SLACK:
+        message = f"video: this model can {wish.operation} {shortest:g} to {longest:g} s; this has {length:g}."
+        return Unsupported(message, param="video")
+    smallest, largest = limits.sides
+    if wish.source_size and not all(smallest <= side <= largest for side in _pixels(wish.source_size)):
+        message = (
+            f"video: this model can {wish.operation} sides of {smallest} to {largest} pixels, not {wish.source_size}."
+        )
+        return Unsupported(message, param="video")
+    return None
+
+
+def _joined(wish: Wish, profile: Profile) -> ApiError | None:
+    """A new video has to be made that fits the source, and the two have to be joined within a function's time."""
+    if wish.source_size is None or wish.source_seconds is None:
+        return None
+    if fit(wish.source_size, profile.sizes) is None:
+        message = f"video: this model makes nothing that could be joined to {wish.source_size}."
+        return Unsupported(message, param="video")
+    width, height = _pixels(wish.source_size)
+    most = MAX_JOINED // (width * height)
+    if wish.source_seconds + (wish.seconds or 0) > most + SLACK:
+        message = f"video: of {wish.source_size} an extension by this model may last {most} s in all."
+        return Unsupported(message, param="video")
+    return None
 
 
 def fit(size: str, sizes: tuple[str, ...]) -> str | None:

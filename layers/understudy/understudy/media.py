@@ -51,6 +51,20 @@ def previews(key: str, prefix: str) -> dict[str, Any]:
     return _call(settings().stitch_function, event, "video")
 
 
+def last_frame(key: str, output_key: str, size: str) -> int:
+    """Write the last picture of a clip as JPEG in `size` (WIDTHxHEIGHT); returns its bytes. Raises InvalidRequest."""
+    width, _, height = size.partition("x")
+    event = {"task": "last_frame", "key": key, "output_key": output_key, "width": int(width), "height": int(height)}
+    return int(_call(settings().stitch_function, event, "video")["bytes"])
+
+
+def concatenate(keys: list[str], output_key: str) -> dict[str, Any]:
+    """Write the clips one after the other, in the size of the first; returns the facts of the whole, such as
+    `duration` in seconds and `bytes`. Raises InvalidRequest."""
+    event = {"task": "concatenate", "keys": keys, "output_key": output_key}
+    return _call(settings().stitch_function, event, "video")
+
+
 def trim(key: str, output_key: str, seconds: float) -> None:
     """Write the first `seconds` of a clip beside it. Raises InvalidRequest."""
     event = {"task": "trim", "key": key, "output_key": output_key, "start": 0, "seconds": seconds}

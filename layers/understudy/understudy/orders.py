@@ -7,13 +7,11 @@ submit: whatever dies in between, the job ends, and nothing is sent twice.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from understudy import accounts, characters, handles, jobs, ledger, routing, storage, table
+from understudy import accounts, briefs, handles, jobs, ledger, routing, table
 from understudy import limits as checks
-from understudy.characters import Character
 from understudy.deployments import Deployment, deployments
 from understudy.errors import (
     ApiError,
@@ -26,12 +24,12 @@ from understudy.errors import (
     from_unknown,
 )
 from understudy.handles import Handle
-from understudy.jobs import File, Job
-from understudy.keys import Limits
+from understudy.jobs import Job
+from understudy.keys import Caller, Limits
 from understudy.limits import Wish
 from understudy.once import Attempt, gone, running
 from understudy.providers import load
-from understudy.providers.base import CastMember, Media, Order, Profile, Source
+from understudy.providers.base import Profile
 from understudy.table import Change, Put
 
 GRACE_SECONDS = 10  # after the last moment at which a submit can still be under way
@@ -39,15 +37,18 @@ GRACE_SECONDS = 10  # after the last moment at which a submit can still be under
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A deployment that can do it. `ready`: nothing has to be made there first."""
+    """A deployment that can do it. `ready`: nothing has to be made first. `emulated`: the operation, if it is put
+    together here."""
 
     deployment: Deployment
     profile: Profile
     ready: bool
+    emulated: str | None = None
 
 
-def options(wish: Wish, model: str, deployments_in_order: list[Deployment]) -> list[Option]:
-    """Those that can do it, in the same order. Raises the first one's objection, with advice, when none can."""
+def options(wish: Wish, model: str, deployments_in_order: list[Deployment], caller: Caller) -> list[Option]:
+    """Those that can do it, in the same order but natively first. Raises the first one's objection, with advice, when
+    none can."""
     found: list[Option] = []
     first: ApiError | None = None
     for deployment in deployments_in_order:
@@ -55,12 +56,13 @@ def options(wish: Wish, model: str, deployments_in_order: list[Deployment]) -> l
         known = _handles(wish, deployment, profile)
         error = checks.objection(wish, deployment, profile) or _refused_before(known)
         if error is None:
-            found.append(Option(deployment, profile, _ready(wish, profile, known)))
+            emulated = wish.operation if checks.way_of(wish, deployment, profile) == "emulated" else None
+            found.append(Option(deployment, profile, not emulated and _ready(wish, profile, known), emulated))
         else:
             first = first or error
     if not found and first is not None:
-        raise checks.advise(first, checks.able(deployments(), wish))
-    return found
+        raise checks.advise(first, filter(caller.may_use, checks.able(deployments(), wish)))
+    return sorted(found, key=lambda one: one.emulated is not None)
 
 
 def earlier(attempt: Attempt) -> Job | None:
@@ -90,9 +92,10 @@ def place(draft: Job, choices: list[Option], attempt: Attempt, limits: Limits, d
     """
     first, rest = choices[0], choices[1:]
     # Any of them may make it in the end, so the dearest is held for.
-    hold = max(ledger.price(one.profile, draft.size, draft.billed_seconds) for one in choices)
+    hold = max(briefs.price(draft, one.profile) for one in choices)
     longest = max(one.profile.deadline_seconds for one in choices)
-    draft = ledger.opened(draft, limits, hold, longest)
+    late_at = max(draft.late_at, draft.created_at) + longest  # it may have to wait for its source
+    draft = ledger.opened(replace(draft, emulated=first.emulated, late_at=late_at), limits, hold)
     if not first.ready:
         job = replace(draft, state="preparing", others=[one.deployment.id for one in rest], named=_named(draft, None))
         jobs.begin(job, 1, lambda: _write(job, attempt, limits))
@@ -105,7 +108,7 @@ def place(draft: Job, choices: list[Option], attempt: Attempt, limits: Limits, d
     except Refused as refused:
         slower = [one.deployment for one in choices if not one.ready]
         last = next(one.deployment for one in choices if one.deployment.id == submit.job.deployment)
-        if refused.reason is Reason.LOST and handles.forget(cast_of(submit.job), last):
+        if refused.reason is Reason.LOST and handles.forget(briefs.cast_of(submit.job), last):
             return _prepare(submit.job, [last, *slower])
         if refused.movable and slower:
             return _prepare(submit.job, slower)
@@ -122,8 +125,19 @@ def place(draft: Job, choices: list[Option], attempt: Attempt, limits: Limits, d
 def submit(job: Job, deployment: Deployment, deadline: float) -> Job:
     """Send the order, once. Returns the running job; raises Refused, or OutcomeUnknown after having noted it."""
     call = _Submit(job, deadline)
-    call(Option(deployment, routing.profile_of(deployment, job.model), ready=True))
+    call(Option(deployment, routing.profile_of(deployment, job.model), ready=True, emulated=job.emulated))
     return call.job
+
+
+def taken_by(job: Job, deployment: Deployment) -> dict[str, Any]:
+    """What the row says when this deployment is to make it."""
+    changes = {"deployment": deployment.id, "provider": deployment.provider, "emulated": None}
+    if job.operation == "extend":
+        profile = routing.profile_of(deployment, job.model)
+        source = jobs.find(job.team, job.source) if job.source else None
+        way = profile.way("extend", own=source is not None and briefs.maker(source) == deployment.id)
+        changes |= {"emulated": "extend" if way == "emulated" else None, "image": None}  # its size may be another
+    return changes
 
 
 class _Submit:
@@ -135,76 +149,26 @@ class _Submit:
     def __call__(self, option: Option) -> None:
         deployment = option.deployment
         if self.job.deployment != deployment.id:
-            self.job = jobs.move(self.job, "submitting", deployment=deployment.id, provider=deployment.provider)
-        order = build(self.job, option)
+            self.job = jobs.move(self.job, "submitting", **taken_by(self.job, deployment))
+        order = briefs.order(self.job, deployment, option.profile)
         provider = load(deployment.provider)
         try:
             progress = accounts.call(deployment, self._deadline, lambda account: provider.submit(account, order))
         except OutcomeUnknown as unknown:
             self.job = _lost(self.job, option.profile, unknown)
             raise
+        made = {
+            "seconds": progress.seconds or order.seconds or self.job.seconds,
+            "size": progress.size or order.size or self.job.size,
+        }
         self.job = jobs.ordered(
             self.job,
             progress.upstream_id,
             upstream_status="queued" if progress.status == "queued" else "in_progress",
             named=self.job.named or _named(self.job, progress.upstream_id),
-            seconds=progress.seconds or order.seconds or self.job.seconds,
-            size=progress.size or order.size or self.job.size,
+            late_at=routing.late_at(deployment, self.job.model),
+            **({} if self.job.emulated else made),  # what is shown of that one is the whole, not this part
         )
-
-
-def build(job: Job, option: Option) -> Order:
-    """The order as the provider gets it."""
-    deployment, profile = option.deployment, option.profile
-    seconds, size = job.seconds, checks.fit(job.size, profile.sizes) if job.size else None
-    if job.operation == "create":
-        # What this one cannot make was not asked for: it is the default of the deployment that was to make it first.
-        seconds = seconds if seconds in profile.seconds else profile.default_seconds
-        size = size or profile.default_size
-    return Order(
-        operation=job.operation,  # type: ignore[arg-type]
-        model=deployment.models.get(job.model, job.model),
-        prompt=job.prompt,
-        reference=job.id,
-        seconds=seconds,
-        size=size,
-        image=_media(job.image, "image"),
-        cast=tuple(_cast(job, deployment, profile)),
-        source=_source(job, deployment, option.profile),
-    )
-
-
-def cast_of(job: Job) -> Iterator[Character]:
-    """Its characters, without those deleted since the request: the prompt still names them."""
-    for record in job.characters:
-        if character := characters.find(job.team, record):
-            yield character
-
-
-def _cast(job: Job, deployment: Deployment, profile: Profile) -> list[CastMember]:
-    cast = []
-    for character in cast_of(job):
-        handle = handles.find(character, deployment) if profile.characters.native else None
-        cast.append(character.cast(profile.characters, handle.reference if handle else None))
-    return cast
-
-
-def _source(job: Job, deployment: Deployment, profile: Profile) -> Source | None:
-    if job.source_clip:
-        return Source(clip=_media(job.source_clip, "video"))
-    source = jobs.find(job.team, job.source) if job.source else None
-    if source is None:
-        return None
-    if source.deployment == deployment.id and not profile.source_by_clip:
-        return Source(upstream_id=source.upstream_id)
-    return Source(clip=_media(source.output, "video"))
-
-
-def _media(file: File | None, name: str) -> Media | None:
-    if file is None:
-        return None
-    filename = f"{name}.{storage.EXTENSIONS.get(file.mime_type, 'bin')}"
-    return storage.media(file.key, filename=filename, mime_type=file.mime_type, byte_count=file.byte_count)
 
 
 def _handles(wish: Wish, deployment: Deployment, profile: Profile) -> list[Handle | None]:
@@ -225,7 +189,7 @@ def _refused_before(known: list[Handle | None]) -> ApiError | None:
 
 def _ready(wish: Wish, profile: Profile, known: list[Handle | None]) -> bool:
     brings_files = wish.has_image or wish.characters or wish.operation != "create"
-    if profile.slow_inputs and brings_files:
+    if wish.source_pending or (profile.slow_inputs and brings_files):
         return False
     if profile.characters.native:
         return all(handle is not None and handle.ready for handle in known)
@@ -239,7 +203,7 @@ def _write(job: Job, attempt: Attempt, limits: Limits) -> None:
     try:
         _together(made, taken, limits)
     except RateLimited:
-        if not ledger.drop_expired(job.key_id):
+        if not ledger.drop_expired(job.payer):
             raise
         _together(made, taken, limits)
 
@@ -259,8 +223,7 @@ def _prepare(job: Job, slower: list[Deployment]) -> Job:
     return jobs.move(
         job,
         "preparing",
-        deployment=first.id,
-        provider=first.provider,
+        **taken_by(job, first),
         others=[one.id for one in rest],
         named=[first.provider, first.id, job.id],
     )

@@ -37,7 +37,19 @@ def video(call: Call, public_id: str) -> Job:
 
 def finished(call: Call, public_id: str) -> Job:
     """A finished video of the caller's. Raises NotFound and NotReady."""
+    return _finished(video(call, public_id))
+
+
+def source(call: Call, public_id: str) -> Job:
+    """A video of the caller's to make another one from: finished, or one whose length is known before it is.
+
+    Raises NotFound and NotReady.
+    """
     job = video(call, public_id)
+    return _finished(job) if job.done or job.operation == "extend" else job
+
+
+def _finished(job: Job) -> Job:
     if job.state == "failed":
         raise NotReady("This video failed, so there is nothing to work with.", param="video", code="video_failed")
     if job.state != "completed":

@@ -181,7 +181,7 @@ def deleted(kind: Kind, public_id: str) -> Deleted:
 
 def created(job: Job, replay: bool) -> Answer:
     """The answer to a call that makes a video."""
-    return Answer(video(job, created=True), headers=pace(job) | replayed(replay))
+    return Answer(video(job, created=True), headers=pace(job) | emulated(job) | replayed(replay))
 
 
 def pace(job: Job) -> dict[str, str]:
@@ -189,6 +189,11 @@ def pace(job: Job) -> dict[str, str]:
     deployment = deployments().find(job.deployment)
     seconds = routing.pace(deployment, job.model) if deployment else 5.0
     return {"openai-poll-after-ms": str(round(seconds * 1000))}
+
+
+def emulated(job: Job) -> dict[str, str]:
+    """Says that the model has no such operation and the video was put together here."""
+    return {"x-understudy-emulated": job.emulated} if job.emulated else {}
 
 
 def replayed(replay: bool) -> dict[str, str]:

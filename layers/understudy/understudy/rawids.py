@@ -63,9 +63,9 @@ def record(call: Call, text: str, kind: Kind) -> str:
     known = _known(asked)
     if known is not None:
         return known
-    call.admission  # noqa: B018 - counts the call, and reads the key again
+    payer = call.admission.payer  # counts the call, and reads the key again
     try:
-        return _adopt(asked, call.caller.key_id) if kind is Kind.VIDEO else _introduce(asked, call.deadline)
+        return _adopt(asked, payer) if kind is Kind.VIDEO else _introduce(asked, call.deadline)
     except table.RowChanged:  # somebody has brought it at this moment
         known = _known(asked)
         if known is None:
@@ -75,7 +75,7 @@ def record(call: Call, text: str, kind: Kind) -> str:
 
 def confirm(job: Job, deployment: Deployment, progress: Progress) -> Job:
     """The provider knows the video that a caller brought: from here on the job is like any other."""
-    facts: dict[str, Any] = {"submitted_at": int(time.time()), "troubles": 0}
+    facts: dict[str, Any] = {"unconfirmed": False, "troubles": 0}
     if progress.model:
         facts["model"] = _model(deployment, progress.model, otherwise=job.model)
     for name in ("seconds", "size"):
@@ -129,18 +129,19 @@ def _known(asked: _Asked) -> str | None:
     return next((origin.record for origin in found if origin is not None), None)
 
 
-def _adopt(asked: _Asked, key_id: str) -> str:
+def _adopt(asked: _Asked, payer: str) -> str:
     """Write the job that `run_job` will ask the provider about. It takes no slot and no money: nothing is ordered.
 
     Raises table.RowChanged when the id has become somebody's meanwhile.
     """
     first = asked.deployments[0]
+    model = _model(first, asked.model, otherwise=next(iter(first.models)))
     job = Job(
         team=asked.team,
         id=jobs.new_id(),
         operation=jobs.ADOPT,
         state="running",
-        model=_model(first, asked.model, otherwise=next(iter(first.models))),
+        model=model,
         deployment=first.id,
         provider=first.provider,
         prompt="",
@@ -149,9 +150,11 @@ def _adopt(asked: _Asked, key_id: str) -> str:
         named=[first.provider, first.id, asked.original],
         upstream_id=asked.original,
         upstream_status="in_progress",
+        unconfirmed=True,
+        late_at=routing.late_at(first, model),
         seen=True,
         signed_with=id_codec().key_id,
-        key_id=key_id,
+        payer=payer,
     )
     rows = [
         jobs.put(job),

@@ -7,6 +7,7 @@ its id to the deployment that made it and nowhere else.
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Iterable
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
@@ -34,6 +35,11 @@ def profile_of(deployment: Deployment, model: str) -> Profile:
 def pace(deployment: Deployment, model: str) -> float:
     """How many seconds to leave between two polls of a job."""
     return deployment.poll_seconds or profile_of(deployment, model).poll_seconds
+
+
+def late_at(deployment: Deployment, model: str) -> int:
+    """When a job that begins there now should be done, in unix seconds."""
+    return int(time.time()) + profile_of(deployment, model).deadline_seconds
 
 
 def candidates(

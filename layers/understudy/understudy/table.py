@@ -92,12 +92,12 @@ def api_key_key(key_id: str) -> Key:
     return Key(f"key#{key_id}", "key")
 
 
-def slots_key(key_id: str) -> Key:
-    return Key(f"key#{key_id}", "slots")
+def slots_key(payer: str) -> Key:
+    return Key(f"key#{payer}", "slots")
 
 
-def budget_key(key_id: str, month: str) -> Key:
-    return Key(f"key#{key_id}", f"budget#{month}")
+def budget_key(payer: str, month: str) -> Key:
+    return Key(f"key#{payer}", f"budget#{month}")
 
 
 def entry_key(team: str, job: str, what: str) -> Key:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from understudy import inputs, jobs, orders, owned, present, routing
+from understudy import briefs, inputs, jobs, orders, owned, present, routing
 from understudy.deployments import Deployment, deployments
 from understudy.errors import InvalidRequest
 from understudy.jobs import Job
@@ -37,9 +38,9 @@ def create(call: Call, request: CreateVideo) -> tuple[Job, bool]:
         characters=cast,
     )
     model, asked = _routes(call, request, [character.home for character in cast])
-    choices = orders.options(wish, model, asked)
+    choices = orders.options(wish, model, asked, call.caller)
     draft = replace(
-        _draft(attempt, "create", model, choices[0].deployment, request.prompt),
+        _draft(call, "create", model, choices[0].deployment, request.prompt),
         seconds=request.seconds or choices[0].profile.default_seconds,
         size=request.size or choices[0].profile.default_size,
         characters=[character.id for character in cast],
@@ -59,22 +60,33 @@ def remake(call: Call, operation: Operation, request: EditVideo | ExtendVideo) -
     if isinstance(request.video, FilePart) or request.video.upload_id is not None:
         wish = Wish(operation, request.prompt, seconds=seconds)
         model, asked = _routes(call, request, [])
-        choices = orders.options(wish, model, asked)
-        draft = _draft(attempt, operation, model, choices[0].deployment, request.prompt)
-        clip, clip_seconds = inputs.clip(call, request.video, draft.id)
-        draft = replace(draft, seconds=seconds, billed_seconds=seconds or clip_seconds, source_clip=clip)
+        orders.options(
+            wish, model, asked, call.caller
+        )  # what nobody can do with any clip is said before it is looked at
+        record = jobs.new_id()
+        clip, facts = inputs.clip(call, request.video, record)
+        wish = replace(wish, source_seconds=facts.milliseconds / 1000, source_size=f"{facts.width}x{facts.height}")
+        choices = orders.options(wish, model, asked, call.caller)
+        draft = replace(
+            _draft(call, operation, model, choices[0].deployment, request.prompt),
+            id=record,
+            seconds=seconds,
+            billed_seconds=seconds or math.ceil(facts.milliseconds / 1000),
+            size=wish.source_size,
+            source_clip=clip,
+        )
         return orders.place(draft, choices, attempt, call.admission.limits, call.deadline), False
-    source = owned.finished(call, request.video.id or "")
+    source = owned.source(call, request.video.id or "")
     model, asked = _from_source(source, request.named_model, request.custom_llm_provider)
     return _from_job(call, attempt, operation, source, model, asked, request.prompt, seconds), False
 
 
 def remix(call: Call, public_id: str, prompt: str) -> tuple[Job, bool]:
-    """Remix a finished video of the caller's at the deployment that made it."""
+    """Remix a video of the caller's at the deployment that made it."""
     attempt = call.attempt("remix", video_id=public_id)
     if job := orders.earlier(attempt):
         return job, True
-    source = owned.finished(call, public_id)
+    source = owned.source(call, public_id)
     asked = [deployments().get(source.deployment)]
     return _from_job(call, attempt, "remix", source, source.model, asked, prompt, None, present.video_id(source)), False
 
@@ -91,29 +103,39 @@ def _from_job(
     remixed_from: str | None = None,
 ) -> Job:
     call.check_model(model)
-    wish = Wish(operation, prompt, seconds=seconds, made_by=source.deployment)
-    choices = orders.options(wish, model, asked)
+    wish = Wish(
+        operation,
+        prompt,
+        seconds=seconds,
+        made_by=briefs.maker(source),
+        source_seconds=source.seconds,
+        source_size=source.size,
+        source_pending=not source.done,
+    )
+    choices = orders.options(wish, model, asked, call.caller)
     draft = replace(
-        _draft(attempt, operation, model, choices[0].deployment, prompt),
+        _draft(call, operation, model, choices[0].deployment, prompt),
         # An extension answers its added seconds until it is finished; an edit keeps the source's length and size.
         seconds=seconds or source.seconds,
         billed_seconds=seconds or source.seconds,
         size=source.size,
         source=source.id,
+        late_at=0 if source.done else source.late_at,
         remixed_from=remixed_from,
     )
     return orders.place(draft, choices, attempt, call.admission.limits, call.deadline)
 
 
 def _from_source(source: Job, model: str | None, provider: str | None) -> tuple[str, list[Deployment]]:
-    """The model and deployments for work on a video: its own deployment, unless another model is named."""
+    """The model and deployments for work on a video: its own deployment, unless another model is named or that one is
+    no longer configured; then whoever serves the model gets the clip."""
     home = deployments().find(source.deployment)
     if home is not None and (model is None or model in home.models):
         if provider is not None and provider != home.provider:
             message = f"This video was made by {home.provider!r}. Leave the field out."
             raise InvalidRequest(message, param="custom_llm_provider")
         return model or source.model, [home]
-    if model is None:
+    if model is None and source.model not in deployments().models():
         deployments().get(source.deployment)  # says that it is gone
     model = model or source.model
     return model, routing.candidates(deployments(), model, provider=provider)
@@ -142,10 +164,10 @@ def _routes(call: Call, request: Routed, homes: list[str]) -> tuple[str, list[De
     return model, routing.candidates(deployments(), model, provider=request.custom_llm_provider, homes=homes)
 
 
-def _draft(attempt: Attempt, operation: Operation, model: str, deployment: Deployment, prompt: str) -> Job:
+def _draft(call: Call, operation: Operation, model: str, deployment: Deployment, prompt: str) -> Job:
     return Job(
-        team=attempt.caller.team,
-        key_id=attempt.caller.key_id,
+        team=call.caller.team,
+        payer=call.admission.payer,
         signed_with=id_codec().key_id,
         id=jobs.new_id(),
         operation=operation,

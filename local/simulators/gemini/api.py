@@ -108,7 +108,7 @@ class GeminiProvider(Provider):
                 "status": self._studio.status(job)[0],
                 "seconds": job.total_seconds,
                 "size": f"{job.width}x{job.height}",
-                "references": [name for name, _ in job.roles],
+                "references": job.roles,
                 "broken": self._interactions[job.id].broken,
             }
             for job in self._studio.list()

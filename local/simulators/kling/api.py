@@ -99,7 +99,7 @@ class KlingProvider(Provider):
                 "status": self._studio.status(job)[0],
                 "seconds": job.total_seconds,
                 "size": f"{job.width}x{job.height}",
-                "references": [name for name, _ in job.roles],
+                "references": job.roles,
                 "external_id": self._tasks[job.id]["external_id"],
             }
             for job in self._studio.list()

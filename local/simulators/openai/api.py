@@ -82,7 +82,13 @@ class OpenAIProvider(Provider):
 
     def jobs(self) -> list[dict[str, Any]]:
         return [
-            {**self._present(job), "account": job.account, "operation": job.operation, "deleted": job.deleted}
+            {
+                **self._present(job),
+                "account": job.account,
+                "operation": job.operation,
+                "references": job.roles,
+                "deleted": job.deleted,
+            }
             for job in self.studio.list()
         ]
 

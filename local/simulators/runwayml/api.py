@@ -90,7 +90,7 @@ class RunwayProvider(Provider):
                 "prompt": job.prompt,
                 "seconds": job.total_seconds,
                 "size": f"{job.width}x{job.height}",
-                "references": len(job.roles),
+                "references": job.roles,
                 "deleted": job.deleted,
             }
             for job in self._studio.list()

@@ -82,7 +82,7 @@ class XaiProvider(Provider):
                 "status": self._studio.status(job)[0],
                 "seconds": job.total_seconds,
                 "size": f"{job.width}x{job.height}",
-                "references": len(job.roles),
+                "references": job.roles,
                 "fault": self._faults.get(job.id),
             }
             for job in self._studio.list()

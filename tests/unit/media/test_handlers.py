@@ -62,6 +62,7 @@ def test_stitch(s3: FakeS3, capsys: pytest.CaptureFixture[str]) -> None:
     tasks: list[dict[str, Any]] = [
         {"task": "previews", "key": "media/a", "thumbnail_key": "media/t.webp", "spritesheet_key": "media/s.jpg"},
         {"task": "last_frame", "key": "media/a", "output_key": "media/l.png"},
+        {"task": "last_frame", "key": "media/a", "output_key": "media/l.jpg", "width": 64, "height": 32},
         {"task": "concatenate", "keys": ["media/a", "media/a"], "output_key": "media/c.mp4"},
         {"task": "trim", "key": "media/a", "output_key": "media/u.mp4", "start": 0, "seconds": 0.5},
     ]
@@ -90,6 +91,14 @@ def test_stitch(s3: FakeS3, capsys: pytest.CaptureFixture[str]) -> None:
         (inspect_app, {**INSPECT, "key": "media/empty"}, "not_a_video"),
         (stitch_app, {}, "invalid_request"),
         (stitch_app, {"task": "burn", "key": "media/a"}, "invalid_request"),
+        *(
+            (
+                stitch_app,
+                {"task": "last_frame", "key": "media/a", "output_key": "media/l.jpg", **size},
+                "invalid_request",
+            )
+            for size in ({"width": 64}, {"width": 0, "height": 9}, {"width": 16_384, "height": 16_384})
+        ),
         (stitch_app, {"task": "concatenate", "keys": "media/a", "output_key": "media/o"}, "invalid_request"),
         (stitch_app, {"task": "concatenate", "keys": [1], "output_key": "media/o"}, "invalid_request"),
         (stitch_app, {"task": "concatenate", "keys": ["media/empty"], "output_key": "media/o"}, "not_a_video"),

@@ -71,6 +71,14 @@ def test_last_frame(s3: FakeS3, store: MediaStore, deadline: Deadline, ending: s
     assert s3.content_type(key) == {"png": "image/png", "webp": "image/webp"}.get(ending.lower(), "image/jpeg")
 
 
+def test_last_frame_in_the_size_of_the_next_video(s3: FakeS3, store: MediaStore, deadline: Deadline) -> None:
+    s3.store("media/v", make_clip(seconds=1))
+    written = last_frame(store, deadline, key="media/v", output_key="media/l.jpg", size=(320, 192))
+    (frame,) = frames(s3.read("media/l.jpg"))
+    assert (written["width"], written["height"]) == (frame.width, frame.height) == (320, 192)
+    assert number_of(frame.reformat(width=160, height=96)) == 23
+
+
 @pytest.mark.parametrize(("container", "codec"), [("webm", "libvpx-vp9"), ("mov", "libx264"), ("matroska", "libx264")])
 def test_last_frame_of_other_containers(
     s3: FakeS3, store: MediaStore, deadline: Deadline, container: str, codec: str

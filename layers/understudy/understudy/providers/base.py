@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Operation = Literal["create", "edit", "extend", "remix"]
 Status = Literal["queued", "in_progress", "completed", "failed"]
+Way = Literal["native", "emulated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,16 @@ class CharacterSupport:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceLimits:
+    """Which clips a model edits or extends: shortest and longest in seconds, smallest and largest side in pixels, and
+    how long an extended one may become, its own included."""
+
+    seconds: tuple[float, float] = (0.0, 600.0)
+    sides: tuple[int, int] = (1, 16_384)
+    whole: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """What one model at one deployment can do, in OpenAI's terms. Sizes are 'WIDTHxHEIGHT', times are in seconds."""
 
@@ -72,8 +83,10 @@ class Profile:
     characters: CharacterSupport = CharacterSupport()
     edit: bool = False  # of a video that this deployment made
     edit_upload: bool = False  # of any clip
+    edit_source: SourceLimits = SourceLimits()
     extend_seconds: tuple[int, ...] = ()  # how much one extension may add; empty: cannot extend
     extend_upload: bool = False
+    extend_source: SourceLimits = SourceLimits()
     source_by_clip: bool = False  # an edit or extension of its own video, too, needs the clip: `Source.clip`
     remix: bool = False
     delete: bool = False
@@ -82,6 +95,21 @@ class Profile:
     poll_seconds: float = 5.0
     deadline_seconds: int = 3600  # a job older than this at the provider has failed
     micro_dollars: Mapping[str, int] = field(default_factory=dict)  # per second of output, by size; '' for any
+
+    def way(self, operation: Operation, *, own: bool) -> Way | None:
+        """How the model does this to a video, `own` if the same deployment made it; None: not at all.
+
+        emulated: an extension is a new video that begins with the last picture, joined to the source here.
+        """
+        native = {
+            "create": True,
+            "edit": self.edit if own else self.edit_upload,
+            "extend": bool(self.extend_seconds) and (own or self.extend_upload),
+            "remix": own and self.remix,
+        }
+        if native[operation]:
+            return "native"
+        return "emulated" if operation == "extend" and self.input_image and self.seconds else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,7 @@ from understudy.providers.base import (
     Profile,
     Progress,
     Provider,
+    SourceLimits,
     content_of,
 )
 from understudy.providers.openai import clean, refusal, with_options
@@ -107,7 +108,9 @@ class Gemini(Provider):
             default_size="720x1280",
             characters=CharacterSupport(reference_images=MAX_IMAGES) if stills else clips,
             edit=True,
+            edit_source=SourceLimits((3.0, 15.0) if newer else (0.0, 10.0)),
             extend_seconds=tuple(range(3, 11)),
+            extend_source=SourceLimits((0.0, 10.0), whole=30.0 if newer else 40.0),
             remix=True,
             delete=True,
             slow_inputs=True,

@@ -50,6 +50,7 @@ from understudy.providers.base import (
     Profile,
     Progress,
     Provider,
+    SourceLimits,
     Status,
     at_address,
 )
@@ -148,6 +149,7 @@ class Kling(Provider):
             characters=support if facts.omni else CharacterSupport(),
             edit=facts.omni,
             edit_upload=facts.omni,
+            edit_source=SourceLimits((3.0, 10.0 if model == "kling-o1" else 15.5), sides=(700, 4553)),
             source_by_clip=True,
             findable=True,
             poll_seconds=5.0,

@@ -12,7 +12,7 @@ OpenAI's own service was switched off on 2026-09-24; what is left are servers th
     find_character    GET {base}/videos/characters/{id}        {id, name, created_at}
 
 Deployment options change the profile for servers that do less or other: `seconds`, `sizes`, `characters` (how many,
-0: none), `edit`, `remix`, `extend_seconds`, `prompt_characters`, `micro_dollars`, `deadline_seconds`.
+0: none), `first_frame`, `edit`, `remix`, `extend_seconds`, `prompt_characters`, `micro_dollars`, `deadline_seconds`.
 
 Source: openapi.yaml of openai-openapi (2026-08-21), the video guide (2026-09), openai-python 3.54.0.
 """
@@ -187,6 +187,8 @@ def with_options(profile: Profile, options: Mapping[str, Any]) -> Profile:
     for name in ("edit", "remix", "delete", "prompt_characters", "micro_dollars", "deadline_seconds"):
         if name in options:
             changes[name] = options[name]
+    if "first_frame" in options:
+        changes["input_image"] = bool(options["first_frame"])
     if "edit" in options:
         changes["edit_upload"] = bool(options["edit"])
     if "extend_seconds" in options:

@@ -52,6 +52,7 @@ from understudy.providers.base import (
     Progress,
     Provider,
     Source,
+    SourceLimits,
     Status,
     at_address,
     with_names,
@@ -83,6 +84,7 @@ _480_5 = ("480x854", "854x480", "560x752", "752x560", "640x640", "992x432")
 _720 = (*_HD, "834x1112", "1112x834", "960x960", "1470x630")
 _1080 = (*_FULL_HD, "1248x1664", "1664x1248", "1440x1440", "2206x946")
 _4K = ("2160x3840", "3840x2160", "2880x3840", "3840x2880", "3840x3840", "3840x1646")
+_ALEPH = SourceLimits((2.0, 30.0), sides=(1, 1920))
 _NONE, _START = CharacterSupport(), CharacterSupport(start_frame=True)
 
 
@@ -102,6 +104,7 @@ class _Model:
     typed: bool = False  # a reference clip says that it is a video
     source: str = "videoUri"
     edit: Mapping[str, Any] = field(default_factory=lambda: {"model": "aleph2"})  # what an edit says besides
+    edits: SourceLimits = _ALEPH
     extend: tuple[int, ...] = ()
 
 
@@ -110,7 +113,12 @@ _MODELS = {
     "veo3.1": _Model((4, 6, 8), {40: (*_HD, *_FULL_HD)}, _START, 1000),
     "veo3.1_fast": _Model((4, 6, 8), {15: (*_HD, *_FULL_HD)}, _START, 1000),
     "gemini_omni_flash_1.1": _Model(
-        tuple(range(3, 11)), {0: _OMNI}, _clips(0.0, 3.0), edit={"mode": "edit"}, extend=tuple(range(3, 11))
+        tuple(range(3, 11)),
+        {0: _OMNI},
+        _clips(0.0, 3.0),
+        edit={"mode": "edit"},
+        edits=SourceLimits((0.0, 10.0)),
+        extend=tuple(range(3, 11)),
     ),
     "seedance2": _Model(tuple(range(4, 16)), {36: (*_480, *_720), 40: _1080, 150: _4K}, _clips(2.0, 5.0), 3500, True),
     "seedance2_fast": _Model(tuple(range(4, 16)), {29: (*_480, *_720)}, _clips(2.0, 5.0), 3500, True),
@@ -123,6 +131,7 @@ _MODELS = {
         True,
         "promptVideo",
         {"mode": "edit", "duration": "auto"},
+        SourceLimits((2.0, 30.0)),
     ),
 }
 _UNKNOWN = _Model((5,), {0: _HD})
@@ -146,8 +155,10 @@ class Runway(Provider):
             characters=facts.characters,
             edit=True,
             edit_upload=True,
+            edit_source=facts.edits,
             extend_seconds=facts.extend,
             extend_upload=bool(facts.extend),
+            extend_source=facts.edits,
             source_by_clip=True,
             delete=True,
             slow_inputs=True,

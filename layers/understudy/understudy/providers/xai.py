@@ -49,6 +49,7 @@ from understudy.providers.base import (
     Progress,
     Provider,
     Source,
+    SourceLimits,
     at_address,
     with_names,
 )
@@ -122,6 +123,8 @@ class Xai(Provider):
             edit_upload=facts.remakes,
             extend_seconds=tuple(range(2, 11)) if facts.remakes else (),
             extend_upload=facts.remakes,
+            edit_source=SourceLimits((0.0, 8.7)),
+            extend_source=SourceLimits((2.0, 30.0)),  # 15 in the REST reference, 30 in the SDK: they know
             source_by_clip=True,
             poll_seconds=5.0,
             micro_dollars={size: facts.prices[resolution] for size, resolution in sizes.items()},

@@ -1,0 +1,94 @@
+"""`make bench`: all measurements, on a local stack of their own, into docs/benchmarks.json, .md and .svg.
+
+    python -m bench [--quick] [--output FOLDER]
+
+--quick takes each figure from a few repetitions: good for seeing that it runs, not for a figure. It writes to
+.build/bench and not to docs/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from bench import cold_start, growth, memory, overhead, peer, render, report, size, stand
+from bench.figures import say
+from local import stack
+from local.settings import ROOT, Settings
+
+OWN_PORT = 4900  # a stack there is the bench's: emptied before and after
+PYTHON = ROOT / ".venvs" / "bench" / "bin" / "python"  # with the plotting library
+
+
+def main() -> None:
+    """Read the command line, measure, write."""
+    parser = argparse.ArgumentParser(prog="python -m bench")
+    parser.add_argument("--quick", action="store_true", help="few repetitions, written to .build/bench")
+    parser.add_argument("--output", type=Path, help="folder for what is written; without it docs/")
+    given = parser.parse_args()
+    settings = Settings(int(os.environ.get("PORT") or OWN_PORT))
+    folder: Path = given.output or (ROOT / ".build" / "bench" if given.quick else ROOT / "docs")
+    folder.mkdir(parents=True, exist_ok=True)
+    if settings.port == OWN_PORT:
+        stack.reset(settings)
+    try:
+        with stand.running(settings):
+            document = measure(settings, quick=given.quick)
+    finally:
+        if settings.port == OWN_PORT:
+            stack.reset(settings)
+    path = report.write(document, folder)
+    (folder / "benchmarks.md").write_text(render.markdown(document), "utf-8")
+    subprocess.run([PYTHON, "-m", "bench.chart", path, folder / "benchmarks.svg"], cwd=ROOT, check=True)
+    if folder == ROOT / "docs":
+        readme = ROOT / "README.md"
+        readme.write_text(render.into_readme(readme.read_text("utf-8"), document), "utf-8")
+    say(f"{path.with_suffix('.md')}, after {document['run']['seconds']} s")
+
+
+def measure(settings: Settings, *, quick: bool = False) -> dict[str, Any]:
+    """Everything, as the document that is written. Needs the running stack."""
+    started = time.monotonic()
+    stand.forget_seeds(settings)
+    sizes = size.measure(settings)
+    series = cold_start.measure(settings, cold_start.names(), 2 if quick else cold_start.ROUNDS)
+    through = overhead.gateway(settings)
+    rounds = 2 if quick else overhead.ROUNDS
+    overheads = overhead.measure(settings, rounds)
+    memories = memory.measure(settings, 50 if quick else memory.GIGABYTE)
+    counts = growth.measure(settings, (100, 1_000, 5_000) if quick else growth.ROWS)
+    return {
+        "run": {
+            "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+            "commit": _commit(),
+            "seconds": round(time.monotonic() - started),
+            "quick": quick,
+            "rounds": {"cold_start": len(series[0].starts), "overhead": rounds},
+            "machine": stand.machine(),
+            "peer": f"LiteLLM {peer.version()}" if peer.installed() else None,
+        },
+        "cold_start": report.cold_starts(series),
+        "warm": report.warm_calls(series),
+        "overhead": report.overheads(overheads),
+        "local_gateway": {"get_character_ms": round(through.median, 1)},
+        "memory": report.memories(series, memories),
+        "size": report.sizes(sizes),
+        "growth": report.growths(counts),
+        "cost": report.costs(series),
+    }
+
+
+def _commit() -> str | None:
+    """What was measured; with a `+` when files had changed since."""
+    command = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    return ran.stdout.strip() or None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,205 @@
+"""`python -m bench.cold_start [FUNCTION...] [--rounds N]`: from the start of a process to its first answer.
+
+Each function as `sam build` made it, under AWS's own runtime client, with the event of events/FUNCTION.json, beside an
+empty handler in the same runtime. The two start in turns, and the ratio is that of neighbours: a machine that is busy
+for a while slows both. The local AWS's answers come from a tape (tape.py), those of providers from their simulator.
+What the disk would add is not in it: all files are in the page cache.
+
+Against the running local stack (PORT). Without FUNCTION it is all of them, and `everything`: a handler that imports at
+its head all that the layer has.
+"""
+
+from __future__ import annotations
+
+import argparse
+import compileall
+import random
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from bench import warm
+from bench.figures import Spread, say, spread
+from bench.stand import forget_seeds, nobody_listening, wait_for_quiet
+from bench.subject import Subject, again, case_of, record
+from bench.tape import Deck
+from bench.warm import Warm
+from local import functions, runtime, stack
+from local.runtime import Function
+from local.settings import Settings
+from local.simulators.process import Simulator
+
+ROUNDS = 11
+EVERYTHING = "everything"
+_EMPTY = "def handler(event, context):\n    return {}\n"
+_EVERYTHING = """\
+import boto3
+import httpx
+import pydantic
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver
+from understudy import schema
+
+clients = [boto3.client("dynamodb"), boto3.client("s3"), httpx.Client()]
+app = APIGatewayRestResolver()
+
+
+def handler(event, context):
+    return {}
+"""
+
+
+@dataclass(frozen=True)
+class Start:
+    """One start: wall-clock and processor time to the first answer, and the most memory until then."""
+
+    milliseconds: float
+    cpu_milliseconds: float
+    peak_bytes: int
+
+
+@dataclass
+class Series:
+    """All starts of one function, each with that of the empty handler that ran beside it."""
+
+    name: str
+    aws_calls: dict[str, int]
+    provider_calls: int
+    memory: int  # MB that the template gives it
+    warm: Warm | None = None  # None of `everything`, which does nothing
+    starts: list[Start] = field(default_factory=list)
+    empty: list[Start] = field(default_factory=list)
+
+    @property
+    def milliseconds(self) -> Spread:
+        return spread([one.milliseconds for one in self.starts])
+
+    @property
+    def cpu_milliseconds(self) -> Spread:
+        return spread([one.cpu_milliseconds for one in self.starts])
+
+    @property
+    def ratio(self) -> Spread:
+        """How many times the empty handler."""
+        pairs = zip(self.starts, self.empty, strict=True)
+        return spread([one.milliseconds / other.milliseconds for one, other in pairs])
+
+    @property
+    def added_megabytes(self) -> Spread:
+        """How much more memory than the empty handler, in 2**20 bytes."""
+        pairs = zip(self.starts, self.empty, strict=True)
+        return spread([(one.peak_bytes - other.peak_bytes) / 2**20 for one, other in pairs])
+
+
+def measure(settings: Settings, names: Sequence[str], rounds: int) -> list[Series]:
+    """Start each of the functions `rounds` times. Raises SystemExit when one does not answer as its event expects."""
+    for package in runtime.provided():  # Lambda's own are compiled, too
+        compileall.compile_dir(package, quiet=2) if package.is_dir() else compileall.compile_file(package, quiet=2)
+    folder = Path(tempfile.mkdtemp(prefix="understudy-bench-"))
+    try:
+        with Deck(settings.aws_url) as deck:
+            subjects = [_subject(settings, deck, folder, name) for name in names]
+            empty = _handler(folder / "empty", _EMPTY)
+            with nobody_listening(settings):
+                wait_for_quiet(settings)
+                provider_calls = [_provider_calls(settings, deck, one) for one in subjects]
+                series = _interleaved(deck, subjects, provider_calls, empty, rounds)
+                say("warm calls of each function")
+                for subject, one in zip(subjects, series, strict=True):
+                    one.warm = warm.measure(deck, subject) if subject.case else None
+            return series
+    finally:
+        shutil.rmtree(folder)
+
+
+def _interleaved(
+    deck: Deck, subjects: list[Subject], provider_calls: list[int], empty: Subject, rounds: int
+) -> list[Series]:
+    series = [
+        Series(one.name, one.first.calls, calls, one.function.memory)
+        for one, calls in zip(subjects, provider_calls, strict=True)
+    ]
+    turns = random.Random(0)  # noqa: S311 - the same order each time
+    for number in range(rounds):
+        say(f"cold starts: round {number + 1} of {rounds}")
+        for subject, result in turns.sample(list(zip(subjects, series, strict=True)), len(subjects)):
+            if number % 2:
+                result.empty.append(_start(deck, empty))
+                result.starts.append(_start(deck, subject))
+            else:
+                result.starts.append(_start(deck, subject))
+                result.empty.append(_start(deck, empty))
+    return series
+
+
+def _start(deck: Deck, subject: Subject) -> Start:
+    return again(lambda: _start_once(deck, subject))
+
+
+def _start_once(deck: Deck, subject: Subject) -> Start:
+    with subject.start(deck) as sandbox:
+        outcome = subject.ask(sandbox, deck, subject.first)
+        cpu, peak = runtime.cpu_milliseconds(sandbox.pid), sandbox.peak_memory
+    assert sandbox.init_milliseconds is not None and peak is not None
+    return Start(sandbox.init_milliseconds + outcome.milliseconds, cpu, peak)
+
+
+def _subject(settings: Settings, deck: Deck, folder: Path, name: str) -> Subject:
+    if name != EVERYTHING:
+        return record(settings, deck, name, case_of(settings, name))
+    layer = functions.layer(settings, "UnderstudyLayer").parent
+    environment = functions.load(settings, "get_video").environment
+    handler = _handler(folder / name, _EVERYTHING)
+    return replace(handler, function=replace(handler.function, layers=(layer,), environment=environment))
+
+
+def _provider_calls(settings: Settings, deck: Deck, subject: Subject) -> int:
+    """How often it asks the provider, counted while nobody else does."""
+    simulator = Simulator(settings.folder / "simulators" / "openai").attach()
+    before = simulator.counts()["requests"]
+    _start(deck, subject)
+    return int(simulator.counts()["requests"] - before)
+
+
+def _handler(folder: Path, code: str) -> Subject:
+    folder.mkdir()
+    (folder / "app.py").write_text(code)
+    return Subject(folder.name, Function(folder.name, folder))
+
+
+def names() -> list[str]:
+    """All that is measured."""
+    return [*functions.names(), EVERYTHING]
+
+
+def table(series: Sequence[Series]) -> str:
+    """The figures for a terminal."""
+    head = f"{'function':<18}{'ms':>7}{'times empty':>20}{'CPU ms':>8}{'MB more':>9}{'warm ms':>10}"
+    lines = [f"{head}  calls to AWS + provider"]
+    for one in series:
+        calls = f"{sum(one.aws_calls.values())} + {one.provider_calls}"
+        more = one.added_megabytes.median
+        again = f"{one.warm.milliseconds.median:.1f}" if one.warm else ""
+        lines.append(
+            f"{one.name:<18}{one.milliseconds.median:>7.0f}{f'{one.ratio:.1f}':>20}{one.cpu_milliseconds.median:>8.0f}"
+            f"{more:>9.1f}{again:>10}  {calls}"
+        )
+    empty = spread([start.milliseconds for one in series for start in one.empty])
+    return "\n".join([*lines, f"An empty handler takes {empty:.1f} ms."])
+
+
+def main() -> None:
+    """Read the command line and print the table."""
+    parser = argparse.ArgumentParser(prog="python -m bench.cold_start")
+    parser.add_argument("function", nargs="*", help="the functions' folders; without any, all")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    given = parser.parse_args()
+    settings = Settings.from_environment()
+    stack.url(settings)
+    forget_seeds(settings)
+    print(table(measure(settings, given.function or names(), given.rounds)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""Dollars: for a million calls, a thousand characters, a thousand videos, and for a month in which nobody calls.
+
+Made of what was measured (processor time, calls to AWS, the table's units, bytes logged: warm.py and cold_start.py),
+the template's memory sizes, list prices (prices.py) and the assumptions that stand in ASSUMED. It is a model: nobody
+has seen the bill.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bench.cold_start import Series
+from bench.prices import dollars
+from bench.warm import Warm
+
+HOURS, SECONDS = 730, 730 * 3600  # of a month
+
+# What cannot be measured here. Milliseconds are those of one call, seen from the function.
+ASSUMED: dict[str, float] = {
+    "full_core_mb": 1769,  # at this size a function has one vCPU; below it a share, and work takes longer by as much
+    "cold_share": 0.01,  # of invocations: AWS says "typically under 1%"
+    "authorizer_share": 1.0,  # of calls: its answer is kept a minute for each key, so this is the most
+    "dynamodb_ms": 5,
+    "s3_ms": 30,
+    "sqs_ms": 10,
+    "secret_ms": 20,
+    "provider_ms": 500,
+    "platform_log_bytes": 600,  # the lines that Lambda itself writes for an invocation
+    "traced_share": 0.05,  # X-Ray's default rule
+    "ticks": 12,  # of run_job for one video: a minute, looked at every five seconds
+    "status_reads": 12,  # by the client that waits for the video
+    "queue_requests": 3,  # send, receive, delete: for each tick
+    "idle_alarm_metrics": 10,
+    "idle_secrets": 1,
+    "idle_queue_requests": 1_300_000,  # Lambda asks two empty queues, each about 15 times a minute
+    "peer_vcpu": 2,  # what LiteLLM's docs call the minimum for production
+    "peer_gb": 4,
+    "peer_database_gb": 20,
+}
+CALLS = ("get_character", "get_video", "list_videos", "get_content", "create_video", "edit_video", "extend_video")
+
+
+@dataclass(frozen=True)
+class Used:
+    """A function as the model sees it: megabytes, processor milliseconds of a cold start, and its warm calls."""
+
+    memory: int
+    cold_cpu_ms: float
+    provider_calls: int
+    warm: Warm
+
+
+def used(series: list[Series]) -> dict[str, Used]:
+    """What was measured of each function."""
+    return {
+        one.name: Used(one.memory, one.cpu_milliseconds.median, one.provider_calls, one.warm)
+        for one in series
+        if one.warm is not None
+    }
+
+
+def model(functions: Mapping[str, Used]) -> dict[str, Any]:
+    """The whole model, in dollars."""
+    calls = {name: 1e6 * call(functions, name) for name in CALLS}
+    idle = {
+        "alarms": dollars("alarm_metric", ASSUMED["idle_alarm_metrics"]),
+        "secret": dollars("secret", ASSUMED["idle_secrets"]),
+        "queues": dollars("sqs", ASSUMED["idle_queue_requests"]),
+    }
+    always_on = {
+        "fargate": HOURS
+        * (dollars("fargate_vcpu_hour", ASSUMED["peer_vcpu"]) + dollars("fargate_gb_hour", ASSUMED["peer_gb"])),
+        "load_balancer": dollars("load_balancer_hour", HOURS),
+        "database": dollars("database_hour", HOURS) + dollars("database_gb_month", ASSUMED["peer_database_gb"]),
+    }
+    gigabytes = sum(one.memory for one in functions.values()) / 1024
+    videos = 1e3 * video(functions)
+    return {
+        "per_million_calls": calls,
+        "per_thousand_characters": 1e3 * character(functions),
+        "per_thousand_videos": videos,
+        "idle_month": sum(idle.values()),
+        "idle_items": idle,
+        "always_on_month": sum(always_on.values()),
+        "always_on_items": always_on,
+        # From here on the proxy that is always there is cheaper.
+        "even_at_videos_a_month": 1e3 * (sum(always_on.values()) - sum(idle.values())) / videos,
+        "snapstart_month": dollars("snapstart_gb_second", gigabytes * SECONDS),
+        "snapstart_per_million_restores": dollars("snapstart_restore_gb", 512 / 1024 * 1e6),
+    }
+
+
+def call(functions: Mapping[str, Used], name: str) -> float:
+    """One call of the API: gateway, authorizer, function, and a trace of some."""
+    around = dollars("api_gateway") + dollars("trace", ASSUMED["traced_share"])
+    return around + ASSUMED["authorizer_share"] * invocation(functions["authorizer"]) + invocation(functions[name])
+
+
+def character(functions: Mapping[str, Used]) -> float:
+    """One character made of a clip in a form."""
+    looked_into = invocation(functions["inspect_clip"])
+    waiting = duration(functions["inspect_clip"]) * _gigabytes(functions["create_character"])
+    return call(functions, "create_character") + looked_into + dollars("lambda_gb_second", waiting)
+
+
+def video(functions: Mapping[str, Used]) -> float:
+    """One video from its order to its download, with its previews. What is stored and sent is not in it."""
+    tick = invocation(functions["run_job"]) + dollars("sqs", ASSUMED["queue_requests"])
+    previews = duration(functions["stitch_clips"]) * _gigabytes(functions["run_job"])
+    return (
+        call(functions, "create_video")
+        + ASSUMED["ticks"] * tick
+        + invocation(functions["stitch_clips"])
+        + dollars("lambda_gb_second", previews)
+        + ASSUMED["status_reads"] * call(functions, "get_video")
+        + call(functions, "get_content")
+    )
+
+
+def invocation(one: Used) -> float:
+    """One invocation of a function and what it asks of AWS; some are cold."""
+    seconds = duration(one) + ASSUMED["cold_share"] * _cold_seconds(one)
+    warm = one.warm
+    s3 = {name: count for name, count in warm.aws_calls.items() if name.startswith("S3.")}
+    reads = sum(count for name, count in s3.items() if name.startswith(("S3.GET", "S3.HEAD")))
+    logged = warm.log_bytes + ASSUMED["platform_log_bytes"]
+    return (
+        dollars("lambda_request")
+        + dollars("lambda_gb_second", seconds * _gigabytes(one))
+        + dollars("dynamodb_read", warm.read_units)
+        + dollars("dynamodb_write", warm.write_units)
+        + dollars("s3_read", reads)
+        + dollars("s3_write", sum(s3.values()) - reads)
+        + dollars("sqs", _count(warm, "AmazonSQS."))
+        + dollars("secret_read", ASSUMED["cold_share"])
+        + dollars("log_gb", logged / 2**30)
+    )
+
+
+def duration(one: Used) -> float:
+    """Seconds of a warm call: its work on its share of a core, and its waiting."""
+    warm = one.warm
+    waits = (
+        ASSUMED["dynamodb_ms"] * _count(warm, "DynamoDB.")
+        + ASSUMED["s3_ms"] * _count(warm, "S3.")
+        + ASSUMED["sqs_ms"] * _count(warm, "AmazonSQS.")
+        + ASSUMED["provider_ms"] * one.provider_calls
+    )
+    return (warm.cpu_milliseconds * _slowness(one) + waits) / 1000
+
+
+def _cold_seconds(one: Used) -> float:
+    """What a cold start adds; since August 2025 all of it is billed."""
+    added = max(one.cold_cpu_ms - one.warm.cpu_milliseconds, 0.0)
+    return (added * _slowness(one) + ASSUMED["secret_ms"]) / 1000
+
+
+def _slowness(one: Used) -> float:
+    return max(1.0, ASSUMED["full_core_mb"] / one.memory)
+
+
+def _gigabytes(one: Used) -> float:
+    return one.memory / 1024
+
+
+def _count(warm: Warm, service: str) -> int:
+    return sum(count for name, count in warm.aws_calls.items() if name.startswith(service))

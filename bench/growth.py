@@ -1,0 +1,193 @@
+"""`python -m bench.growth`: what a call asks of the table while the table grows.
+
+Requests sent, items evaluated and capacity consumed, counted at the client (counting/python/counted.py): they must not
+depend on the rows. The local table's own time does, and says nothing about DynamoDB's. All rows are one team's, videos
+and characters in turns; the table is one of its own, and goes afterwards.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bench import ways
+from bench.figures import say
+from bench.subject import case_of
+from local import events, functions, invoke, stack
+from local.invoke import Case
+from local.runtime import Function, Sandbox
+from local.seed import TEAM, Seeds
+from local.settings import ROOT, Settings
+
+ROWS = (100, 10_000, 50_000)
+CALLS = ("list_videos", "get_video", "create_video", "list_characters", "get_character")
+NAME = "understudy-bench-growth"
+WARM_CALLS = 3
+BATCH = 25  # of BatchWriteItem
+COUNTING = ROOT / "bench" / "counting"
+
+Item = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Count:
+    """What one warm call asked of the table."""
+
+    operations: dict[str, int]
+    items: int
+    capacity: float
+
+    @property
+    def requests(self) -> int:
+        return sum(self.operations.values())
+
+
+def measure(settings: Settings, sizes: tuple[int, ...] = ROWS) -> dict[str, dict[int, Count]]:
+    """Every call, by the number of rows. Raises SystemExit when an answer is not as expected."""
+    cases = {call: _case(settings, call) for call in CALLS}
+    counts: dict[str, dict[int, Count]] = {call: {} for call in CALLS}
+    with _table(settings) as table, _queue(settings) as queue:
+        for rows in sizes:
+            say(f"growth: {rows} rows")
+            table.fill(rows)
+            for call in CALLS:
+                counts[call][rows] = _count(_function(settings, call, queue), cases[call])
+    return counts
+
+
+def _case(settings: Settings, call: str) -> Case:
+    """The event of a call; of a list it is one without parameters, which answers the newest twenty."""
+    if not call.startswith("list_"):
+        return ways.case(settings, call) if call in ways.CALLS else case_of(settings, call)
+    seeds = Seeds(settings)
+    event = events.event({"request": {}}, functions.route(settings, call), lambda: seeds.value("caller"))
+    return Case(call, event, {"status": 200, "body": {"object": "list", "has_more": True}}, seeds)
+
+
+def _count(function: Function, case: Case) -> Count:
+    """Of a warm call: the least of some. Now and then one also reads whether a deployment rests (routing.py)."""
+    with Sandbox(function) as sandbox:
+        _ask(sandbox, case)
+        return min((_ask(sandbox, case) for _ in range(WARM_CALLS)), key=lambda count: count.requests)
+
+
+def _ask(sandbox: Sandbox, case: Case) -> Count:
+    outcome = sandbox.invoke(case.event)
+    wrapped = outcome.result or {"answer": None, "asked": []}
+    if differences := invoke.differences(case, replace(outcome, result=wrapped["answer"])):
+        raise SystemExit(f"{case.function} did not answer as expected: {differences}\n{outcome.log}")
+    asked = wrapped["asked"]
+    return Count(
+        dict(Counter(operation for operation, _, _ in asked)),
+        sum(items for _, items, _ in asked),
+        sum(units for _, _, units in asked),
+    )
+
+
+def _function(settings: Settings, name: str, queue: str) -> Function:
+    """The built function on the table of our own, where its role has no rights: with the operator's."""
+    function = functions.load(settings, name)
+    ours = {"TABLE_NAME": NAME, "JOB_QUEUE_URL": queue, "AWS_SESSION_TOKEN": "", **settings.root_credentials}
+    return replace(
+        function,
+        handler="counted.handler",
+        layers=(*function.layers, COUNTING),
+        environment={**function.environment, **ours},
+        timeout=300.0,  # the local table takes its time
+    )
+
+
+class _Table:
+    """A table like the stack's with one finished video, one character and a key of the events' team."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._client = settings.client("dynamodb")
+        seeds = Seeds(settings)
+        video = seeds.plant("record", TEAM, "video", seeds.value("video_completed"))
+        character = seeds.plant("record", TEAM, "character", seeds.value("character"))
+        real = seeds.outputs["TableName"]
+        self._models = [self._found(real, f"team#{TEAM}", f"{kind}#{record}") for kind, record in (video, character)]
+        key = seeds.value("caller")["key_id"]
+        self._put([*self._models, self._found(real, f"key#{key}", "key")])
+        self._rows = len(self._models)
+
+    def fill(self, rows: int) -> None:
+        """Have so many rows of the team: copies of the two, older than they are."""
+        new = [self._copy(number) for number in range(self._rows, rows)]
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(self._put, (new[at : at + BATCH] for at in range(0, len(new), BATCH))))
+        self._rows = rows
+
+    def _copy(self, number: int) -> Item:
+        model = self._models[number % 2]
+        record = model["sk"]["S"].partition("#")[2]
+        copy = f"{number:012x}{number:016x}"  # the first part is a time, in milliseconds
+        return dict(json.loads(json.dumps(model).replace(record, copy)))
+
+    def _found(self, table: str, pk: str, sk: str) -> Item:
+        return dict(self._client.get_item(TableName=table, Key={"pk": {"S": pk}, "sk": {"S": sk}})["Item"])
+
+    def _put(self, items: list[Item]) -> None:
+        self._client.batch_write_item(RequestItems={NAME: [{"PutRequest": {"Item": item}} for item in items]})
+
+
+@contextmanager
+def _table(settings: Settings) -> Iterator[_Table]:
+    client = settings.client("dynamodb")
+    _delete_table(client)
+    client.create_table(
+        TableName=NAME,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+    )
+    try:
+        yield _Table(settings)
+    finally:
+        _delete_table(client)
+
+
+def _delete_table(client: Any) -> None:
+    if NAME in client.list_tables()["TableNames"]:  # also one that an earlier run has left
+        client.delete_table(TableName=NAME)
+
+
+@contextmanager
+def _queue(settings: Settings) -> Iterator[str]:
+    """A queue that nobody reads: the jobs that are made here are nobody's."""
+    client = settings.client("sqs")
+    url = client.create_queue(QueueName=NAME)["QueueUrl"]
+    try:
+        yield url
+    finally:
+        client.delete_queue(QueueUrl=url)
+
+
+def table(counts: dict[str, dict[int, Count]]) -> str:
+    """The figures for a terminal."""
+    lines = [f"{'call':<17}{'rows':>8}{'requests':>10}{'items':>7}{'units':>7}"]
+    for call, by_rows in counts.items():
+        for rows, count in by_rows.items():
+            said = ", ".join(f"{operation} {number}" for operation, number in count.operations.items())
+            lines.append(f"{call:<17}{rows:>8}{count.requests:>10}{count.items:>7}{count.capacity:>7.1f}  {said}")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Read the command line and print the table."""
+    parser = argparse.ArgumentParser(prog="python -m bench.growth")
+    parser.add_argument("--rows", type=int, nargs="+", default=ROWS)
+    given = parser.parse_args()
+    settings = Settings.from_environment()
+    stack.url(settings)
+    print(table(measure(settings, tuple(given.rows))))
+
+
+if __name__ == "__main__":
+    main()

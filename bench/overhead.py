@@ -1,0 +1,197 @@
+"""`python -m bench.overhead [--rounds N]`: what a warm call costs on top of the same call made directly.
+
+Three ways lead to the provider's simulator (ways.py), in turns: directly; through our function under AWS's runtime
+client; and through LiteLLM's proxy (peer.py), if it is installed. The function's answers from AWS come from a tape
+(tape.py), so neither the local AWS's time nor the real one's is in it: `aws_calls` says how many calls of a few
+milliseconds each to add in the cloud. Nor is API Gateway's: `gateway` measures the local one apart. `get_character` is
+answered from our table and asks no provider; directly and through the peer it does.
+
+What is measured has one core of the machine for itself; simulator, tape and callers have the others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from bench import peer, ways
+from bench.figures import Spread, percentile, say, spread
+from bench.stand import core_of_its_own, forget_seeds, nobody_listening, pin, wait_for_quiet
+from bench.subject import record
+from bench.tape import Deck
+from bench.ways import CALLS, Ours, Server, Way
+from local import stack
+from local.runtime import cpu_milliseconds
+from local.seed import Seeds
+from local.settings import Settings
+from local.simulators.process import Simulator
+
+ROUNDS = 10
+BLOCK = 20  # requests in a row
+SECONDS = 1.0  # of full load in each of its rounds
+LOAD_ROUNDS = 3
+ABREAST = 4  # callers at full load; a function has as many environments, as in Lambda
+GATEWAY_CALLS = 30
+PEER_PORT = 20  # above the stack's own
+ACCOUNT_KEY = "sim-a"
+DIRECT, OURS, PEER = "direct", "ours", "peer"
+
+Makers = dict[str, Callable[[ExitStack], Way]]  # way -> what makes one
+
+
+@dataclass
+class Figures:
+    """One call by one way."""
+
+    milliseconds: list[float] = field(default_factory=list)  # of every request, one after the other
+    medians: list[float] = field(default_factory=list)  # of each block of them
+    cpu_milliseconds: float = 0.0  # that all of them took in the process that was asked
+    rates: list[float] = field(default_factory=list)  # requests a second at full load
+
+    @property
+    def cpu(self) -> float:
+        """Milliseconds of processor time for one request."""
+        return self.cpu_milliseconds / len(self.milliseconds)
+
+    @property
+    def rate(self) -> float:
+        """Requests a second at full load."""
+        return spread(self.rates).median
+
+    def percentile(self, percent: int) -> float:
+        """Milliseconds in which so many of a hundred requests were answered."""
+        return percentile(self.milliseconds, percent)
+
+
+@dataclass
+class Result:
+    """One call by all ways: DIRECT, OURS, and PEER where it is installed."""
+
+    aws_calls: dict[str, int]
+    ways: dict[str, Figures]
+
+    def added(self, way: str) -> Spread:
+        """Milliseconds on top of the direct call: the differences of blocks that ran one after the other."""
+        pairs = zip(self.ways[way].medians, self.ways[DIRECT].medians, strict=True)
+        return spread([one - other for one, other in pairs])
+
+
+def measure(settings: Settings, rounds: int) -> dict[str, Result]:
+    """Every call by every way: one after the other, then several abreast. Raises SystemExit for an answer not OK."""
+    simulator = Simulator(settings.folder / "simulators" / "openai").attach()
+    with ExitStack() as at:
+        deck = at.enter_context(Deck(settings.aws_url))
+        subjects = {call: record(settings, deck, call, ways.case(settings, call), warm=True) for call in CALLS}
+        at.enter_context(nobody_listening(settings))
+        wait_for_quiet(settings)
+        core = at.enter_context(core_of_its_own(settings))
+        makers: dict[str, Makers] = {call: {} for call in CALLS}
+        for call, request in ways.requests(simulator.port, ACCOUNT_KEY).items():
+            makers[call][DIRECT] = lambda _, request=request: Server(simulator.port, ACCOUNT_KEY, request)  # type: ignore[misc]
+            makers[call][OURS] = lambda at, subject=subjects[call]: Ours(settings, at, core, subject)  # type: ignore[misc]
+        if peer.installed():
+            proxy = at.enter_context(peer.Proxy(simulator.base_url, ACCOUNT_KEY, settings.port + PEER_PORT))
+            if core is not None:
+                pin(proxy.pid, {core})
+            proxy.wait()
+            for call, request in ways.requests(proxy.port, peer.KEY, target_model_names="sora-2").items():
+                makers[call][PEER] = lambda _, request=request: Server(proxy.port, peer.KEY, request, proxy.pid)  # type: ignore[misc]
+        results = {call: Result(subjects[call].later.calls, {way: Figures() for way in makers[call]}) for call in CALLS}
+        _one_by_one(makers, results, rounds)
+        _abreast(makers, results)
+    simulator.clear_requests()
+    return results
+
+
+def gateway(settings: Settings) -> Spread:
+    """Milliseconds of `get_character` through the local gateway, its authorizer and the local table, all warm."""
+    seeds = Seeds(settings)
+    request = ("GET", f"/v1/videos/characters/{seeds.value('character')}", None)
+    server = Server(settings.port, seeds.value("key"), request)
+    server.ask()
+    return spread([server.ask() for _ in range(GATEWAY_CALLS)])
+
+
+def _one_by_one(makers: dict[str, Makers], results: dict[str, Result], rounds: int) -> None:
+    """Blocks of requests in turns: what the machine does besides meets all ways alike."""
+    with ExitStack() as at:
+        lanes = [[(make(at), results[call].ways[way]) for way, make in makers[call].items()] for call in CALLS]
+        for lane in lanes:
+            for way, _ in lane:
+                _block(way, Figures())  # warms up
+        for number in range(rounds):
+            say(f"warm calls: round {number + 1} of {rounds}")
+            for lane in lanes:
+                first = number % len(lane)
+                for way, figures in lane[first:] + lane[:first]:
+                    _block(way, figures)
+
+
+def _block(way: Way, figures: Figures) -> None:
+    before = cpu_milliseconds(way.pid)
+    milliseconds = [way.ask() for _ in range(BLOCK)]
+    figures.cpu_milliseconds += cpu_milliseconds(way.pid) - before
+    figures.milliseconds += milliseconds
+    figures.medians.append(spread(milliseconds).median)
+
+
+def _abreast(makers: dict[str, Makers], results: dict[str, Result]) -> None:
+    """Full load, in turns: several callers, each with its next request as soon as one is answered."""
+    for call in CALLS:
+        say(f"full load: {call}")
+        with ExitStack() as at:
+            lanes = [(way, [make(at) for _ in range(ABREAST)]) for way, make in makers[call].items()]
+            for _ in range(LOAD_ROUNDS):
+                for way, callers in lanes:
+                    results[call].ways[way].rates.append(_rate(callers))
+
+
+def _rate(callers: list[Way]) -> float:
+    started = time.perf_counter()
+
+    def keep_asking(way: Way) -> int:
+        count = 0
+        while time.perf_counter() - started < SECONDS:
+            way.ask()
+            count += 1
+        return count
+
+    with ThreadPoolExecutor(len(callers)) as pool:
+        asked = sum(pool.map(keep_asking, callers))
+    return asked / (time.perf_counter() - started)
+
+
+def table(results: dict[str, Result]) -> str:
+    """The figures for a terminal."""
+    lines = [f"{'call':<15}{'way':<8}{'p50':>7}{'p95':>7}{'p99':>7}{'CPU':>7} ms{'added, p50':>24}{'a second':>10}"]
+    for call, result in results.items():
+        for way, figures in result.ways.items():
+            p50, p95, p99 = (figures.percentile(percent) for percent in (50, 95, 99))
+            cpu = "" if way == DIRECT else f"{figures.cpu:.1f}"
+            added = "" if way == DIRECT else f"{result.added(way):.1f}"
+            lines.append(
+                f"{call:<15}{way:<8}{p50:>7.1f}{p95:>7.1f}{p99:>7.1f}{cpu:>7}   {added:>24}{figures.rate:>10.0f}"
+            )
+        lines.append(f"{'':<15}AWS calls: {', '.join(f'{name} {count}' for name, count in result.aws_calls.items())}")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Read the command line and print the table."""
+    parser = argparse.ArgumentParser(prog="python -m bench.overhead")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    given = parser.parse_args()
+    settings = Settings.from_environment()
+    stack.url(settings)
+    forget_seeds(settings)
+    through = gateway(settings)
+    print(table(measure(settings, given.rounds)))
+    print(f"get_character through the local gateway, authorizer and table: {through:.1f} ms")
+
+
+if __name__ == "__main__":
+    main()

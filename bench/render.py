@@ -1,0 +1,309 @@
+"""docs/benchmarks.md and the README's headline figures, made of docs/benchmarks.json and of nothing else."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterable
+from typing import Any
+
+Document = dict[str, Any]
+
+BEGIN, END = "<!-- figures: make bench -->", "<!-- /figures -->"
+MARGIN = 1.0 / 3  # of the peer's overhead, at most
+
+_INTRO = """\
+# Benchmarks
+
+`make bench` takes these figures and writes this page, in less than ten minutes: do not edit it. Everything is measured
+on what `sam build` made, beside a baseline in the same run and in turns with it: what the machine does besides meets
+both alike. A figure is a median; in brackets stand the quartiles. MB are 2^20 bytes.
+"""
+
+_COLD = """\
+## Cold start
+
+From the start of the process to the first answer, under AWS's own runtime client (`awslambdaric`), with the event of
+`events/FUNCTION.json`, beside an empty handler in the same runtime; the ratio is that of neighbours. Functions do all
+of their work: secrets are read, requests signed, answers parsed. AWS's answers come at once, from a recording, so the
+time of AWS is not in it; the provider is its simulator. Files are in the page cache. `everything` imports all of the
+layer's libraries and makes three clients, and answers nothing. Goals: `list_models` 4, functions that use the table
+only 6, functions that call a provider 9, none above `everything`.
+"""
+
+_WARM = """\
+## Warm call
+
+What a call costs on top of the same call made directly to the provider (its simulator): through our function under the
+runtime client, and through {peer}. The time of AWS is not in ours: each of the calls to AWS in the last table takes
+some milliseconds more. Nor is API Gateway's; the local one, with the authorizer and the local table, answers
+`get_character` in {gateway:.0f} ms. `get_character` is answered from our table; directly and through the peer it is the
+provider who answers. The peer runs without a database and keeps nothing of a call; ours writes each order down before
+it is sent. At full load four callers ask at once, for a function that is four environments; whoever is measured has one
+core. Goal: a third of the peer's overhead or less.
+"""
+
+_MEMORY = """\
+## Memory
+
+Peak resident set of the function's process and of its largest child, with a clip of some kilobytes and with one of
+{size}; then of the idle function's own process over that of an empty handler. Goal: 64 MB at most.
+"""
+
+_SIZE = """\
+## Size
+
+Built for this machine's processor; the layers hold their compiled files. Goal: 40 MB at most for the layer, and Lambda
+allows 250 MB for a function with its layers.
+"""
+
+_GROWTH = """\
+## Growth
+
+What one warm call asks of the table: requests, items that DynamoDB looks at, and capacity units by its rules, counted
+at the client.
+"""
+
+_COST = """\
+## Cost model
+
+Made of what was measured, the template's memory sizes, list prices of us-east-1 without free allowances, and
+assumptions. Nobody has seen this bill: look at the price pages before you rely on it. What providers take, what is
+stored and what is sent out is not in it. On the right a proxy that is always on: {vcpu} vCPU and {gb} GB of Fargate,
+which LiteLLM's documentation calls the minimum, a load balancer, and a small PostgreSQL.
+"""
+
+
+def markdown(document: Document) -> str:
+    """The whole page."""
+    cost = document["cost"]
+    parts = [
+        _INTRO,
+        _run(document["run"]),
+        "![The figures of this page as a chart](benchmarks.svg)\n",
+        _COLD,
+        _cold(document["cold_start"]),
+        _prose(_WARM, peer=document["run"]["peer"] or "a peer that was not installed", gateway=_gateway(document)),
+        _overhead(document["overhead"]),
+        _load(document["overhead"]),
+        _warm(document["warm"]),
+        _prose(_MEMORY, size="50 MB" if document["run"]["quick"] else "1 GB"),
+        _memory(document["memory"]),
+        _SIZE,
+        _size(document["size"]),
+        _GROWTH,
+        _growth(document["growth"]),
+        _prose(_COST, vcpu=cost["assumed"]["peer_vcpu"], gb=cost["assumed"]["peer_gb"]),
+        _cost(cost),
+        "Prices:\n",
+        _prices(cost["prices"]),
+        "Assumed:\n",
+        _assumed(cost["assumed"]),
+    ]
+    return "\n".join(parts)
+
+
+def headlines(document: Document) -> str:
+    """The README's list."""
+    cold = {name: one["ratio"] for name, one in document["cold_start"].items() if name not in {"empty", "everything"}}
+    fastest, slowest = min(cold, key=lambda name: cold[name]), max(cold, key=lambda name: cold[name])
+    cost, memory, sizes = document["cost"], document["memory"], document["size"]
+    added = max(one["added_mb"] for name, one in memory.items() if name.endswith("_1gb"))
+    lines = [
+        f"A cold start takes {cold[fastest]:.1f} (`{fastest}`) to {cold[slowest]:.1f} times (`{slowest}`) an empty "
+        f"handler's {document['cold_start']['empty']['ms']:.0f} ms; importing everything would be "
+        f"{document['cold_start']['everything']['ratio']:.1f}.",
+        _headline_overhead(document),
+        f"A file of 1 GB on its way in or out takes {max(added, 0):.0f} MB more memory than a small one.",
+        f"The layer has {sizes['understudy_layer_mb']:.0f} MB, {sizes['understudy_layer_zipped_mb']:.0f} zipped; the "
+        f"media layer of the two sealed functions {sizes['media_layer_mb']:.0f}.",
+        "A call asks the same of a table with 50,000 rows as of one with 100.",
+        f"By a model of list prices a thousand videos cost ${cost['per_thousand_videos']:.2f} on AWS, a thousand "
+        f"characters ${cost['per_thousand_characters']:.2f}, a million reads "
+        f"${cost['per_million_calls']['get_video']:.2f}, a month without calls ${cost['idle_month']:.2f}; a proxy that "
+        f"is always on ${cost['always_on_month']:.0f} a month.",
+    ]
+    return "\n".join(_wrapped(line) for line in lines)
+
+
+def into_readme(readme: str, document: Document) -> str:
+    """The README with its list renewed. Raises ValueError when it has no place for one."""
+    if readme.count(BEGIN) != 1 or readme.count(END) != 1:
+        raise ValueError(f"README.md needs one {BEGIN} and one {END}")
+    block = f"{BEGIN}\n{headlines(document)}\n{END}"
+    return re.sub(f"{re.escape(BEGIN)}.*?{re.escape(END)}", lambda _: block, readme, flags=re.DOTALL)
+
+
+def _headline_overhead(document: Document) -> str:
+    calls = {call: one["added_ms"] for call, one in document["overhead"].items()}
+    least, most = min(calls.values()), max(calls.values())
+    ours = f"A warm call adds {least:.1f} to {most:.1f} ms of its own to the provider's"
+    if not document["run"]["peer"]:
+        return f"{ours}."
+    theirs = [one["peer_added_ms"] for one in document["overhead"].values()]
+    return f"{ours}; {document['run']['peer']}'s proxy adds {min(theirs):.1f} to {max(theirs):.1f} ms."
+
+
+def _run(run: Document) -> str:
+    machine, rounds = run["machine"], run["rounds"]
+    warning = "**A quick run: these are not figures.** " if run["quick"] else ""
+    return _prose(
+        f"{warning}Taken on {run['date']} at commit `{run['commit']}` in {run['seconds']} s: {machine['processor']}, "
+        f"{machine['cores']} cores, {machine['memory_gb']} GB, {machine['system']}, Python {machine['python']} "
+        f"({machine['architecture']}); {rounds['cold_start']} cold starts of each function, "
+        f"{rounds['overhead']} blocks of 20 warm calls. Beside it: {run['peer'] or 'no peer was installed'}.\n"
+    )
+
+
+def _gateway(document: Document) -> float:
+    return float(document["local_gateway"]["get_character_ms"])
+
+
+def _cold(cold: Document) -> str:
+    rows = []
+    limit = cold["everything"]["ratio"] if "everything" in cold else None
+    for name, one in sorted(cold.items(), key=lambda item: item[1].get("ratio", 1.0)):
+        if name == "empty":
+            rows.append([f"`{name}`", _range(one, "ms", 0), "1", "", "", "", ""])
+            continue
+        goal = one["goal"] or limit
+        met = "" if name == "everything" else "yes" if one["ratio"] <= goal else "**no**"
+        asked = sum(one["aws_calls"].values())
+        rows.append(
+            [
+                f"`{name}`",
+                _range(one, "ms", 0),
+                _range(one, "ratio", 1),
+                "" if name == "everything" else f"{goal:.1f}",
+                met,
+                str(asked),
+                str(one["provider_calls"]),
+            ]
+        )
+    return _table(["function", "ms", "times empty", "goal", "met", "AWS calls", "provider calls"], rows)
+
+
+def _overhead(overhead: Document) -> str:
+    rows = []
+    for call, one in overhead.items():
+        theirs = one.get("peer_added_ms")
+        rows.append(
+            [
+                f"`{call}`",
+                f"{one['direct_ms']:.1f}",
+                _range(one, "added_ms", 1),
+                _range(one, "peer_added_ms", 1) if theirs is not None else "",
+                f"{one['added_ms'] / theirs:.2f}" if theirs else "",
+                ("yes" if one["added_ms"] <= theirs * MARGIN else "**no**") if theirs else "",
+            ]
+        )
+    return _table(["call", "direct, ms", "we add, ms", "peer adds, ms", "ours by peer's", "goal met"], rows)
+
+
+def _load(overhead: Document) -> str:
+    rows = []
+    for call, one in overhead.items():
+        for way in ("direct", "ours", "peer"):
+            if way in one:
+                figures = one[way]
+                times = [f"{figures[f'p{percent}_ms']:.1f}" for percent in (50, 95, 99)]
+                cpu = f"{figures['cpu_ms']:.1f}" if "cpu_ms" in figures else ""
+                rows.append([f"`{call}`", way, *times, cpu, str(figures["requests_per_second"])])
+    return _table(["call", "way", "p50, ms", "p95", "p99", "processor, ms", "requests a second"], rows)
+
+
+def _warm(warm: Document) -> str:
+    rows = [
+        [
+            f"`{name}`",
+            _range(one, "ms", 1),
+            f"{one['cpu_ms']:.1f}",
+            ", ".join(f"{operation} {count}" for operation, count in one["aws_calls"].items()),
+        ]
+        for name, one in sorted(warm.items())
+    ]
+    return _table(["function, warm", "ms without AWS", "processor, ms", "calls to AWS"], rows)
+
+
+def _memory(memory: Document) -> str:
+    large = [
+        [f"`{name}`", f"{one['small_mb']:.0f}", f"{one['large_mb']:.0f}", f"{one['added_mb']:+.1f}"]
+        for name, one in memory.items()
+        if "large_mb" in one
+    ]
+    idle = [
+        [f"`{name.removesuffix('_idle')}`", f"{one['added_mb']:+.0f}"]
+        for name, one in sorted(memory.items())
+        if name.endswith("_idle")
+    ]
+    return "\n".join(
+        [_table(["case", "small file, MB", "large file, MB", "added"], large), _table(["idle function", "MB"], idle)]
+    )
+
+
+def _size(sizes: Document) -> str:
+    names = [name.removesuffix("_mb") for name in sizes if not name.endswith("_zipped_mb")]
+    rows = [[name.replace("_", " "), _megabytes(sizes, name), _megabytes(sizes, f"{name}_zipped")] for name in names]
+    return _table(["artifact", "MB", "MB zipped"], rows)
+
+
+def _megabytes(sizes: Document, name: str) -> str:
+    return f"{sizes[f'{name}_mb']:.2f}" if f"{name}_mb" in sizes else ""
+
+
+def _growth(growth: Document) -> str:
+    rows = []
+    for call, one in growth.items():
+        for rows_ in sorted({int(name.partition("_")[0]) for name in one}):
+            counts = [f"{one[f'{rows_}_{what}']:g}" for what in ("requests", "items", "units")]
+            rows.append([f"`{call}`", f"{rows_:,}", *counts])
+    return _table(["call", "rows", "requests", "items", "units"], rows)
+
+
+def _cost(cost: Document) -> str:
+    rows = [[f"a million `{call}`", f"${value:.2f}", ""] for call, value in cost["per_million_calls"].items()]
+    rows += [
+        ["a thousand characters", f"${cost['per_thousand_characters']:.2f}", ""],
+        ["a thousand videos, from order to download", f"${cost['per_thousand_videos']:.2f}", ""],
+        ["a month without calls", f"${cost['idle_month']:.2f}", f"${cost['always_on_month']:.2f}"],
+    ]
+    even = _prose(
+        f"Both cost the same at {cost['even_at_videos_a_month']:,.0f} videos a month. SnapStart for every function "
+        f"would cost ${cost['snapstart_month']:.2f} a month for its snapshots, and "
+        f"${cost['snapstart_per_million_restores']:.2f} for a million cold starts.\n"
+    )
+    return "\n".join([_table(["what", "Understudy", "always on"], rows), even])
+
+
+def _prices(prices: Document) -> str:
+    rows = [
+        [f"{price['per']:,} {price['unit']}", f"${price['dollars']:,}", price["source"], price["date"]]
+        for price in prices.values()
+    ]
+    return _table(["what", "price", "read at", "of"], rows)
+
+
+def _assumed(assumed: Document) -> str:
+    return _table(["what", "value"], [[f"`{name}`", f"{value:,}"] for name, value in assumed.items()])
+
+
+def _prose(text: str, **values: Any) -> str:
+    """The text with values in it, its last paragraph wrapped again; headings keep their line."""
+    *before, last = text.format(**values).rstrip("\n").split("\n\n")
+    return "\n\n".join([*before, textwrap.fill(last, 120, break_on_hyphens=False, break_long_words=False)]) + "\n"
+
+
+def _range(one: Document, name: str, digits: int) -> str:
+    low, high = one[f"{name}_low"], one[f"{name}_high"]
+    return f"{one[name]:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def _table(head: list[str], rows: Iterable[list[str]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows), ""])
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(
+        text, 118, initial_indent="* ", subsequent_indent="  ", break_on_hyphens=False, break_long_words=False
+    )

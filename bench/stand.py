@@ -1,0 +1,114 @@
+"""Where measurements are taken: the machine, the local stack, and peace and quiet on both."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import re
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from local import stack
+from local.processes import Process
+from local.runtime import cpu_milliseconds
+from local.settings import ROOT, Settings
+
+DEPLOYMENTS = ROOT / "bench" / "deployments.toml"
+PATIENCE_SECONDS = 60
+QUIET = 0.1  # of one core
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were taken on."""
+    return {
+        "processor": _first(r"model name\s*: (.+)", "/proc/cpuinfo") or platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gb": round(int(_first(r"MemTotal:\s+(\d+) kB", "/proc/meminfo") or 0) / 2**20),
+        "system": f"{platform.system()} {platform.release()}",
+        "architecture": platform.machine(),
+        "python": platform.python_version(),
+    }
+
+
+@contextlib.contextmanager
+def running(settings: Settings) -> Iterator[None]:
+    """The local stack with what is built now and deployments.toml. One that was not running is stopped again."""
+    was_running = stack.runs(settings)
+    os.environ["DEPLOYMENTS"] = str(DEPLOYMENTS)
+    stack.up(settings)
+    try:
+        yield
+    finally:
+        if not was_running:
+            stack.down(settings)
+
+
+def forget_seeds(settings: Settings) -> None:
+    """Have the events' characters and videos made anew: the provider keeps those of an earlier run for an hour."""
+    settings.remember(seeds={})
+
+
+def wait_for_quiet(settings: Settings) -> None:
+    """What was asked of the stack may set it to work: wait until its processes rest, a minute at most."""
+    pids = stack_pids(settings)
+    for _ in range(PATIENCE_SECONDS):
+        before = sum(map(cpu_milliseconds, pids))
+        time.sleep(1)
+        if sum(map(cpu_milliseconds, pids)) - before < 1000 * QUIET:
+            return
+
+
+@contextlib.contextmanager
+def nobody_listening(settings: Settings) -> Iterator[None]:
+    """Nothing takes messages from the queues: what is measured is then alone with its files and its jobs."""
+    client = settings.client("lambda")
+    uuids = [one["UUID"] for one in client.list_event_source_mappings()["EventSourceMappings"]]
+    try:
+        for uuid in uuids:
+            client.update_event_source_mapping(UUID=uuid, Enabled=False)
+        yield
+    finally:
+        for uuid in uuids:
+            client.update_event_source_mapping(UUID=uuid, Enabled=True)
+
+
+@contextlib.contextmanager
+def core_of_its_own(settings: Settings) -> Iterator[int | None]:
+    """One core for what is measured (see `pin`), the others for this process and the stack's; None on a single core."""
+    cores = os.sched_getaffinity(0)
+    if len(cores) == 1:
+        yield None
+        return
+    mine, others = max(cores), cores - {max(cores)}
+    bystanders = [os.getpid(), *stack_pids(settings)]
+    for pid in bystanders:
+        pin(pid, others)
+    try:
+        yield mine
+    finally:
+        for pid in bystanders:
+            pin(pid, cores)
+
+
+def pin(pid: int, cores: Iterable[int]) -> None:
+    """Keep a process, and what it starts from now on, on these cores."""
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(ProcessLookupError):
+            os.sched_setaffinity(int(thread.name), cores)
+
+
+def stack_pids(settings: Settings) -> list[int]:
+    """The processes of the local stack: the local AWS, the simulators, the front."""
+    files = sorted((settings.folder / "run").glob("*.pid"))
+    found = (Process(file.stem, settings.folder, 0).pid() for file in files)
+    return [pid for pid in found if pid is not None]
+
+
+def _first(pattern: str, path: str) -> str | None:
+    with contextlib.suppress(OSError):
+        if found := re.search(pattern, Path(path).read_text()):
+            return found[1]
+    return None

@@ -1,0 +1,218 @@
+"""What the local AWS answers, taken down once and answered again at once.
+
+    with Deck(settings.aws_url) as deck:
+        function = deck.wire(function)          # it now asks the deck
+        with deck.recording() as tape: ...      # the deck asks the local AWS
+        with deck.playing(tape): ...            # the deck knows the answers
+
+A function that is measured this way does all of its own work (it signs, sends, reads, parses) and waits for nobody: no
+time of the local AWS is in the figures, nor of the real one. An event that uses something up can come again and again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from local.runtime import Function
+
+_HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "date", "server"}
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One answer, and what was asked. `length` is its Content-Length: of a HEAD it is not that of the body."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    length: str
+    request: bytes = b""
+
+
+@dataclass
+class Tape:
+    """The answers of one event, by operation and in their order.
+
+    Times and random ids differ from one run to the next, so a request is known by its operation ("GetItem", the third
+    one) and not by its bytes.
+    """
+
+    answers: dict[str, list[Recorded]] = field(default_factory=lambda: defaultdict(list))
+
+    @property
+    def calls(self) -> dict[str, int]:
+        """How often each operation was called."""
+        return {operation: len(answers) for operation, answers in sorted(self.answers.items())}
+
+
+class NotOnTape(Exception):
+    """A function asked something else than when it was recorded, as chance or the clock may have it: no measurement."""
+
+
+class Deck:
+    """A server between functions and the local AWS. It either records or plays."""
+
+    def __init__(self, upstream: str) -> None:
+        self.upstream = urlsplit(upstream).netloc
+        self._tape: Tape | None = None
+        self._otherwise = Tape()
+        self._plays = False
+        self._played: Counter[str] = Counter()
+        self._missed: list[str] = []
+        self._lock = threading.Lock()
+        self._server = _Server(self)
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+
+    @property
+    def url(self) -> str:
+        """What AWS_ENDPOINT_URL has to name."""
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    @property
+    def played(self) -> dict[str, int]:
+        """How often each operation was asked for since playing began."""
+        return dict(sorted(self._played.items()))
+
+    def wire(self, function: Function) -> Function:
+        """The same function, asking the deck."""
+        return replace(function, environment={**function.environment, "AWS_ENDPOINT_URL": self.url})
+
+    @contextlib.contextmanager
+    def recording(self) -> Iterator[Tape]:
+        """Ask the local AWS and take down what it says."""
+        self._tape, self._plays = Tape(), False
+        try:
+            yield self._tape
+        finally:
+            self._tape = None
+
+    @contextlib.contextmanager
+    def playing(self, tape: Tape, otherwise: Tape | None = None) -> Iterator[None]:
+        """Answer from the tape, from its start, and what is not on it from the other one: a warm function now and then
+        asks again what it had cached. Raises NotOnTape afterwards when something was asked in vain.
+        """
+        self._tape, self._otherwise, self._plays = tape, otherwise or Tape(), True
+        self._played.clear()
+        self._missed.clear()
+        try:
+            yield
+        finally:
+            self._tape = None
+        if self._missed:
+            raise NotOnTape(", ".join(self._missed))
+
+    def answer(self, operation: str, command: str, path: str, headers: Any, body: bytes) -> Recorded:
+        """What to answer to a request."""
+        tape = self._tape
+        if tape is None or not self._plays:
+            answer = self._forward(command, path, headers, body)
+            if tape is not None:
+                with self._lock:
+                    tape.answers[operation].append(answer)
+            return answer
+        with self._lock:
+            at = self._played[operation]
+            self._played[operation] += 1
+            for answers in (tape.answers.get(operation, ()), self._otherwise.answers.get(operation, ())):
+                if at < len(answers):
+                    return answers[at]
+            self._missed.append(operation)
+        return Recorded(400, (), b'{"__type": "NotOnTape"}', "23")
+
+    def _forward(self, command: str, path: str, headers: Any, body: bytes) -> Recorded:
+        connection = http.client.HTTPConnection(self.upstream, timeout=150)
+        try:
+            # Host stays what it was: it is signed.
+            passed = {name: value for name, value in headers.items() if name.lower() not in _HOP_BY_HOP | {"expect"}}
+            connection.request(command, path, body, {**passed, "Content-Length": str(len(body))})
+            response = connection.getresponse()
+            kept = tuple((name, value) for name, value in response.getheaders() if name.lower() not in _HOP_BY_HOP)
+            length = response.getheader("Content-Length")
+            data = response.read()
+            return Recorded(response.status, kept, data, length or str(len(data)), body)
+        finally:
+            connection.close()
+
+    def __enter__(self) -> Deck:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, deck: Deck) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.deck = deck
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A function that has been stopped leaves a connection behind; that is no news."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
+    server: _Server
+
+    def _serve(self) -> None:
+        body = self._chunks() if self.headers.get("Transfer-Encoding") else self._counted()
+        operation = _operation(self.command, self.path, self.headers.get("X-Amz-Target"))
+        answer = self.server.deck.answer(operation, self.command, self.path, self.headers, body)
+        self.send_response_only(answer.status)
+        for name, value in answer.headers:
+            self.send_header(name, value)
+        self.send_header("Content-Length", answer.length)
+        self.end_headers()
+        self.wfile.write(answer.body)
+        self.wfile.flush()
+
+    def handle_expect_100(self) -> bool:
+        going_on = super().handle_expect_100()
+        self.wfile.flush()
+        return going_on
+
+    def _counted(self) -> bytes:
+        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+
+    def _chunks(self) -> bytes:
+        pieces = []
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            pieces.append(self.rfile.read(size))
+            self.rfile.readline()
+        while self.rfile.readline().strip():
+            pass  # trailers
+        return b"".join(pieces)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is http.server's
+        """Nobody wants to read these."""
+
+
+for _verb in ("GET", "POST", "DELETE", "PUT", "HEAD"):
+    setattr(_Handler, f"do_{_verb}", _Handler._serve)
+
+
+def _operation(command: str, path: str, target: str | None) -> str:
+    """What a request is: "DynamoDB.GetItem", "lambda POST", "S3 PUT partNumber,uploadId"."""
+    if target:
+        service, _, name = target.partition(".")
+        return f"{service.partition('_')[0]}.{name}"
+    parts = urlsplit(path)
+    if parts.path.startswith("/2015-03-31/functions/"):
+        return "Lambda.Invoke"
+    names = ",".join(sorted(name for name, _ in parse_qsl(parts.query, keep_blank_values=True) if name != "x-id"))
+    return f"S3.{command} {names}".strip()

@@ -1,0 +1,117 @@
+"""The ways by which one call reaches the provider's simulator: directly, through our function, through the peer."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import time
+from contextlib import ExitStack
+from typing import Any, Protocol
+
+import httpx
+
+from bench.stand import pin
+from bench.subject import Subject, again, case_of
+from bench.tape import Deck
+from local import events, functions
+from local.invoke import Case
+from local.seed import Seeds, wait
+from local.seed_files import file
+from local.settings import HOST, Settings
+
+CALLS = ("get_character", "create_video", "edit_video", "extend_video")  # they are the functions' names, too
+_CREATE = {"model": "sora-2", "prompt": "Luna runs over wet stones", "seconds": "4", "size": "1280x720"}
+_EDIT = {"prompt": "Add warm golden lighting"}
+_EXTENSION = {"prompt": "Luna waves goodbye and walks into the sunset", "seconds": "5"}
+
+Request = tuple[str, str, Any]  # method, path, JSON body
+
+
+class Way(Protocol):
+    """`ask` makes the call once and returns the milliseconds; `pid` is the process that is asked."""
+
+    pid: int
+
+    def ask(self) -> float:
+        """Raises SystemExit when the answer is not as it should be."""
+
+
+class Server:
+    """The simulator, the peer or the local gateway, over a connection that stays open."""
+
+    def __init__(self, port: int, key: str, request: Request, pid: int = 0) -> None:
+        self.pid = pid
+        self._method, self._path, body = request
+        self._body = None if body is None else json.dumps(body).encode()
+        self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        self._connection = http.client.HTTPConnection(HOST, port, timeout=30)
+
+    def ask(self) -> float:
+        for _ in range(2):
+            with contextlib.suppress(ConnectionError):  # closed by the server meanwhile, as idle: opened again
+                return self._ask()
+            self._connection.close()
+        raise SystemExit(f"{self._method} {self._path}: the server closes every connection")
+
+    def _ask(self) -> float:
+        started = time.perf_counter()
+        self._connection.request(self._method, self._path, self._body, self._headers)
+        response = self._connection.getresponse()
+        answer = response.read()
+        took = (time.perf_counter() - started) * 1000
+        if response.status != 200:
+            raise SystemExit(f"{self._method} {self._path}: {response.status} {answer.decode(errors='replace')}")
+        return took
+
+
+class Ours:
+    """An environment of our function, warm, with a deck of its own; it ends with `at`."""
+
+    def __init__(self, settings: Settings, at: ExitStack, core: int | None, subject: Subject) -> None:
+        self._subject = subject
+        self._deck = at.enter_context(Deck(settings.aws_url))
+        self._sandbox = at.enter_context(subject.start(self._deck))
+        self.pid = self._sandbox.pid
+        if core is not None:
+            pin(self.pid, {core})
+        subject.ask(self._sandbox, self._deck, subject.first)
+
+    def ask(self) -> float:
+        return again(lambda: self._subject.ask(self._sandbox, self._deck, self._subject.later)).milliseconds
+
+
+def case(settings: Settings, call: str) -> Case:
+    """The event of a call. Of `create_video` it is a small one: no character, no file."""
+    if call != "create_video":
+        return case_of(settings, call)
+    route, seeds = functions.route(settings, call), Seeds(settings)
+    event = events.event({"request": {"json": _CREATE}}, route, lambda: seeds.value("caller"))
+    return Case(call, event, {"status": 200, "body": {"object": "video"}}, seeds)
+
+
+def requests(port: int, key: str, **more: str) -> dict[str, Request]:
+    """The same calls for a server, the simulator or the peer, with a character and a video that were made there.
+
+    `more` are fields that the server wants when a character is made.
+    """
+    with httpx.Client(
+        base_url=f"http://{HOST}:{port}/v1", headers={"Authorization": f"Bearer {key}"}, timeout=60
+    ) as client:
+        clip = {"video": file("luna.mp4")}
+        character = (
+            client.post("/videos/characters", data={"name": "Luna", **more}, files=clip).raise_for_status().json()["id"]
+        )
+        video = client.post("/videos", json=_CREATE).raise_for_status().json()["id"]
+
+        def finished() -> bool:
+            return bool(client.get(f"/videos/{video}").raise_for_status().json()["status"] == "completed")
+
+        wait(finished, f"{video} was not finished")
+    source = {"video": {"id": video}}
+    return {
+        "get_character": ("GET", f"/v1/videos/characters/{character}", None),
+        "create_video": ("POST", "/v1/videos", _CREATE),
+        "edit_video": ("POST", "/v1/videos/edits", {**source, **_EDIT}),
+        "extend_video": ("POST", "/v1/videos/extensions", {**source, **_EXTENSION}),
+    }

@@ -1,0 +1,97 @@
+"""A video of one provider edited and extended by each other: natively, emulated or refused, as the model list says."""
+
+from __future__ import annotations
+
+import secrets
+from itertools import product
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+from tests.integration.live import Film, answered, difference, refused, together
+
+if TYPE_CHECKING:
+    import httpx
+
+    from tests.integration.live import Api, Json
+
+SOURCES = ("sora-2", "grok", "omni", "runway", "kling")
+TARGETS = (*SOURCES, "wan-2.2")
+SIZE, SECONDS, ADDED = "1280x720", 4, 4
+# Mean differences of two pictures, of 255: encoding one again makes 1 to 4, what simulators add to one 12 and more.
+ALIKE, OTHER = 6, 10
+
+
+class Pair(NamedTuple):
+    operation: str
+    source: str
+    target: str
+
+
+PAIRS = [Pair(*found) for found in product(("edit", "extend"), SOURCES, TARGETS)]
+
+
+@pytest.fixture(scope="module")
+def says(api: Api) -> dict[Pair, str]:
+    """What the model list says of each pair."""
+    can = {model["id"]: model["capabilities"] for model in answered(api.get("/models"))["data"]}
+    whose = {True: "own", False: "other"}
+    return {pair: can[pair.target][pair.operation][whose[pair.source == pair.target]] for pair in PAIRS}
+
+
+@pytest.fixture(scope="module")
+def sources(api: Api) -> dict[str, tuple[str, Film]]:
+    """A finished video of each model: its id and the film."""
+    run = secrets.token_hex(2)  # a stack that is used again has drawn the films of earlier runs
+
+    def ask(model: str) -> str:
+        return str(api.video(model=model, prompt=f"A {model} {run}", seconds=str(SECONDS), size=SIZE)["id"])
+
+    ids = together(ask, SOURCES)
+    api.wait_all(ids)
+    return {model: (video, Film.of(api.download(video).content)) for model, video in zip(SOURCES, ids, strict=True)}
+
+
+@pytest.fixture(scope="module")
+def answers(api: Api, sources: dict[str, tuple[str, Film]]) -> dict[Pair, httpx.Response]:
+    """All are asked for at once, so that they are made side by side."""
+
+    def ask(pair: Pair) -> httpx.Response:
+        video, _ = sources[pair.source]
+        body: Json = {"prompt": f"{pair.target} goes on", "model": pair.target, "video": {"id": video}}
+        if pair.operation == "edit":
+            return api.post("/videos/edits", body)
+        return api.post("/videos/extensions", {**body, "seconds": str(ADDED)})
+
+    return dict(zip(PAIRS, together(ask, PAIRS), strict=True))
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=" ".join)
+def test_a_pair(api: Api, pair: Pair, says: Any, sources: Any, answers: Any) -> None:
+    answer, (_, source) = answers[pair], sources[pair.source]
+    if says[pair] == "none":
+        error = refused(answer, 400, "unsupported_operation", "model")
+        _, _, named = error["message"].partition("Models that can: ")
+        possible = {one.target for one in PAIRS if one[:2] == pair[:2] and says[one] != "none"}
+        assert possible <= set(named.removesuffix(".").split(", "))
+        return
+    video = answered(answer)["id"]
+    assert answer.headers.get("x-understudy-emulated") == ("extend" if says[pair] == "emulated" else None)
+    shown = api.wait(video)
+    film = Film.of(api.download(video).content)
+    length = SECONDS + (ADDED if pair.operation == "extend" else 0)
+    assert (shown["seconds"], round(film.seconds)) == (str(length), length)
+    assert shown["size"] == SIZE == f"{film.width}x{film.height}"
+    rate = len(source.frames) / source.seconds
+    if pair.operation == "edit":
+        assert min(difference(film.frames[0], source.frames[0]), difference(film.frames[-1], source.frames[-1])) > OTHER
+        return
+    for moment in (0.0, SECONDS / 2, SECONDS - 2 / rate):
+        assert difference(film.frames[round(moment * rate)], source.frames[round(moment * rate)]) < ALIKE
+    assert difference(film.frames[-1], source.frames[-1]) > OTHER
+
+
+def test_there_are_all_three_kinds(says: dict[Pair, str]) -> None:
+    assert set(says.values()) == {"native", "emulated", "none"}
+    live = {pair for pair in PAIRS if "wan-2.2" not in pair}
+    assert all(says[pair] == ("emulated" if pair[::2] == ("extend", "kling") else "native") for pair in live)
