@@ -14,7 +14,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import boto3
 import httpx
 
 from tests.fakes.clock import Clock
@@ -208,12 +207,6 @@ def build() -> None:
     manager.create_secret(Name="ids", SecretString="m" * 64)
     for name in ("a", "b", "c"):
         manager.create_secret(Name=f"understudy/{name}", SecretString=f"key-{name}")
-
-
-@cache
-def parameters() -> Any:
-    """Systems Manager's client; only some deployments keep their keys there."""
-    return boto3.client("ssm")
 
 
 def _encoded(json_body: Any, form: Form | None, raw: bytes | None) -> tuple[bytes, str | None]:

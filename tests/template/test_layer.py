@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +13,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
-SERVICES = ("dynamodb", "lambda", "s3", "secretsmanager", "sqs", "ssm", "sts")
+SERVICES = runpy.run_path(str(ROOT / "layers" / "understudy" / "trim.py"))["CALLS"]
+# As in `sqs().send_message(`, and the same through Powertools' and boto3's helpers.
+CALLED = re.compile(r"\b(dynamodb|lambda_|s3|secretsmanager|sqs|ssm)\(\)\.([a-z_0-9]+)\(")
 
 
 def _build(folder: Path, arch: str) -> Path:
@@ -75,13 +79,27 @@ def test_it_brings_no_installer_no_tests_and_no_path_hooks(layer: Path) -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_the_trimmed_boto3_still_serves_what_we_call(layer: Path, service: str) -> None:
+def test_the_trimmed_botocore_still_serves_what_we_call(layer: Path, service: str) -> None:
     code = f"""
 import boto3
 client = boto3.client({service!r}, region_name="eu-west-1", aws_access_key_id="a", aws_secret_access_key="b")
-print(client.meta.endpoint_url)
+client.meta.service_model.client_context_parameters
+print(client.meta.endpoint_url, *client.meta.service_model.operation_names)
 """
-    assert "eu-west-1.amazonaws.com" in _run(layer, code)
+    url, *operations = _run(layer, code).split()
+    assert "eu-west-1.amazonaws.com" in url
+    assert set(operations) == SERVICES[service]
+
+
+def test_what_the_code_calls_is_not_trimmed() -> None:
+    package = ROOT / "layers" / "understudy" / "understudy"
+    called = {found for file in package.rglob("*.py") for found in CALLED.findall(file.read_text("utf-8"))}
+    assert len(called) > 12
+    helpers = {"get_paginator", "get_waiter", "generate_presigned_url", "generate_presigned_post"}
+    for service, method in called:
+        if method not in helpers and not method.startswith("exceptions"):
+            operation = "".join(word.capitalize() for word in method.split("_"))
+            assert operation in SERVICES[service.rstrip("_")], method
 
 
 def test_versions_of_libraries_can_be_asked(layer: Path) -> None:

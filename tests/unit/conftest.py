@@ -8,7 +8,6 @@ import httpx
 import hypothesis
 import pytest
 from aws_lambda_powertools.utilities.circuit_breaker import base as circuits
-from aws_lambda_powertools.utilities.parameters.base import DEFAULT_PROVIDERS
 from moto import mock_aws
 
 from tests.fakes import clock as clocks
@@ -75,8 +74,7 @@ def cold_start() -> None:
             if hasattr(value, "cache_clear") and value not in clients:
                 value.cache_clear()
     secrets._neighbours = (float("-inf"), [])
-    for provider in DEFAULT_PROVIDERS.values():
-        provider.clear_cache()
+    secrets._provider_keys.clear()
     for kept in (circuits._LOCAL_FAILURES, circuits._LOCAL_SUCCESSES, circuits._LAST_OBSERVED_STATE):
         kept.clear()
 

@@ -129,7 +129,5 @@ def test_a_typed_body() -> None:
 
 
 def _call(**changes: Any) -> Call:
-    from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
-
     event = {"headers": {}, "requestContext": {"authorizer": CALLER}, **changes}
-    return Call(APIGatewayProxyEvent(event), Context(), None)  # type: ignore[arg-type]
+    return Call(event, Context(), None)  # type: ignore[arg-type]

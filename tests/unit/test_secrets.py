@@ -4,7 +4,6 @@ import pytest
 
 from tests.fakes.clock import Clock
 from tests.fakes.edges import Edges
-from tests.fakes.stage import parameters
 from tests.unit.test_ids import payload, spelled
 from understudy import aws, secrets
 from understudy.errors import NotFound, Reason, Refused
@@ -20,7 +19,7 @@ class TestProviderKeys:
         assert secrets.provider_key("secretsmanager:understudy/a") == "key-a"
 
     def test_from_a_parameter(self) -> None:
-        parameters().put_parameter(Name="/understudy/p", Value=" key-p\n", Type="SecureString")
+        aws.ssm().put_parameter(Name="/understudy/p", Value=" key-p\n", Type="SecureString")
         assert secrets.provider_key("ssm:/understudy/p") == "key-p"
 
     def test_none_is_none(self) -> None:

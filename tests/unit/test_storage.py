@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import contextlib
 import io
 import tracemalloc
 from collections.abc import Iterator
+from concurrent.futures import Future
+from types import SimpleNamespace
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from boto3.s3 import transfer
 
 from tests.fakes.edges import Edges
 from understudy import aws, storage
@@ -55,14 +60,19 @@ class TestSave:
         assert aws.s3().list_multipart_uploads(Bucket="bucket").get("Uploads", []) == []
 
     def test_memory_does_not_grow_with_the_stream(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        class Sink:
-            """An S3 that only reads, as boto3's transfer does."""
+        @contextlib.contextmanager
+        def sink(*_: object) -> Iterator[Any]:
+            """A transfer that only reads, as boto3's does."""
+            yield SimpleNamespace(upload=read)
 
-            def upload_fileobj(self, file: io.BytesIO, *given: object, **how: object) -> None:
-                while file.read(storage.CHUNK):
-                    pass
+        def read(file: io.BytesIO, *_: object, **how: object) -> Future[None]:
+            while file.read(storage.CHUNK):
+                pass
+            done: Future[None] = Future()
+            done.set_result(None)
+            return done
 
-        monkeypatch.setattr(storage, "s3", Sink)
+        monkeypatch.setattr(transfer, "create_transfer_manager", sink)
         tracemalloc.start()
         assert storage.save("media/a", (bytes(1024 * 1024) for _ in range(200)), "video/mp4") == 200 * 1024 * 1024
         _, peak = tracemalloc.get_traced_memory()

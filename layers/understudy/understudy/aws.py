@@ -1,52 +1,70 @@
-"""AWS clients, made on first use: a function pays only for the services it touches."""
+"""AWS clients, made on first use: a function pays only for the services it touches.
+
+They are botocore's own. What boto3 lays over them (resources, managed transfers) takes half as long to import as an
+empty function to start, and is asked for only where it is used (docs/adr/0018).
+"""
 
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from botocore.session import Session
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_ssm import SSMClient
+
+
+@cache
+def _session() -> Session:
+    import botocore.session
+
+    return botocore.session.get_session()
+
+
+def _client(service: str, **config: Any) -> Any:
+    from botocore.config import Config
+
+    return _session().create_client(service, config=Config(**config))
 
 
 @cache
 def dynamodb() -> DynamoDBClient:
-    import boto3
-
-    return boto3.client("dynamodb")
+    client: DynamoDBClient = _client("dynamodb")
+    return client
 
 
 @cache
 def s3() -> S3Client:
-    """Signature version 4 in so many words: without it boto3 still presigns with version 2 in some regions."""
-    import boto3
-    from botocore.config import Config
-
-    return boto3.client("s3", config=Config(signature_version="s3v4"))
+    """Signature version 4 in so many words: without it presigning still uses version 2 in some regions."""
+    client: S3Client = _client("s3", signature_version="s3v4")
+    return client
 
 
 @cache
 def secretsmanager() -> SecretsManagerClient:
-    import boto3
+    client: SecretsManagerClient = _client("secretsmanager")
+    return client
 
-    return boto3.client("secretsmanager")
+
+@cache
+def ssm() -> SSMClient:
+    client: SSMClient = _client("ssm")
+    return client
 
 
 @cache
 def sqs() -> SQSClient:
-    import boto3
-
-    return boto3.client("sqs")
+    client: SQSClient = _client("sqs")
+    return client
 
 
 @cache
 def lambda_() -> LambdaClient:
     """Invocations are not repeated by the client: the caller decides what a lost answer means."""
-    import boto3
-    from botocore.config import Config
-
-    return boto3.client("lambda", config=Config(read_timeout=130, retries={"total_max_attempts": 1}))
+    client: LambdaClient = _client("lambda", read_timeout=130, retries={"total_max_attempts": 1})
+    return client

@@ -7,6 +7,8 @@
 
 The decorated function becomes the Lambda handler. It raises ApiError for what the caller should know; whatever else
 escapes it is a 500 that tells nothing, and the log line tells the rest.
+
+There is nothing to route: the gateway has done that, and a function has one route (docs/adr/0018).
 """
 
 from __future__ import annotations
@@ -18,10 +20,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
-
-from aws_lambda_powertools.event_handler import APIGatewayRestResolver, CORSConfig, Response
-from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
-from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from understudy import keys
 from understudy.errors import (
@@ -38,6 +36,8 @@ from understudy.settings import settings
 from understudy.telemetry import logger
 
 if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
     from understudy.admission import Admission
     from understudy.admission import Kind as CallKind
     from understudy.once import Attempt
@@ -47,7 +47,8 @@ if TYPE_CHECKING:
 
 MARGIN_SECONDS = 3.0  # our answer has to precede the gateway's
 MAX_LIMIT = 100
-Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
+Event = Mapping[str, Any]  # as a REST API hands it to a function
+Handler = Callable[[Event, "LambdaContext"], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class Answer:
 class Call:
     """One HTTP call. Everything is read on first use."""
 
-    def __init__(self, event: APIGatewayProxyEvent, context: LambdaContext, kind: CallKind | None) -> None:
+    def __init__(self, event: Event, context: LambdaContext, kind: CallKind | None) -> None:
         self._event, self._kind = event, kind
         self.deadline = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - MARGIN_SECONDS
 
@@ -88,15 +89,15 @@ class Call:
     @cached_property
     def headers(self) -> dict[str, str]:
         """Headers by lower-case name."""
-        return {name.lower(): value for name, value in (self._event.raw_event.get("headers") or {}).items()}
+        return {name.lower(): value for name, value in (self._event.get("headers") or {}).items()}
 
     @cached_property
     def query(self) -> dict[str, str]:
-        return self._event.raw_event.get("queryStringParameters") or {}
+        return self._event.get("queryStringParameters") or {}
 
     def text(self, name: str) -> str:
         """A path parameter as it came."""
-        return str((self._event.raw_event.get("pathParameters") or {}).get(name, ""))
+        return str((self._event.get("pathParameters") or {}).get(name, ""))
 
     def decode(self, text: str, kind: Kind) -> ManagedId:
         """A managed id from the path or the body. Raises NotFound for whatever is not the caller's."""
@@ -109,7 +110,7 @@ class Call:
         """The body, whatever shape it came in. Raises InvalidRequest, TooLarge and UnsupportedMediaType."""
         from understudy import wire
 
-        event = self._event.raw_event
+        event = self._event
         body = event.get("body") or ""
         try:
             data = base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body.encode()
@@ -157,16 +158,11 @@ class Endpoint:
 
     def __call__(self, function: Callable[[Call], Answer]) -> Handler:
         """The Lambda handler around `function`."""
-        app = APIGatewayRestResolver(cors=CORSConfig(allow_origin=settings().allowed_origin))
-        app.route(self._route, method=self.method)(lambda: _answer(app, self.counts, function))
-        app.not_found(lambda _: _error(app, NotFound("Unknown route.", code="unknown_url")))
-        app.exception_handler(ApiError)(lambda error: _error(app, error))
-        app.exception_handler(Exception)(lambda error: _unexpected(app, error))
 
-        def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        def handler(event: Event, context: LambdaContext) -> dict[str, Any]:
             started = time.perf_counter()
             logger.set_correlation_id(_request_id(event))
-            answer = app.resolve(self._routed(event), context)
+            answer = self._answer(event, context, function)
             milliseconds = round((time.perf_counter() - started) * 1000)
             logger.info(
                 "call",
@@ -178,44 +174,48 @@ class Endpoint:
         handler.endpoint = self  # type: ignore[attr-defined]
         return handler
 
-    @property
-    def _route(self) -> str:
-        return self.path.replace("{", "").replace("}", "")
-
-    def _routed(self, event: dict[str, Any]) -> dict[str, Any]:
-        """The gateway has routed already: Powertools' pattern of a path parameter would lose ids with odd characters,
-        which are to be answered as unknown ids."""
-        return {**event, "path": self._route} if event.get("resource") == self.path else event
-
-
-def _answer(app: APIGatewayRestResolver, counts: CallKind | None, function: Callable[[Call], Answer]) -> Response[str]:
-    call = Call(app.current_event, app.lambda_context, counts)
-    limits = call.admission.headers if counts else {}
-    answer = function(call)
-    body = json.dumps(answer.body) if answer.body is not None else ""
-    return _response(app, answer.status, body, limits | answer.headers)
-
-
-def _error(app: APIGatewayRestResolver, error: ApiError) -> Response[str]:
-    # Not `param`: it may be the caller's own word, and of a prompt sent in the wrong shape the first one.
-    logger.info("refused", extra={"status": error.status, "code": error.code})
-    return _response(app, error.status, json.dumps(error.envelope()), error.headers)
+    def _answer(self, event: Event, context: LambdaContext, function: Callable[[Call], Answer]) -> dict[str, Any]:
+        try:
+            if (event.get("httpMethod"), event.get("resource")) != (self.method, self.path):
+                raise NotFound("Unknown route.", code="unknown_url")
+            call = Call(event, context, self.counts)
+            limits = call.admission.headers if self.counts else {}
+            answer = function(call)
+            body = "" if answer.body is None else json.dumps(answer.body)
+            return _proxied(event, answer.status, body, limits | answer.headers)
+        except ApiError as error:
+            # Not `param`: it may be the caller's own word, and of a prompt sent in the wrong shape the first one.
+            logger.info("refused", extra={"status": error.status, "code": error.code})
+            return _refused(event, error)
+        except Exception:  # noqa: BLE001 - whatever it is, the caller gets an answer
+            logger.exception("unexpected")
+            return _refused(event, _unexpected(event))
 
 
-def _unexpected(app: APIGatewayRestResolver, error: Exception) -> Response[str]:
-    logger.exception("unexpected", exc_info=error)
-    failure = ApiError(
-        "Something went wrong here. The request id in x-request-id finds it in the log.", headers=NO_RETRY
-    )
-    if app.current_event.http_method == "GET":
-        failure.headers.clear()  # reading again is free
-    return _response(app, failure.status, json.dumps(failure.envelope()), failure.headers)
+def _unexpected(event: Event) -> ApiError:
+    message = "Something went wrong here. The request id in x-request-id finds it in the log."
+    return ApiError(message, headers={} if event.get("httpMethod") == "GET" else NO_RETRY)  # reading again is free
 
 
-def _response(app: APIGatewayRestResolver, status: int, body: str, headers: dict[str, str]) -> Response[str]:
-    common = {"cache-control": "private, no-store", "x-request-id": _request_id(app.current_event.raw_event)}
-    return Response(status, "application/json", body, headers={**common, **headers})
+def _refused(event: Event, error: ApiError) -> dict[str, Any]:
+    return _proxied(event, error.status, json.dumps(error.envelope()), error.headers)
 
 
-def _request_id(event: dict[str, Any]) -> str:
+def _proxied(event: Event, status: int, body: str, headers: Mapping[str, str]) -> dict[str, Any]:
+    """An answer as the gateway takes it from a function."""
+    common = {
+        "content-type": "application/json",
+        "cache-control": "private, no-store",
+        "x-request-id": _request_id(event),
+        "access-control-allow-origin": settings().allowed_origin,
+    }
+    return {
+        "statusCode": status,
+        "multiValueHeaders": {name: [value] for name, value in {**common, **headers}.items()},
+        "body": body,
+        "isBase64Encoded": False,
+    }
+
+
+def _request_id(event: Event) -> str:
     return str((event.get("requestContext") or {}).get("requestId") or "")

@@ -14,6 +14,7 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
@@ -240,6 +241,17 @@ def _left(timeout: float | None, late: type[httpcore.TimeoutException]) -> float
     return left if timeout is None else min(left, timeout)
 
 
+def _loading() -> Future[ssl.SSLContext]:
+    executor = ThreadPoolExecutor(max_workers=1)
+    context = executor.submit(httpx.create_ssl_context, trust_env=False)
+    executor.shutdown(wait=False)
+    return context
+
+
+# Once, and beside the imports and the reads that come before the first call: it takes 25 ms and not the interpreter.
+_certificates = _loading()
+
+
 class _Transport(httpx.BaseTransport):
     """A new connection for whatever must not be sent twice; one that was kept, if there is any, for the rest.
 
@@ -248,7 +260,7 @@ class _Transport(httpx.BaseTransport):
     """
 
     def __init__(self) -> None:
-        certificates = httpx.create_ssl_context(trust_env=False)  # loaded once: it takes 50 ms
+        certificates = _certificates.result()
         self._new = _checked(httpx.HTTPTransport(verify=certificates, limits=httpx.Limits(max_keepalive_connections=0)))
         self._kept = _checked(httpx.HTTPTransport(verify=certificates, limits=httpx.Limits(keepalive_expiry=5.0)))
 

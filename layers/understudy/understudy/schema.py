@@ -62,7 +62,8 @@ File = Annotated[
 class Body(BaseModel):
     """What every request has."""
 
-    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True)
+    # Built when the first body is read: a function reads one kind of them.
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True, defer_build=True)
 
 
 class Reference(Body):

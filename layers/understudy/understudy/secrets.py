@@ -6,12 +6,15 @@ from __future__ import annotations
 import time
 from functools import cache
 
-from understudy.aws import secretsmanager
+from understudy.aws import secretsmanager, ssm
 from understudy.errors import Reason, Refused
 from understudy.ids import IdCodec
 from understudy.settings import settings
 
 CACHE_SECONDS = 60
+
+
+_provider_keys: dict[str, tuple[float, str]] = {}  # by reference: when it was read, and what it was
 
 
 def provider_key(reference: str | None, *, fresh: bool = False) -> str | None:
@@ -23,20 +26,28 @@ def provider_key(reference: str | None, *, fresh: bool = False) -> str | None:
     """
     if reference is None:
         return None
-    from aws_lambda_powertools.utilities.parameters import GetParameterError, get_parameter, get_secret
+    read_at, key = _provider_keys.get(reference, (float("-inf"), ""))
+    if fresh or time.monotonic() - read_at > CACHE_SECONDS:
+        key = _stored(reference)
+        _provider_keys[reference] = time.monotonic(), key
+    if not (key and key.isascii() and key.isprintable()):
+        raise Refused(Reason.CREDENTIALS, "The gateway's key for this provider is not one line of ASCII text.")
+    return key
+
+
+def _stored(reference: str) -> str:
+    """What lies behind the reference; '' for something that is no text."""
+    from botocore.exceptions import BotoCoreError, ClientError
 
     store, _, name = reference.partition(":")
     try:
         if store == "ssm":
-            value: object = get_parameter(name, decrypt=True, max_age=CACHE_SECONDS, force_fetch=fresh)
+            value = ssm().get_parameter(Name=name, WithDecryption=True)["Parameter"].get("Value")
         else:
-            value = get_secret(name, max_age=CACHE_SECONDS, force_fetch=fresh)
-    except GetParameterError as error:
+            value = secretsmanager().get_secret_value(SecretId=name).get("SecretString")
+    except (BotoCoreError, ClientError) as error:
         raise Refused(Reason.CREDENTIALS, "The gateway has no key for this provider.") from error
-    key = value.strip() if isinstance(value, str) else ""  # a secret may be binary, whatever the types say
-    if not (key and key.isascii() and key.isprintable()):
-        raise Refused(Reason.CREDENTIALS, "The gateway's key for this provider is not one line of ASCII text.")
-    return key
+    return (value or "").strip()
 
 
 @cache
@@ -52,7 +63,6 @@ def _mac_keys() -> list[bytes]:
     """Every version that still counts, read once a minute at most: forged ids must not cost a call each.
 
     The current one is among them: an environment that started before a rotation meets ids made after it.
-    (Powertools' `get_secret` cannot be used: its cache does not tell the versions of a secret apart.)
     """
     global _neighbours
     read_at, keys = _neighbours

@@ -56,12 +56,13 @@ def put(key: str, data: bytes | memoryview, mime_type: str) -> None:
 
 def save(key: str, chunks: Iterator[bytes], mime_type: str) -> int:
     """Store a stream of unknown length, a part at a time; returns its size in bytes."""
-    from boto3.s3.transfer import TransferConfig
+    from boto3.s3.transfer import TransferConfig, create_transfer_manager
 
     config = TransferConfig(multipart_threshold=CHUNK, multipart_chunksize=CHUNK, use_threads=False)
     reader = _ChunkReader(chunks)
     file = cast("BinaryIO", reader)  # all that the transfer asks of it is read()
-    s3().upload_fileobj(file, settings().bucket_name, key, ExtraArgs={"ContentType": mime_type}, Config=config)
+    with create_transfer_manager(s3(), config) as manager:
+        manager.upload(file, settings().bucket_name, key, extra_args={"ContentType": mime_type}).result()
     return reader.count
 
 

@@ -18,7 +18,7 @@ listing needs no index:
     key#<key id>       budget#<month>                       what it has committed and spent (ledger.py)
     circuit            <deployment>                         Powertools' circuit breaker (routing.py)
 
-Values are strings, integers, booleans, None, lists and maps; DynamoDB's numbers come back as int.
+Values are strings, integers, booleans, None, lists and maps (attributes.py).
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from understudy import attributes
 from understudy.aws import dynamodb
 from understudy.settings import settings
 
@@ -139,7 +140,7 @@ class Change:
             "Key": _key(self.key),
             "UpdateExpression": self.expression,
             "ExpressionAttributeNames": {f"#{name}": attribute for name, attribute in self.names.items()},
-            "ExpressionAttributeValues": {f":{name}": _serialize(value) for name, value in self.values.items()},
+            "ExpressionAttributeValues": {f":{name}": attributes.spell(value) for name, value in self.values.items()},
         }
         if self.condition:
             request["ConditionExpression"] = self.condition
@@ -215,7 +216,7 @@ def delete(key: Key, *, expect: Mapping[str, Any] | None = None) -> None:
         request = {
             "ConditionExpression": " AND ".join(f"#{i} = :{i}" for i in range(len(expect))),
             "ExpressionAttributeNames": names,
-            "ExpressionAttributeValues": {f":{i}": _serialize(value) for i, value in enumerate(expect.values())},
+            "ExpressionAttributeValues": {f":{i}": attributes.spell(value) for i, value in enumerate(expect.values())},
         }
     _written(lambda: dynamodb().delete_item(TableName=settings().table_name, Key=_key(key), **request))
 
@@ -233,9 +234,9 @@ def page(start: Key, prefix: str, *, limit: int, newest_first: bool, after: str 
         "TableName": settings().table_name,
         "KeyConditionExpression": f"{PARTITION} = :pk AND {SORT} BETWEEN :low AND :high",
         "ExpressionAttributeValues": {
-            ":pk": _serialize(start.pk),
-            ":low": _serialize(low),
-            ":high": _serialize(high),
+            ":pk": attributes.spell(start.pk),
+            ":low": attributes.spell(low),
+            ":high": attributes.spell(high),
         },
         "ScanIndexForward": not newest_first,
         "Limit": limit + (1 if after is not None and newest_first else 0),
@@ -269,7 +270,7 @@ def scan(prefix: str, sort: str) -> Iterator[Row]:
         .paginate(
             TableName=settings().table_name,
             FilterExpression=f"begins_with({PARTITION}, :prefix) AND {SORT} = :sort",
-            ExpressionAttributeValues={":prefix": _serialize(prefix), ":sort": _serialize(sort)},
+            ExpressionAttributeValues={":prefix": attributes.spell(prefix), ":sort": attributes.spell(sort)},
         )
     )
     for found in pages:
@@ -318,29 +319,8 @@ def _key(key: Key) -> Any:
 
 
 def _item(key: Key, row: Mapping[str, Any]) -> Any:
-    return {name: _serialize(value) for name, value in row.items()} | _key(key)
-
-
-def _serialize(value: Any) -> Any:
-    from boto3.dynamodb.types import TypeSerializer
-
-    return TypeSerializer().serialize(value)
+    return {name: attributes.spell(value) for name, value in row.items()} | _key(key)
 
 
 def _row(item: Mapping[str, Any]) -> Row:
-    from boto3.dynamodb.types import TypeDeserializer
-
-    deserialize = TypeDeserializer().deserialize
-    return {name: _plain(deserialize(value)) for name, value in item.items()}
-
-
-def _plain(value: Any) -> Any:
-    from decimal import Decimal
-
-    if isinstance(value, Decimal):
-        return int(value)
-    if isinstance(value, list):
-        return [_plain(one) for one in value]
-    if isinstance(value, dict):
-        return {name: _plain(one) for name, one in value.items()}
-    return value
+    return {name: attributes.read(attribute) for name, attribute in item.items()}
