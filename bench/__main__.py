@@ -1,15 +1,18 @@
 """`make bench`: all measurements, on a local stack of their own, into docs/benchmarks.json, .md and .svg.
 
     python -m bench [--quick] [--output FOLDER]
+    python -m bench --render
 
 --quick takes each figure from a few repetitions: good for seeing that it runs, not for a figure. It writes to
-.build/bench and not to docs/.
+.build/bench and not to docs/. --render measures nothing: it writes page, chart and README again from the figures that
+there are, after a change to their words.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime
+import json
 import os
 import subprocess
 import time
@@ -29,26 +32,38 @@ def main() -> None:
     """Read the command line, measure, write."""
     parser = argparse.ArgumentParser(prog="python -m bench")
     parser.add_argument("--quick", action="store_true", help="few repetitions, written to .build/bench")
+    parser.add_argument("--render", action="store_true", help="measure nothing, write from the figures that there are")
     parser.add_argument("--output", type=Path, help="folder for what is written; without it docs/")
     given = parser.parse_args()
-    settings = Settings(int(os.environ.get("PORT") or OWN_PORT))
     folder: Path = given.output or (ROOT / ".build" / "bench" if given.quick else ROOT / "docs")
     folder.mkdir(parents=True, exist_ok=True)
+    if not given.render:
+        settings = Settings(int(os.environ.get("PORT") or OWN_PORT))
+        report.write(_on_a_stack(settings, quick=given.quick), folder)
+    _publish(folder)
+
+
+def _on_a_stack(settings: Settings, *, quick: bool) -> dict[str, Any]:
     if settings.port == OWN_PORT:
         stack.reset(settings)
     try:
         with stand.running(settings):
-            document = measure(settings, quick=given.quick)
+            return measure(settings, quick=quick)
     finally:
         if settings.port == OWN_PORT:
             stack.reset(settings)
-    path = report.write(document, folder)
-    (folder / "benchmarks.md").write_text(render.markdown(document), "utf-8")
-    subprocess.run([PYTHON, "-m", "bench.chart", path, folder / "benchmarks.svg"], cwd=ROOT, check=True)
+
+
+def _publish(folder: Path) -> None:
+    """Write what is made of the figures."""
+    figures, page = folder / "benchmarks.json", folder / "benchmarks.md"
+    document = json.loads(figures.read_text("utf-8"))
+    page.write_text(render.markdown(document), "utf-8")
+    subprocess.run([PYTHON, "-m", "bench.chart", figures, folder / "benchmarks.svg"], cwd=ROOT, check=True)
     if folder == ROOT / "docs":
         readme = ROOT / "README.md"
         readme.write_text(render.into_readme(readme.read_text("utf-8"), document), "utf-8")
-    say(f"{path.with_suffix('.md')}, after {document['run']['seconds']} s")
+    say(f"{page}: measured in {document['run']['seconds']} s")
 
 
 def measure(settings: Settings, *, quick: bool = False) -> dict[str, Any]:

@@ -24,7 +24,7 @@ _COLD = """\
 ## Cold start
 
 From the start of the process to the first answer, under AWS's own runtime client (`awslambdaric`), with the event of
-`events/FUNCTION.json`, beside an empty handler in the same runtime; the ratio is that of neighbours. Functions do all
+`events/<function>.json`, beside an empty handler in the same runtime; the ratio is that of neighbours. Functions do all
 of their work: secrets are read, requests signed, answers parsed. AWS's answers come at once, from a recording, so the
 time of AWS is not in it; the provider is its simulator. Files are in the page cache. `everything` imports all of the
 layer's libraries and makes three clients, and answers nothing. Goals: `list_models` 4, functions that use the table

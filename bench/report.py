@@ -123,11 +123,9 @@ def costs(series: list[cold_start.Series]) -> Document:
     return {**_rounded(cost.model(cost.used(series))), "assumed": cost.ASSUMED, "prices": prices}
 
 
-def write(document: Document, folder: Path) -> Path:
-    """Write benchmarks.json; returns its path."""
-    target = folder / "benchmarks.json"
-    target.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
-    return target
+def write(document: Document, folder: Path) -> None:
+    """Write benchmarks.json."""
+    (folder / "benchmarks.json").write_text(json.dumps(document, indent=1) + "\n", "utf-8")
 
 
 def _goals() -> dict[str, float]:
