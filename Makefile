@@ -1,6 +1,6 @@
 # Bare `make` says what it can do.
 .DEFAULT_GOAL := help
-.PHONY: help demo up down reset deploy-local logs url key invoke test check lint types format build openapi lock clean \
+.PHONY: help demo up down reset deploy-local logs url key invoke test check lint types format build openapi lock audit clean \
         venvs clients
 .SILENT:
 
@@ -56,7 +56,7 @@ invoke: venvs ## run one function alone: FN=get_character EVENT=events/get_chara
 test: venvs clients ## all tests, against a local stack of their own
 	$(RUN) -m pytest $(ARGS)
 
-check: lint types ## format, lint, types and template
+check: lint types ## format, lint, types, template and a look for secrets
 
 lint: venvs
 	mkdir -p .build
@@ -65,6 +65,7 @@ lint: venvs
 	$(RUN) scripts/translate.py > .build/translated.json
 	.venvs/project/bin/cfn-lint template.yaml .build/translated.json
 	$(SAM) validate --lint --region us-east-1 > /dev/null
+	$(RUN) scripts/audit.py --offline
 
 types: venvs
 	.venvs/project/bin/mypy
@@ -82,6 +83,10 @@ openapi: venvs ## write docs/openapi.json from the functions
 lock: ## renew the lock files from their .in files; UPGRADE=--upgrade for newer versions
 	$(PYTHON) scripts/lock.py $(UPGRADE)
 
+audit: venvs ## look for secrets and for known holes in the locked packages; ARGS=--strict where advisories can be had
+	$(PYTHON) scripts/venvs.py audit
+	$(RUN) scripts/audit.py $(ARGS)
+
 clean: down ## stop the local stack; remove everything that was made here
 	rm -rf .aws-sam .build .local .venvs .hypothesis .mypy_cache .pytest_cache .ruff_cache demo tests/*/*/node_modules
 
@@ -90,4 +95,4 @@ venvs:
 
 # The environments of clients that the tests drive, with the npm packages of those that are Node's.
 clients:
-	$(PYTHON) scripts/venvs.py $(patsubst locks/%.txt,%,$(wildcard locks/client-*.txt))
+	$(PYTHON) scripts/venvs.py schema $(patsubst locks/%.txt,%,$(wildcard locks/client-*.txt))

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 import time
+import tomllib
+from pathlib import Path
 from typing import Any
 
 from cli import stack
+
+DEPLOYMENTS = Path("config", "deployments.toml")
 
 
 def add(commands: Any) -> None:
@@ -19,7 +23,20 @@ def add(commands: Any) -> None:
     create.add_argument("--rpm", type=int, help="calls a minute that make something")
     create.add_argument("--concurrent", type=int, help="videos in the making at once")
     create.add_argument("--budget", type=float, metavar="DOLLARS", help="to be committed in a calendar month")
-    create.add_argument("--scope", action="append", default=[], help="raw_ids:DEPLOYMENT, for one deployment each")
+    create.add_argument(
+        "--scope",
+        action="append",
+        default=[],
+        metavar="raw_ids:DEPLOYMENT",
+        help="may bring the deployment's own ids; for an account that belongs to this team alone; can be repeated",
+    )
+    create.add_argument(
+        "--deployments",
+        type=Path,
+        default=DEPLOYMENTS,
+        metavar="FILE",
+        help="what the stack was built with (%(default)s)",
+    )
     create.set_defaults(run=_create)
     listing = actions.add_parser("list", help="list keys, without the keys")
     listing.add_argument("--team")
@@ -36,6 +53,7 @@ def _create(arguments: argparse.Namespace) -> None:
     stack.use_table(arguments.stack)
     from understudy import keys
 
+    _check(arguments.scope, arguments.deployments)
     budget = round(arguments.budget * 1_000_000) if arguments.budget is not None else None
     limits = keys.Limits(arguments.rpm, arguments.concurrent, budget)
     key, caller = keys.mint(
@@ -54,7 +72,7 @@ def _list(arguments: argparse.Namespace) -> None:
             state = "revoked" if row.get("revoked_at") else "works"
             budget = f"${row['budget'] / 1_000_000:.2f}" if "budget" in row else "-"
             limits = f"rpm {row.get('make_limit', '-')}  concurrent {row.get('concurrent', '-')}  budget {budget}"
-            print(f"{row['key_id']}  {made}  {state:<8} {row['team']:<16} {limits}")
+            print("  ".join([row["key_id"], made, f"{state:<8}", f"{row['team']:<16}", limits, *row["scopes"]]))
 
 
 def _revoke(arguments: argparse.Namespace) -> None:
@@ -68,14 +86,21 @@ def _revoke(arguments: argparse.Namespace) -> None:
 
 def _rotate(arguments: argparse.Namespace) -> None:
     stack.use_table(arguments.stack)
-    from understudy import keys, ledger
+    from understudy import keys
 
-    row = _one(arguments.key_id)
-    limits = keys.Limits(row.get("make_limit"), row.get("concurrent"), row.get("budget"))
-    key, caller = keys.mint(row["team"], scopes=tuple(row["scopes"]), models=tuple(row["models"]), limits=limits)
-    keys.revoke(row["key_id"])
-    ledger.carry_over(row["key_id"], caller.key_id)
+    key, caller = keys.rotate(_one(arguments.key_id)["key_id"])
     _show(key, caller.key_id)
+
+
+def _check(scopes: list[str], file: Path) -> None:
+    """Raises ValueError for a scope with a deployment that the file does not have."""
+    from understudy import keys
+
+    known = tomllib.loads(file.read_text("utf-8")).get("deployments", {}) if scopes else {}
+    for scope in scopes:
+        deployment = scope.removeprefix(keys.RAW_IDS)
+        if deployment not in known:
+            raise ValueError(f"{file} has no deployment {deployment!r}; it has {', '.join(known)}")
 
 
 def _one(prefix: str) -> dict[str, Any]:

@@ -5,7 +5,8 @@
     {"event": ..., "expect": {...}}         the event as it is
 
 request   `path` and `query` parameters, `headers`, and one of `json`, `body` (text as it is) and `form`; `files` of a
-          form are names of seed_files.FILES. `caller`: null for a request that no authorizer saw.
+          form are names of seed_files.FILES. `caller`: null for a request that no authorizer saw, or another caller
+          than the events' own.
 expect    `status` and `body` of an HTTP answer, `answer` of another; every key that stands there has to be in what
           came. `afterwards`: {"path", "body"} is what the API then says. `error`: the errorType that Lambda shows.
 
@@ -86,7 +87,8 @@ def event(content: dict[str, Any], route: Route | None, caller: Callable[[], dic
     if route is None:
         raise BadEventFile("This function has no route: its file needs `messages` or `event`, not `request`.")
     request = content["request"]
-    return _proxied(request, route, caller() if request.get("caller", True) else None)
+    given = request.get("caller", True)
+    return _proxied(request, route, caller() if given is True else given)
 
 
 def differences(expected: Any, found: Any, where: str) -> Iterator[str]:

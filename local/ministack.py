@@ -10,6 +10,8 @@ import urllib.request
 from local.processes import Process, digest
 from local.settings import HOST, ROOT, Settings
 
+MAIN = ROOT / "local" / "aws_main.py"
+
 
 def process(settings: Settings) -> Process:
     """The local AWS of a stack."""
@@ -24,8 +26,8 @@ def start(settings: Settings) -> None:
     scratch.mkdir(parents=True, exist_ok=True)
     venv = ROOT / ".venvs" / "ministack"
     environment = _environment(settings)
-    made_of = digest(venv / ".made-from", repr(environment))
-    process(settings).ensure([venv / "bin" / "ministack"], environment, lambda: _ready(settings), made_of)
+    made_of = digest(venv / ".made-from", MAIN, repr(environment))
+    process(settings).ensure([venv / "bin" / "python", "-P", MAIN], environment, lambda: _ready(settings), made_of)
 
 
 def stop(settings: Settings) -> None:

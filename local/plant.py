@@ -18,6 +18,16 @@ from understudy.ids import Kind
 
 def running(team: str, video_id: str) -> dict[str, Any]:
     """Another job like that of a finished video, of which we do not know yet that it is finished."""
+    return _planted(team, video_id)
+
+
+def adopted(team: str, video_id: str, *upstream_id: str) -> dict[str, Any]:
+    """A job for a finished video, or for another id, as if a caller had brought it: no provider was asked yet."""
+    given = {"upstream_id": upstream_id[0]} if upstream_id else {}
+    return _planted(team, video_id, operation=jobs.ADOPT, submitted_at=None, prompt="", **given)
+
+
+def _planted(team: str, video_id: str, **changes: Any) -> dict[str, Any]:
     done = jobs.find(team, secrets.id_codec().decode(video_id, Kind.VIDEO, team=team).record)
     assert done is not None
     now = int(time.time())
@@ -28,12 +38,15 @@ def running(team: str, video_id: str) -> dict[str, Any]:
         upstream_status="in_progress",
         progress=10,
         created_at=now,
-        late_at=now,
+        submitted_at=now,
+        late_at=now + 3600,
         completed_at=None,
         output=None,
         tick=0,
         lease_until=0,
+        others=[done.deployment],
     )
+    job = replace(job, **changes)
     table.write_together(jobs.put(job))
     return {"id": present.video_id(job), "message": {"team": team, "video": job.id, "tick": 0}}
 
@@ -62,6 +75,7 @@ def row(text: str) -> None:
 if __name__ == "__main__":
     plants: dict[str, Callable[..., Any]] = {
         "running": running,
+        "adopted": adopted,
         "upload_in_parts": upload_in_parts,
         "upload_row": upload_row,
         "row": row,

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -148,7 +149,11 @@ def key(seeds: Seeds) -> str:
 @kept
 def caller(seeds: Seeds) -> dict[str, str]:
     """Who the key belongs to, as the deployed authorizer says it."""
-    event = {"authorizationToken": f"Bearer {seeds.value('key')}", "methodArn": seeds.value("method_arn")}
+    return _caller(seeds, seeds.value("key"))
+
+
+def _caller(seeds: Seeds, key: str) -> dict[str, str]:
+    event = {"authorizationToken": f"Bearer {key}", "methodArn": seeds.value("method_arn")}
     client = seeds.settings.client("lambda")
     answer = client.invoke(FunctionName=functions.deployed_name("authorizer"), Payload=json.dumps(event))
     return dict(json.loads(answer["Payload"].read())["context"])
@@ -214,6 +219,61 @@ def video_tampered(seeds: Seeds) -> str:
 def job_running(seeds: Seeds) -> Any:
     """A video that the provider has finished and we have not noticed: `id`, and the `message` that is due."""
     return seeds.plant("running", TEAM, seeds.value("video_completed"))
+
+
+@fresh
+def job_adopted(seeds: Seeds) -> Any:
+    """A video that a caller has brought and the provider has not been asked about: `id`, and the `message`."""
+    return seeds.plant("adopted", TEAM, seeds.value("video_completed"))
+
+
+@fresh
+def job_adopted_unknown(seeds: Seeds) -> Any:
+    """The same with an id that the provider never gave out."""
+    return seeds.plant("adopted", TEAM, seeds.value("video_completed"), "video_of_nobody")
+
+
+# ---- Made at the provider, without us --------------------------------------------------------------------------------
+
+
+@kept
+def provider(seeds: Seeds) -> dict[str, str]:
+    """The first OpenAI-shaped deployment: `deployment`, `base_url` and `key`."""
+    file = tomllib.loads((seeds.settings.folder / "deployments.toml").read_text("utf-8"))
+    for name, one in file["deployments"].items():
+        if one["provider"] == "openai" and "secret" in one:
+            return {"deployment": name, "base_url": one["base_url"], "key": one["secret"].rpartition("/")[2]}
+    raise SeedFailed("No deployment of this stack is with an OpenAI-shaped simulator.")
+
+
+@kept
+def caller_raw(seeds: Seeds) -> dict[str, str]:
+    """A caller who may bring that deployment's own ids."""
+    scope = f"raw_ids:{seeds.value('provider')['deployment']}"
+    return _caller(seeds, stack.mint(seeds.settings, seeds.outputs["TableName"], TEAM, scope))
+
+
+@fresh
+def video_raw(seeds: Seeds) -> str:
+    """The provider's own id of a finished video."""
+    made = _upstream(seeds, "POST", "/videos", json={"model": "sora-2", "prompt": "A heron", "seconds": "4"})["id"]
+    wait(lambda: _upstream(seeds, "GET", f"/videos/{made}")["status"] == "completed", f"{made} was not finished")
+    return str(made)
+
+
+@fresh
+def character_raw(seeds: Seeds) -> str:
+    """The provider's own id of a character."""
+    form = {"data": {"name": "Luna"}, "files": {"video": file("luna.mp4")}}
+    return str(_upstream(seeds, "POST", "/videos/characters", **form)["id"])
+
+
+def _upstream(seeds: Seeds, method: str, path: str, **options: Any) -> Any:
+    there = seeds.value("provider")
+    authorization = {"Authorization": f"Bearer {there['key']}"}
+    answer = httpx.request(method, f"{there['base_url']}{path}", headers=authorization, timeout=60, **options)
+    answer.raise_for_status()
+    return answer.json()
 
 
 # ---- Files in the bucket ---------------------------------------------------------------------------------------------

@@ -97,7 +97,7 @@ def key(settings: Settings) -> str:
     return str(settings.facts()["key"])
 
 
-def mint(settings: Settings, table: str, team: str) -> str:
+def mint(settings: Settings, table: str, team: str, *scopes: str) -> str:
     """Make an API key for a team: the layer's own code does it, with the operator's rights. Returns the key."""
     environment = {
         **settings.root_credentials,
@@ -106,8 +106,8 @@ def mint(settings: Settings, table: str, team: str) -> str:
         "TABLE_NAME": table,
         "POWERTOOLS_SERVICE_NAME": "understudy",
     }
-    code = "import sys; from understudy import keys; print(keys.mint(sys.argv[1])[0])"
-    command = [sys.executable, "-c", code, team]
+    code = "import sys; from understudy import keys; print(keys.mint(sys.argv[1], scopes=tuple(sys.argv[2:]))[0])"
+    command = [sys.executable, "-c", code, team, *scopes]
     return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.strip()
 
 

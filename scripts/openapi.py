@@ -62,6 +62,7 @@ UPSTREAM = {
 }
 # OpenAPI 3.1 has no `format: binary`: a file is text of a media type that is not text.
 FILE = {"type": "string", "contentMediaType": "application/octet-stream"}
+NULL = {"type": "null"}
 FILE_TYPES = {"video": VIDEO_TYPES, "input_reference": IMAGE_TYPES}
 TEXT = {"schema": {"type": "string"}}
 HEADERS = {
@@ -161,28 +162,36 @@ def _success(documentation: dict[str, Any], schemas: dict[str, Any]) -> dict[str
 
 
 def _request(body: Any, schemas: dict[str, Any]) -> dict[str, Any]:
-    """As JSON, where nothing is a file, and as a form."""
+    """As JSON, where nothing is a file, and as a form, where nothing is null."""
     _collect(body, schemas)
     name = body.__name__
     whole = schemas[name]
-    files = [field for field, schema in whole["properties"].items() if FILE in schema.get("anyOf", [schema])]
-    if not files:
-        json_or_form = {"schema": {"$ref": REF.format(model=name)}}
-        return {"required": True, "content": dict.fromkeys(("application/json", "multipart/form-data"), json_or_form)}
     properties = whole["properties"]
-    schemas[f"{name}Form"] = {**whole, "title": f"{name}Form"}
-    schemas[name] = {**whole, "properties": properties | {field: _without_file(properties[field]) for field in files}}
-    form: dict[str, Any] = {
-        "schema": {"$ref": REF.format(model=f"{name}Form")},
-        "encoding": {field: {"contentType": ", ".join(FILE_TYPES[field])} for field in files},
-    }
+    files = [field for field, schema in properties.items() if FILE in _ways(schema)]
+    schemas[name] = {**whole, "properties": {field: _without(FILE, schema) for field, schema in properties.items()}}
+    in_form = {**whole, "properties": {field: _without(NULL, schema) for field, schema in properties.items()}}
+    form: dict[str, Any] = {"schema": {"$ref": REF.format(model=name)}}
+    if in_form != schemas[name]:
+        schemas[f"{name}Form"] = {**in_form, "title": f"{name}Form"}
+        form["schema"] = {"$ref": REF.format(model=f"{name}Form")}
+    if files:
+        form["encoding"] = {field: {"contentType": ", ".join(FILE_TYPES[field])} for field in files}
     plain = {"schema": {"$ref": REF.format(model=name)}}
     return {"required": True, "content": {"application/json": plain, "multipart/form-data": form}}
 
 
-def _without_file(schema: dict[str, Any]) -> dict[str, Any]:
-    ways = [way for way in schema["anyOf"] if way != FILE]
-    rest = {key: value for key, value in schema.items() if key != "anyOf"}
+def _ways(schema: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a field may be."""
+    ways: list[dict[str, Any]] = schema.get("anyOf", [schema])
+    return ways
+
+
+def _without(way: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """The field when it cannot be this."""
+    if way not in _ways(schema):
+        return schema
+    ways = [one for one in _ways(schema) if one != way]
+    rest = {key: value for key, value in schema.items() if key != "anyOf" and not (way == NULL and key == "default")}
     return {**rest, **ways[0]} if len(ways) == 1 else {**rest, "anyOf": ways}
 
 

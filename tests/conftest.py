@@ -13,14 +13,15 @@ if TYPE_CHECKING:
     from local.simulators.process import Simulator
     from tests.integration.live import Api, Stack
 
-# Folder -> its place in the run. What is quick and near comes first.
-ORDER = ["unit", "contract", "template", "simulators", "security", "integration", "clients"]
-LIVE = ("integration", "clients")
+# Folder -> its place in the run. What is quick and near comes first; `logs` reads what all the others have left.
+ORDER = ["unit", "contract", "template", "simulators", "security", "integration", "clients", "logs"]
+LIVE = ("integration", "clients", "logs")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "integration: against the deployed local stack")
     config.addinivalue_line("markers", "clients: real clients against the deployed local stack")
+    config.addinivalue_line("markers", "logs: what the deployed local stack has logged")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

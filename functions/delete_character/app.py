@@ -12,5 +12,6 @@ from understudy.ids import Kind
 )
 def handler(call: Call) -> Answer:
     """Delete a character with its clip, its stills and what providers keep of it."""
-    characters.delete(owned.character(call, call.text("character_id")))
-    return Answer(present.deleted(Kind.CHARACTER, call.text("character_id")))
+    character = owned.character(call, call.text("character_id"))
+    characters.delete(character)
+    return Answer(present.deleted(Kind.CHARACTER, present.character_id(character)))

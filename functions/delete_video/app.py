@@ -17,9 +17,10 @@ def handler(call: Call) -> Answer:
     if not job.done:
         message = f"This video is still {job.status}. Only completed and failed videos can be deleted."
         raise NotReady(message, param="video_id")
+    public_id = present.video_id(job)
     # The row goes last: a delete that breaks off can be repeated, and nothing stays that nobody finds.
     storage.delete_all(storage.video_prefix(job.team, job.id))
     jobs.delete_upstream(job)
     with contextlib.suppress(table.RowChanged):  # deleted twice at once
         jobs.delete(job)
-    return Answer(present.deleted(Kind.VIDEO, call.text("video_id")))
+    return Answer(present.deleted(Kind.VIDEO, public_id))

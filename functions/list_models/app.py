@@ -9,6 +9,5 @@ from understudy.endpoint import Answer, Call, Endpoint
 
 @Endpoint("GET", "/models", summary="List models", answer=catalogue.ModelList)
 def handler(call: Call) -> Answer:
-    """List the models that callers may name, with what each can do."""
-    _ = call.caller
-    return Answer({"object": "list", "data": catalogue.models(deployments())})
+    """List the models that the key may name, with what each can do."""
+    return Answer({"object": "list", "data": catalogue.models(deployments(), call.caller)})

@@ -39,6 +39,7 @@ CASES: dict[str, list[tuple[str, dict[str, Any]]]] = {
 CLAIMS: dict[str, Callable[[Profile], bool]] = {
     "make_character": lambda profile: profile.characters.native > 0,
     "poll_character": lambda profile: profile.characters.native_slow,
+    "find_character": lambda profile: profile.characters.findable,
     "delete_character": lambda profile: profile.characters.deletable,
     "delete": lambda profile: profile.delete,
     "find": lambda profile: profile.findable,
@@ -149,7 +150,7 @@ def test_its_characters_are_sane(provider: Provider, model: str, options: dict[s
     assert min(support.native, support.reference_videos, support.reference_images) >= 0
     shortest, longest = support.clip_seconds
     assert 0 <= shortest < longest <= 600
-    if support.native_slow or support.deletable:
+    if support.native_slow or support.deletable or support.findable:
         assert support.native
     if support.trim:
         assert support.reference_videos
@@ -329,6 +330,45 @@ class TestPoll:
         server.answer(500, b"")
         outcome(lambda: provider.poll(server.account(), "job_1"))
         assert {request.method for request in server.requests} <= {"GET"}
+
+
+FINDERS = [one for one in map(providers.load, providers.names()) if one.profile(UNKNOWN, {}).characters.findable]
+
+
+def test_some_can_be_asked_for_a_character() -> None:
+    assert {"openai", "azure"} <= {provider.name for provider in FINDERS}
+
+
+@pytest.mark.parametrize("provider", FINDERS, ids=lambda provider: provider.name)
+class TestFindCharacter:
+    """Its id comes from a caller."""
+
+    @pytest.mark.parametrize("body", HOSTILE_BODIES, ids=lambda body: repr(body[:30]))
+    def test_no_answer_breaks_it(self, server: Server, provider: Provider, body: bytes) -> None:
+        for status in (200, 202, 204, 301, 400, 401, 404, 429, 500, 503):
+            server.answers.clear()
+            server.answer(status, body)
+            result = outcome(lambda: provider.find_character(server.account(), "char_1"))
+            if isinstance(result, str):
+                assert 0 < len(result) <= 80
+                assert status < 300
+        stays_home(server)
+
+    @pytest.mark.parametrize("reference", HOSTILE_IDS)
+    def test_an_id_stays_in_its_place(self, server: Server, provider: Provider, reference: str) -> None:
+        server.answer(404, {"error": {"message": "no"}})
+        refused = outcome(lambda: provider.find_character(server.account(), reference))
+        assert isinstance(refused, Refused)
+        assert refused.reason is Reason.NOT_FOUND
+        outcome(lambda: provider.find_character(server.account(), "char_1"))
+        stays_home(server)
+        assert len({len(request.url.raw_path.split(b"/")) for request in server.requests}) == 1
+        assert all(b"b=c" not in request.url.query for request in server.requests)
+
+    def test_reading_never_writes(self, server: Server, provider: Provider) -> None:
+        server.answer(500, b"")
+        outcome(lambda: provider.find_character(server.account(), "char_1"))
+        assert {request.method for request in server.requests} == {"GET"}
 
 
 @each

@@ -25,6 +25,7 @@ class Heard:
     method: str
     host: str
     path: str
+    raw_path: str  # as it was sent, with its escapes
     headers: httpx.Headers
     content: bytes
     at: float
@@ -73,11 +74,22 @@ class Upstream:
         for video in self.videos.values():
             video.update({"status": status, "progress": 100, **changes})
 
+    def has_video(self, host: str, video_id: str, **facts: Any) -> None:
+        """A server has a finished video that was made without us."""
+        made = {"id": video_id, "object": "video", "status": "completed", "progress": 100, "model": "sora-2"}
+        self.videos[f"{host}/{video_id}"] = {**made, "seconds": "8", "size": "1280x720", **facts}
+
+    def has_character(self, host: str, character_id: str, name: str = "Luna") -> None:
+        """A server has a character that was made without us."""
+        self.characters[f"{host}/{character_id}"] = {"id": character_id, "name": name, "created_at": 1}
+
     def _handle(self, request: httpx.Request) -> httpx.Response:
         self.edges.touch(f"{request.method} {request.url.path}")
         content = request.read()
         url = request.url
-        self.heard.append(Heard(request.method, url.host, url.path, request.headers, content, self.clock.now))
+        self.heard.append(
+            Heard(request.method, url.host, url.path, url.raw_path.decode(), request.headers, content, self.clock.now)
+        )
         try:
             return self._answer(request)
         finally:
@@ -99,9 +111,11 @@ class Upstream:
             case "POST", ["videos", "characters"]:
                 name = self.heard[-1].body["name"]
                 made = {"id": f"char_{host}_{len(self.characters)}", "name": name, "created_at": 1}
-                self.characters[made["id"]] = made
+                self.characters[f"{host}/{made['id']}"] = made
                 return httpx.Response(200, json=made)
-            case "POST", ["videos", *_] if lost := self._unknown(self.heard[-1].body):
+            case "GET", ["videos", "characters", character] if f"{host}/{character}" in self.characters:
+                return httpx.Response(200, json=self.characters[f"{host}/{character}"])
+            case "POST", ["videos", *_] if lost := self._unknown(host, self.heard[-1].body):
                 return refuse(404, "not_found", f"Character with id '{lost}' not found.")(request)
             case "POST", ["videos", *_]:
                 return httpx.Response(200, json=self._make(host, self.heard[-1].body))
@@ -115,10 +129,10 @@ class Upstream:
                 return httpx.Response(200, json={"id": video, "deleted": True})
         return httpx.Response(404, json={"error": {"message": "no such thing", "code": "not_found"}})
 
-    def _unknown(self, body: dict[str, Any]) -> str | None:
+    def _unknown(self, host: str, body: dict[str, Any]) -> str | None:
         """A character of an order that this server does not know."""
         named = [one["id"] for one in body.get("characters", [])]
-        return next((one for one in named if one not in self.characters), None)
+        return next((one for one in named if f"{host}/{one}" not in self.characters), None)
 
     def _make(self, host: str, body: dict[str, Any]) -> dict[str, Any]:
         video_id = f"video_{sum(one.startswith(f'{host}/') for one in self.videos)}"  # every server counts for itself

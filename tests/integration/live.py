@@ -35,12 +35,12 @@ R = TypeVar("R")
 Json = dict[str, Any]
 
 
-def call_stack(command: str, port: int) -> None:
+def call_stack(command: str, port: int, deployments: Path = DEPLOYMENTS) -> None:
     """Run a command of the local stack as the Makefile does."""
     environment = {
         **os.environ,
         "PORT": str(port),
-        "DEPLOYMENTS": str(DEPLOYMENTS),
+        "DEPLOYMENTS": str(deployments),
         "SIMULATOR_SPEED": SPEED,
         "PYTHONPATH": str(ROOT),
     }
@@ -71,9 +71,9 @@ class Stack:
         """The control of a simulator."""
         return Simulator(self.settings.folder / "simulators" / name).attach()
 
-    def mint(self, team: str) -> str:
+    def mint(self, team: str, *scopes: str) -> str:
         """A new key for a team."""
-        return stack.mint(self.settings, self.outputs["TableName"], team)
+        return stack.mint(self.settings, self.outputs["TableName"], team, *scopes)
 
     def environments(self, function: str) -> list[int]:
         """The processes that run a function."""

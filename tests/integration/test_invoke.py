@@ -83,7 +83,7 @@ def test_an_answer_that_is_not_the_expected_one_fails(stack: Stack, tmp_path: Pa
 
 
 def test_the_function_has_its_role_s_rights_only(stack: Stack) -> None:
-    environment = functions.load(stack.settings, "get_character").environment
+    environment = functions.load(stack.settings, "list_characters").environment
     table = boto3.client(
         "dynamodb",
         region_name=REGION,

@@ -49,6 +49,12 @@ def test_a_request_without_a_caller_has_passed_no_authorizer() -> None:
     assert "authorizer" not in rendered({"request": {"path": {"video_id": "v"}, "caller": None}})["requestContext"]
 
 
+def test_a_request_may_bring_a_caller_of_its_own() -> None:
+    other = {"team": "t", "key_id": "other", "scopes": "raw_ids:a"}
+    event = rendered({"request": {"path": {"video_id": "v"}, "caller": other}})
+    assert event["requestContext"]["authorizer"] == {**other, "principalId": "other"}
+
+
 def test_a_form_arrives_in_base64_and_whole() -> None:
     request = {"path": {"video_id": "v"}, "form": {"name": "Lüna"}, "files": {"video": "notes.txt"}}
     event = rendered({"request": request})

@@ -24,7 +24,7 @@ from tests.unit.conftest import cold_start
 from understudy import jobs, ledger, routing, table
 from understudy.deployments import deployments
 from understudy.jobs import Job
-from understudy.keys import Caller, Limits
+from understudy.keys import Caller, Limits, rotate
 
 CONCURRENT = 2
 A_SECOND = 100_000  # micro-dollars, of sora-2 at OpenAI (docs/providers.md)
@@ -40,16 +40,18 @@ numbers = itertools.count()
 
 @dataclass(repr=False)
 class World:
-    """A team with two keys, and what has been seen of its jobs."""
+    """A team with two keys, which may be rotated, and what has been seen of its jobs."""
 
     stage: Stage
     upstream: Upstream
     callers: list[Caller] = field(default_factory=list)
+    payers: list[str] = field(default_factory=list)
     ended: dict[str, Job] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.team = f"team{next(numbers)}"
         self.callers = [self.stage.sign_in(self.team, limits=LIMITS) for _ in range(2)]
+        self.payers = [caller.key_id for caller in self.callers]
         self.stage.queue.waiting.clear()
         self.stage.queue.dead.clear()
         self.stage.queue.sent.clear()
@@ -81,6 +83,9 @@ class World:
         videos = self.stage.listed()
         if videos:
             self.stage.call("delete_video", path={"video_id": videos[place % len(videos)]["id"]})
+
+    def rotate(self, key: int) -> None:
+        _, self.callers[key] = rotate(self.callers[key].key_id)
 
     def script(self, answer: Any) -> None:
         self.upstream.script.append(answer)
@@ -127,6 +132,8 @@ class World:
 
     def _check(self) -> None:
         now, rows, entries = self.stage.clock.now, self.jobs(), self.entries()
+        assert {job.payer for job in rows.values()} <= set(self.payers)  # nobody else's slots, and no budget of its own
+        assert {kinds["hold"]["key"] for kinds in entries.values()} <= set(self.payers)
         for job in rows.values():
             if job.id in self.ended:
                 assert job.state == self.ended[job.id].state  # ended is ended
@@ -139,28 +146,28 @@ class World:
         for job_id, kinds in entries.items():
             assert "hold" in kinds
             assert "settlement" in kinds or job_id in rows  # no hold is left by a deleted job
-        for caller in self.callers:
-            mine = {name: kinds for name, kinds in entries.items() if kinds["hold"]["key"] == caller.key_id}
+        for payer in self.payers:
+            mine = {name: kinds for name, kinds in entries.items() if kinds["hold"]["key"] == payer}
             spent = sum(kinds["settlement"]["micro_dollars"] for kinds in mine.values() if "settlement" in kinds)
             held = sum(kinds["hold"]["micro_dollars"] for kinds in mine.values() if "settlement" not in kinds)
-            budget = self.budget(caller)
+            budget = self.budget(payer)
             assert budget.get("committed", 0) == spent + held
             assert budget.get("spent", 0) == spent
             assert spent + held <= BUDGET
-            still = {job.id for job in rows.values() if job.key_id == caller.key_id and not job.done}
+            still = {job.id for job in rows.values() if job.payer == payer and not job.done}
             leased = {name for name in still if rows[name].slot_until > now}
-            slots = self.slots(caller)
+            slots = self.slots(payer)
             assert len(slots) <= CONCURRENT
             assert leased <= set(slots) <= still
 
-    def budget(self, caller: Caller) -> table.Row:
+    def budget(self, payer: str) -> table.Row:
         """The one budget row of the key: the examples end within a month."""
-        rows = list(table.each(table.Key(f"key#{caller.key_id}", ""), "budget#"))
+        rows = list(table.each(table.Key(f"key#{payer}", ""), "budget#"))
         assert len(rows) <= 1
         return rows[0] if rows else {}
 
-    def slots(self, caller: Caller) -> dict[str, int]:
-        row = table.get(table.slots_key(caller.key_id))
+    def slots(self, payer: str) -> dict[str, int]:
+        row = table.get(table.slots_key(payer))
         assert row is not None
         slots: dict[str, int] = row["open"]
         return slots
@@ -177,9 +184,9 @@ class World:
         lost = {job.id for job in self.jobs().values() if not job.done}
         assert len(lost) <= len(self.stage.queue.dead)  # only what died five times is not ended
         self.stage.clock.advance(7 * 24 * 3600)
-        for caller in self.callers:
-            ledger.drop_expired(caller.key_id)
-            assert self.slots(caller) == {}
+        for payer in self.payers:
+            ledger.drop_expired(payer)
+            assert self.slots(payer) == {}
 
 
 def owed(job: Job) -> int:
@@ -196,7 +203,8 @@ creates = st.tuples(st.just("create"), keys, models, st.none() | st.integers(0, 
 works = st.tuples(st.just("work"), st.sampled_from([1, 30, 400, 4000]))
 deletes = st.tuples(st.just("delete"), st.integers(0, 5))
 again = st.tuples(st.just("again"), st.integers(1, 4))
-acts = st.one_of(creates, works, deletes, again)
+rotations = st.tuples(st.just("rotate"), keys)
+acts = st.one_of(creates, works, deletes, again, rotations)
 weather = st.sampled_from([("finish",), ("fail",), ("lose",), ("refuse",), ("break",), ("late",), ("moderate",)])
 deaths = st.tuples(st.just("die"), st.integers(0, 14))
 meanwhile = st.tuples(st.just("meanwhile"), st.integers(0, 9), acts)
@@ -224,13 +232,16 @@ def step(world: World, what: tuple[Any, ...]) -> Callable[[], None]:
     return lambda: getattr(world, name)(*arguments)
 
 
-CREATE, WORK = ("create", 0, "solo", None), ("work", 4000)
+CREATE, WORK, ROTATE = ("create", 0, "solo", None), ("work", 4000), ("rotate", 0)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 @given(what=steps)
 @example(what=[CREATE] * 5)
 @example(what=[CREATE, ("finish",), WORK] * 5)
+@example(what=[CREATE, ROTATE] * 5)
+@example(what=[CREATE, CREATE, ROTATE, CREATE, ("finish",), WORK, CREATE, ROTATE, CREATE])
+@example(what=[("meanwhile", n, ROTATE) if n % 2 == 0 else CREATE for n in range(14)])
 @example(what=[("meanwhile", n, CREATE) if n % 2 == 0 else CREATE for n in range(10)])
 @example(what=[("lose",), CREATE, WORK, ("lose",), CREATE, WORK, CREATE, WORK, CREATE, CREATE])
 def test_the_books_are_right_whatever_happens(stage: Stage, upstream: Upstream, what: list[tuple[Any, ...]]) -> None:
@@ -270,7 +281,7 @@ def test_another_create_at_every_touch(stage: Stage, upstream: Upstream) -> None
         world.meanwhile(n, step(world, ("create", 0, "solo")))
         world.create(0, "solo")
         world.check()
-        assert len(world.slots(world.callers[0])) == CONCURRENT
+        assert len(world.slots(world.payers[0])) == CONCURRENT
         world.finish()
 
 
@@ -279,7 +290,7 @@ def test_another_create_when_money_for_one_is_left(stage: Stage, upstream: Upstr
     for n in range(12):
         world = World(stage, upstream)
         upstream.instant = True
-        while world.budget(world.callers[0]).get("committed", 0) + 2 * HELD <= BUDGET:
+        while world.budget(world.payers[0]).get("committed", 0) + 2 * HELD <= BUDGET:
             world.create(0, "solo")
             world.work(4000)
         submits = len(upstream.submits())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -230,6 +231,19 @@ class TestModels:
         body = {"purpose": "character", "name": "Luna", "filename": "x", "bytes": 9, "mime_type": "video/mp4", **named}
         self.refused(stage.call("create_upload", json_body=body), upstream)
 
+    def test_advice_names_no_others(self, stage: Stage, upstream: Upstream, own: str) -> None:
+        """wan cannot edit, sora-2 and solo can: which of them is named depends on the key."""
+        body = {"prompt": "x", "model": "wan", "video": {"id": own}}
+        for models, advice in (
+            (("wan", "solo"), "Models that can: solo."),
+            (("wan",), "No model of this key can."),
+            ((), "Models that can: sora-2, solo."),
+        ):
+            stage.sign_in("blue", models=models)
+            reply = stage.call("edit_video", json_body=body)
+            assert (reply.status, reply.error["code"]) == (400, "unsupported_operation"), reply
+            assert reply.error["message"].endswith(advice)
+
     def test_what_it_may(self, stage: Stage, upstream: Upstream) -> None:
         stage.sign_in("blue", models=("wan", "solo"))
         assert stage.create(model="wan").status == 200
@@ -451,9 +465,74 @@ class TestOperators:
         assert stage.call("get_content", path={"video_id": video}).status == 302
         used = stage.create(model="solo", characters=[{"id": character}])
         assert used.status == 200
-        # A rotation is no fresh budget.
-        spent = (table.get(table.budget_key(successor.key_id, "2027-01")) or {})["committed"]
-        assert spent > committed
+        # A rotation is no fresh budget: 4 s of sora-2 more are held in the same one.
+        held = (table.get(table.budget_key(caller.key_id, "2027-01")) or {})["committed"]
+        assert held == committed + 4 * 100_000
+
+    def test_a_rotation_frees_no_slots(
+        self, stage: Stage, upstream: Upstream, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """However often: what any key of the line has open counts, until it ends."""
+        text = self.run(capsys, "create", "--team", "blue", "--concurrent", "2").split()[0]
+        for _ in range(2):
+            stage.caller = self.found(text)
+            assert stage.create(model="solo").status == 200
+            text = self.run(capsys, "rotate", stage.caller.key_id).split()[0]
+        stage.caller = self.found(text)
+        refused = stage.create(model="solo")
+        assert (refused.status, refused.error["code"]) == (429, "concurrency_limit")
+        upstream.instant = True
+        stage.run()
+        for _ in range(2):
+            assert stage.create(model="solo").status == 200
+        assert stage.create(model="solo").status == 429
+
+    @pytest.mark.parametrize(("n", "status"), [(0, 401), (1, 401), (2, 200), (3, 200), (4, 200)])
+    def test_a_create_that_a_rotation_overtakes_counts_for_the_successor(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], n: int, status: int
+    ) -> None:
+        """Either it is not let in any more, or its job takes the one slot of both."""
+        stage.caller = self.found(self.run(capsys, "create", "--team", "blue", "--concurrent", "1").split()[0])
+        new: list[str] = []
+        between(stage, monkeypatch, n, lambda: new.append(self.run(capsys, "rotate", stage.caller.key_id).split()[0]))
+        assert stage.create(model="solo").status == status
+        stage.caller = self.found(new[0])
+        assert stage.create(model="solo").status == (429 if status == 200 else 200)
+
+    def found(self, text: str) -> Caller:
+        caller = keys.find(text)
+        assert caller is not None
+        return caller
+
+    @pytest.fixture(autouse=True)
+    def file(self, tmp_path: Path, toml: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The stage's deployments file, where the command looks for it."""
+        (tmp_path / "config").mkdir()
+        (tmp_path / "config" / "deployments.toml").write_text(toml)
+        monkeypatch.chdir(tmp_path)
+
+    def test_scopes(self, stage: Stage, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+        both = ["--scope", "raw_ids:solo", "--scope", "raw_ids:one"]
+        caller = keys.find(self.run(capsys, "create", "--team", "blue", *both).split()[0])
+        assert caller is not None
+        assert caller.raw_ids == {"solo", "one"}
+        (line,) = [line for line in self.run(capsys, "list").splitlines() if line.startswith(caller.key_id)]
+        assert line.endswith("raw_ids:one  raw_ids:solo")
+        other = tmp_path / "other.toml"
+        other.write_text("[deployments.elsewhere]")
+        given = ["--deployments", str(other), "--scope", "raw_ids:elsewhere"]
+        found = keys.find(self.run(capsys, "create", "--team", "blue", *given).split()[0])
+        assert found is not None
+        assert found.raw_ids == {"elsewhere"}
+
+    @pytest.mark.parametrize(
+        "scope", ["raw_ids", "raw_ids:", "raw_ids:nobody", "solo", "admin:solo", "raw_ids:solo one"]
+    )
+    def test_a_scope_that_there_is_not(self, stage: Stage, capsys: pytest.CaptureFixture[str], scope: str) -> None:
+        before = list(keys.every())
+        assert main(["keys", "create", "--team", "blue", "--scope", scope]) == 1
+        assert list(keys.every()) == before
+        assert "scope" in (said := capsys.readouterr().err) or "no deployment" in said
 
     def test_the_key_is_shown_once(self, stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
         key = self.run(capsys, "create", "--team", "blue").split()[0]

@@ -119,10 +119,10 @@ def test_every_route_and_every_id_of_it_is_in_the_matrix() -> None:
 
 @dataclass
 class Things:
-    """One team's video, character and upload, by their public ids."""
+    """One team's video, character and upload, by their public ids, and what the provider calls the first two."""
 
     ids: dict[Kind, str]
-    upstream_id: str  # what the provider calls the video
+    upstream: dict[Kind, str]
 
 
 def make(stage: Stage, upstream: Upstream, place: Place, team: str) -> Things:
@@ -130,14 +130,16 @@ def make(stage: Stage, upstream: Upstream, place: Place, team: str) -> Things:
     upstream.instant = True
     made = stage.create(model="solo")
     assert made.status == 200, made
+    before = set(upstream.characters)
     character = stage.character(model="solo")
+    (named,) = {one.partition("/")[2] for one in set(upstream.characters) - before}
     stage.run()
     video = stage.show(made.body["id"])
     assert video["status"] == "completed"
     job = jobs.newest(team, limit=1, newest_first=True, after=None)[0]
     return Things(
         {Kind.VIDEO: video["id"], Kind.CHARACTER: character, Kind.UPLOAD: upload(stage, place, team)},
-        job.upstream_id or "",
+        {Kind.VIDEO: job.upstream_id or "", Kind.CHARACTER: named},
     )
 
 
@@ -159,6 +161,9 @@ def upload(stage: Stage, place: Place, team: str) -> str:
         storage.put(key, data, mime_type)
         uploads.finish(claimed, File(key, mime_type, len(data)))
     return str(made.body["id"])
+
+
+RAW = {Kind.VIDEO: "video_xyz789", Kind.CHARACTER: "char_abc123", Kind.UPLOAD: "upload_abc123"}
 
 
 def signed(kind: Kind, record: str, team: str) -> str:
@@ -195,7 +200,6 @@ def never_read(place: Place, own: Things, foreign: Things) -> dict[str, str]:
         **{f"other kind called {place.kind}: {kind}": _renamed(own.ids[kind], place.kind) for kind in others},
         "no id": "x",
         "the record": "0" * 28,
-        **without_scope(place, foreign),
     }
     assert len(set(found.values())) == len(found)
     return found
@@ -207,12 +211,12 @@ def _renamed(text: str, kind: Kind) -> str:
 
 def without_scope(place: Place, foreign: Things) -> dict[str, str]:
     """Ids that providers and LiteLLM gave out, for a key without the `raw_ids` scope."""
-    raw = "char_abc123" if place.kind is Kind.CHARACTER else "video_xyz789"
+    known = foreign.upstream.get(place.kind, foreign.upstream[Kind.VIDEO])
     return {
-        "raw": raw,
-        "raw in LiteLLM's": wrapped(place.kind, raw),
-        "raw of another team's known job": foreign.upstream_id,
-        "the same in LiteLLM's": wrapped(place.kind, foreign.upstream_id),
+        "raw": RAW[place.kind],
+        "raw in LiteLLM's": wrapped(place.kind, RAW[place.kind]),
+        "raw of another team's known thing": known,
+        "the same in LiteLLM's": wrapped(place.kind, known),
     }
 
 
@@ -237,7 +241,7 @@ def test_who_gets_what(stage: Stage, upstream: Upstream, rows: list[Row], place:
         assert same == unknown
 
     before = _state(stage, upstream)
-    for name, text in never_read(place, own, foreign).items():
+    for name, text in (never_read(place, own, foreign) | without_scope(place, foreign)).items():
         reply, asked = ask(text)
         assert reply == same, name
         assert asked == ([("UpdateItem", f"key#{caller.key_id}")] if counted else []), name
@@ -254,6 +258,57 @@ def test_who_gets_what(stage: Stage, upstream: Upstream, rows: list[Row], place:
     assert teams <= {"team#red"}
     if counted:
         assert asked[0] == ("UpdateItem", f"key#{caller.key_id}")
+
+
+@pytest.mark.parametrize("place", PLACES, ids=str)
+def test_who_gets_what_with_the_scope_raw_ids(stage: Stage, upstream: Upstream, rows: list[Row], place: Place) -> None:
+    foreign = make(stage, upstream, place, "blue")
+    caller = stage.sign_in("red", scopes=("raw_ids:solo",))
+    own = make(stage, upstream, place, "red")
+    counted = [("UpdateItem", f"key#{caller.key_id}")] if load(place.function).handler.endpoint.counts else []
+    takes_raw = place.kind is not Kind.UPLOAD and place.where != "after"
+
+    def ask(text: str) -> tuple[Reply, list[Row]]:
+        rows.clear()
+        return place.call(stage, text), list(rows)
+
+    same, _ = ask(signed(place.kind, jobs.new_id(), "blue"))
+    assert (same.status, same.error["code"]) == (404, f"{place.kind}_not_found")
+    before = _state(stage, upstream)
+    for name, text in never_read(place, own, foreign).items():
+        if takes_raw and name in {"no id", "the record"}:
+            continue  # may well be somebody's id
+        reply, asked = ask(text)
+        assert (reply, asked) == (same, counted), name
+    raw = without_scope(place, foreign)
+    for name in ("raw of another team's known thing", "the same in LiteLLM's"):
+        reply, asked = ask(raw[name])
+        assert reply == same, name
+        assert len(asked) == len(counted) + takes_raw, name
+        assert all(partition.startswith("upstream#solo#") for _, partition in asked[len(counted) :]), name
+    assert _state(stage, upstream) == before
+
+    upstream.has_video("solo.example", RAW[Kind.VIDEO])
+    upstream.has_character("solo.example", RAW[Kind.CHARACTER])
+    for name in ("raw", "raw in LiteLLM's"):
+        reply, asked = ask(raw[name])
+        if not takes_raw:
+            assert (reply, asked) == (same, counted), name
+            continue
+        if place.kind is Kind.VIDEO and place.function != "get_video" and name == "raw":
+            assert (reply.status, reply.error["code"]) == (400, "video_not_ready")
+            stage.run()  # it comes home
+            reply, asked = ask(raw[name])
+        if place.function.startswith("delete_") and name != "raw":
+            assert reply == same  # gone with the first
+            continue
+        assert reply.status == place.own, (name, reply)
+        assert {partition for _, partition in asked if partition.startswith("team#")} <= {"team#red"}
+        if reply.body:
+            answered = Kind.CHARACTER if place.function.endswith("_character") else Kind.VIDEO
+            secrets.id_codec().decode(reply.body["id"], answered, team="red")
+    if not takes_raw:
+        assert _state(stage, upstream) == before
 
 
 def _state(stage: Stage, upstream: Upstream) -> tuple[int, int]:

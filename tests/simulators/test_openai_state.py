@@ -33,6 +33,15 @@ def test_accounts_are_apart(http: httpx.Client, luna: Path) -> None:
     assert http.post("/videos", json=body).status_code == 200
 
 
+def test_ids_are_given_out_as_ordered(http: httpx.Client, simulator: Simulator) -> None:
+    simulator.settings(ids={"a": ["char_x", "video_xyz789"], "b": ["video_b"]})
+    made = [http.post("/videos", json={"prompt": "x"}).json()["id"] for _ in range(2)]
+    assert made[0] == "video_xyz789"
+    assert made[1] not in {"video_b", "char_x"}
+    assert http.get("/videos/video_xyz789").status_code == 200
+    assert simulator.settings()["ids"] == {"a": ["char_x"], "b": ["video_b"]}
+
+
 def test_keys_of_one_account(http: httpx.Client, simulator: Simulator) -> None:
     video = http.post("/videos", json={"prompt": "x"}, headers=bearer("sim-a.1")).json()["id"]
     for key in ("sim-a", "sim-a.1", "sim-a.2"):

@@ -13,6 +13,8 @@ from tests.template.conftest import Resources, of_type, rights
 ADDED_BY_SAM = {"AWSLambdaBasicExecutionRole", "AWSXrayWriteOnlyAccess", "AWSLambdaSQSQueueExecutionRole"}
 CALLS_PROVIDERS = {
     "create_character",
+    "get_character",  # of one that a caller brings by the provider's id
+    "delete_character",  # the same
     "create_video",
     "edit_video",
     "extend_video",
@@ -101,8 +103,15 @@ def test_a_function_that_needs_nothing_has_nothing(roles: Resources) -> None:
 
 
 def test_readers_cannot_write(roles: Resources) -> None:
-    for name in ("authorizer", "get_character", "list_characters", "list_videos", "get_upload"):
+    for name in ("authorizer", "list_characters", "list_videos", "get_upload"):
         assert rights(roles[name]) <= {"CanReadTable", "CanReadIdSecret"}, name
+
+
+def test_what_adopts_writes_no_key(resources: Resources) -> None:
+    """A read may write down what a caller brought, in the partitions where that stands, and no API key."""
+    (statement,) = resources["CanAdopt"]["Properties"]["PolicyDocument"]["Statement"]
+    assert statement["Action"] == "dynamodb:PutItem"
+    assert statement["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["team#*", "upstream#*"]}}
 
 
 def test_every_right_is_used_by_somebody(roles: Resources, resources: Resources) -> None:

@@ -11,11 +11,12 @@ import pytest
 
 from tests.fakes.stage import Stage
 from tests.fakes.upstream import Answering, Upstream, answer, lose, refuse
-from understudy import characters, handles, table
+from understudy import characters, handles, origins, table
 from understudy.characters import Character
 from understudy.deployments import Deployment, deployments
 from understudy.errors import OutcomeUnknown, Reason, Refused
 from understudy.handles import Handle
+from understudy.ids import Kind
 from understudy.providers.base import Account
 from understudy.providers.base import Handle as ProviderHandle
 from understudy.providers.openai import OpenAI
@@ -55,6 +56,17 @@ def test_it_is_made_once_and_kept(stage: Stage, upstream: Upstream, luna: Charac
         assert (handle.ready, handle.reference) == (True, "char_solo.example_1")
     assert len(upstream.heard) == 1
     assert upstream.heard[0].body["name"] == "Luna"
+
+
+def test_whose_the_providers_id_is_is_written_with_it(
+    stage: Stage, upstream: Upstream, luna: Character, solo: Deployment
+) -> None:
+    stage.edges.touched.clear()
+    handle = ensure(stage, luna, solo)
+    assert isinstance(handle, Handle)
+    origin = origins.find(Kind.CHARACTER, "solo", handle.reference or "")
+    assert origin == origins.Origin("blue", luna.id)
+    assert stage.edges.touched.count("TransactWriteItems") == 1
 
 
 @pytest.mark.parametrize("passing", [refuse(429), refuse(503), refuse(401), lose(httpx.ConnectError)])

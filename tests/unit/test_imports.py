@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,14 @@ def test_list_models_needs_no_aws_no_client_and_no_parser() -> None:
 def test_functions_of_the_table_only_need_no_client_and_no_parser(name: str) -> None:
     assert _loaded(name) >= AWS_SDK, "the answer did not come as far as the table"
     assert not _loaded(name) & (HTTP_CLIENT | BODY_PARSER)
+
+
+def test_an_id_of_a_providers_is_looked_up_without_client_and_parser() -> None:
+    """Only asking a provider for a character needs the one, and nothing here the other."""
+    code = "import sys; from understudy import owned, rawids; print([*{'httpx', 'pydantic'} & {*sys.modules}])"
+    layer = {"PYTHONPATH": str(FILE.parents[1] / "layers" / "understudy")}
+    ran = subprocess.run([sys.executable, "-c", code], env=layer, capture_output=True, text=True, check=True)
+    assert ran.stdout == "[]\n"
 
 
 @pytest.mark.parametrize("name", sorted(UPLOADS))

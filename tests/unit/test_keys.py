@@ -19,8 +19,12 @@ ARN = "arn:aws:execute-api:eu-central-1:123456789012:abc123/v1/GET/videos"
 
 class TestKeys:
     def test_a_key_leads_to_its_caller(self) -> None:
-        key, caller = keys.mint("blue", scopes=("raw_ids",), models=("sora-2",))
-        assert keys.find(key) == caller == Caller("blue", caller.key_id, frozenset({"raw_ids"}), frozenset({"sora-2"}))
+        key, caller = keys.mint("blue", scopes=("raw_ids:solo",), models=("sora-2",))
+        assert (
+            keys.find(key)
+            == caller
+            == Caller("blue", caller.key_id, frozenset({"raw_ids:solo"}), frozenset({"sora-2"}))
+        )
 
     def test_keys_are_long_random_and_never_stored(self) -> None:
         found = {keys.mint("blue")[0] for _ in range(20)}
@@ -92,7 +96,7 @@ class TestAuthorizer:
         return str(statement["Effect"])
 
     def test_a_good_key(self) -> None:
-        key, caller = keys.mint("blue", scopes=("raw_ids",))
+        key, caller = keys.mint("blue", scopes=("raw_ids:solo", "raw_ids:one"))
         for event in (
             {"authorizationToken": f"Bearer {key}"},
             {"headers": {"Authorization": f"Bearer {key}"}},

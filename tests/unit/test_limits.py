@@ -31,6 +31,10 @@ def character(milliseconds: int = 3000) -> Character:
     return Character("t", "r", "Luna", 1, "video/mp4", 1, milliseconds, 1, 1, [], "here", "openai", "r")
 
 
+# As a provider has it that was asked for it by its own id (rawids.py).
+CLIPLESS = replace(character(0), mime_type="", byte_count=0, width=0, height=0)
+
+
 def objection(wish: Wish, **changes: Any) -> str | None:
     """Which field is objected to."""
     error = limits.objection(wish, HERE, replace(PROFILE, **changes))
@@ -65,6 +69,11 @@ def create(**facts: Any) -> Wish:
             {"characters": CharacterSupport(reference_videos=1, trim=True, clip_seconds=(1, 5))},
             None,
         ),
+        (create(characters=[CLIPLESS]), {}, None),
+        (create(characters=[CLIPLESS] * 3), {}, "characters"),
+        (create(characters=[character(), replace(CLIPLESS, home="there")]), {}, "characters[1]"),
+        (create(characters=[CLIPLESS]), {"characters": CharacterSupport(reference_videos=1)}, "characters[0]"),
+        (create(characters=[CLIPLESS]), {"characters": CharacterSupport()}, "characters"),
         (Wish("edit", "x", made_by="here"), {}, None),
         (Wish("edit", "x"), {}, "model"),
         (Wish("edit", "x", made_by="there"), {}, "model"),
@@ -149,5 +158,5 @@ def test_advice_names_the_models_that_can() -> None:
     assert limits.able(deployments, wish) == ["able", "too"]
     advised = limits.advise(Unsupported("This model takes no characters."), limits.able(deployments, wish))
     assert advised.message == "This model takes no characters. Models that can: able, too."
-    assert limits.advise(Unsupported("No."), []).message == "No. No configured model can."
+    assert limits.advise(Unsupported("No."), []).message == "No. No model of this key can."
     assert limits.advise(InvalidRequest("No."), ["a"]).message == "No."

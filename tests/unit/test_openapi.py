@@ -70,6 +70,17 @@ def test_files_come_in_forms_and_never_in_json() -> None:
             assert content["application/json"]["schema"]["$ref"].rpartition("/")[2] not in FORMS
 
 
+def test_nothing_in_a_form_is_null_and_no_reference_has_two_ways() -> None:
+    forms = [schema for name, schema in SCHEMAS.items() if name.endswith("Form")]
+    assert len(forms) > len(FORMS)
+    assert not [field for form in forms for field in form["properties"].values() if openapi.NULL in _objects(field)]
+    reference = OAS31Validator({"$ref": "#/components/schemas/VideoReference", "components": DOCUMENT["components"]})
+    for fine in ({"id": "x"}, {"upload_id": "x"}):
+        assert reference.is_valid(fine), fine
+    for wrong in ({}, {"id": "x", "upload_id": "y"}, {"id": ""}, {"other": "x"}):
+        assert not reference.is_valid(wrong), wrong
+
+
 def test_calls_that_make_something_take_an_idempotency_key() -> None:
     keyed = {
         operation["operationId"]

@@ -278,7 +278,7 @@ class TestLostCharacters:
         upstream.rules["POST", "solo.example", "/videos"] = refuse(404, "not_found", "Character 'c' not found.")
         video = stage.create("Luna dances", model="solo", characters=[{"id": character}]).body["id"]
         stage.run()
-        assert stage.show(video)["error"]["message"].startswith("The provider loses the characters")
+        assert stage.show(video)["error"]["message"].startswith("The provider has lost a character")
         assert 1 < self.makes(upstream) < 6
         assert upstream.videos == {}
 

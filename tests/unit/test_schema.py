@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from understudy.errors import InvalidRequest
 from understudy.schema import (
     CreateCharacter,
+    CreateUpload,
     CreateVideo,
     EditVideo,
     ExtendVideo,
@@ -89,6 +90,52 @@ class TestNames:
         with pytest.raises(InvalidRequest) as caught:
             validate(CreateCharacter, {"name": given, "video": FILE})
         assert caught.value.param == "name"
+
+
+class TestWhatIsNamed:
+    """`param` is the caller's field, in full and no more of it than is fit to be shown."""
+
+    @pytest.mark.parametrize(
+        ("given", "param"),
+        [
+            ({"Seconds": "8"}, "Seconds"),
+            ({"second": "8"}, "second"),
+            ({"x-y": 1}, "x-y"),
+            ({"": 1}, ""),
+            ({"a\r\nb": 1}, "ab"),
+            ({"x" * 5000: 1}, "x" * 80),
+            ({"input_reference": {"URL": "https://a/b"}}, "input_reference.URL"),
+            ({"characters": [{"id": "a", "Name": "b"}]}, "characters[0].Name"),
+        ],
+    )
+    def test_unknown(self, given: dict[str, Any], param: str) -> None:
+        with pytest.raises(InvalidRequest) as caught:
+            validate(CreateVideo, {"prompt": "x", **given})
+        assert (caught.value.code, caught.value.param) == ("unknown_parameter", param)
+        assert caught.value.message == f"Unknown parameter: {param!r}."
+
+    def test_a_field_of_several_kinds(self) -> None:
+        with pytest.raises(InvalidRequest) as caught:
+            validate(CreateVideo, {"prompt": "x", "target_model_names": 1})
+        assert caught.value.param == "target_model_names"
+
+    @pytest.mark.parametrize(
+        ("given", "param"),
+        [
+            ({"mime_type": "image/png"}, "mime_type"),
+            ({"mime_type": "text/plain"}, "mime_type"),
+            ({"purpose": "image"}, "mime_type"),
+            ({"purpose": "character"}, "name"),
+            ({"purpose": "character", "name": " "}, "name"),
+            ({"purpose": "song"}, "purpose"),
+        ],
+    )
+    def test_an_upload_that_does_not_fit_its_purpose(self, given: dict[str, Any], param: str) -> None:
+        fine = {"purpose": "video", "filename": "x", "bytes": 9, "mime_type": "video/mp4"}
+        assert validate(CreateUpload, fine).purpose == "video"
+        with pytest.raises(InvalidRequest) as caught:
+            validate(CreateUpload, fine | given)
+        assert caught.value.param == param
 
 
 json_values = st.recursive(

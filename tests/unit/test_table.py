@@ -89,6 +89,19 @@ class TestTogether:
             with pytest.raises(ClientError):
                 table.write_together(Put(KEY, {"n": 1}))
 
+    @pytest.mark.parametrize("operation", ["update_item", "put_item", "delete_item"])
+    def test_a_single_write_that_meets_a_transaction_waits_too(self, clock: Clock, operation: str) -> None:
+        with Stubber(aws.dynamodb()) as dynamodb:
+            dynamodb.add_client_error(operation, "TransactionConflictException")
+            dynamodb.add_response(operation, {"Attributes": {}} if operation == "update_item" else {})
+            if operation == "update_item":
+                table.update(KEY, {"seen": True}, expect={})
+            elif operation == "put_item":
+                table.put(KEY, {"n": 1})
+            else:
+                table.delete(KEY)
+            dynamodb.assert_no_pending_responses()
+
     def test_a_condition_that_failed_beside_a_conflict_is_final(self, clock: Clock) -> None:
         with Stubber(aws.dynamodb()) as dynamodb:
             reasons = cancelled("ConditionalCheckFailed", "TransactionConflict")

@@ -21,9 +21,10 @@ WINDOW = 60  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """A call that was let in, and what its key may do."""
+    """A call that was let in, what its key may do, and the key whose slots and budget it uses (keys.rotate)."""
 
     limits: Limits
+    payer: str
     headers: dict[str, str]
 
 
@@ -53,7 +54,7 @@ def admit(caller: Caller, kind: Kind) -> Admission:
             row = table.change(change)
         except table.RowChanged:
             continue
-        return Admission(_limits(row), _headers(row, kind, now))
+        return Admission(_limits(row), row.get("payer", caller.key_id), _headers(row, kind, now))
     row = table.get(key) or {"revoked_at": 0}
     if "revoked_at" in row:
         raise Unauthenticated("This API key is no longer valid.")

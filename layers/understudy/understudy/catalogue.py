@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing_extensions import TypedDict  # pydantic, which describes these, takes no other before Python 3.12
 
 from understudy.deployments import Deployments
+from understudy.keys import Caller
 from understudy.providers.base import Operation, Profile
 from understudy.routing import profile_of
 
@@ -53,8 +54,9 @@ class ModelList(TypedDict):
     data: list[Model]
 
 
-def models(deployments: Deployments) -> list[Model]:
-    """The models as OpenAI lists them, with `capabilities`: the union over the deployments behind each name."""
+def models(deployments: Deployments, caller: Caller) -> list[Model]:
+    """The models that the caller may use, as OpenAI lists them, with `capabilities`: the union over the deployments
+    behind each name."""
     return [
         {
             "id": model,
@@ -64,6 +66,7 @@ def models(deployments: Deployments) -> list[Model]:
             "capabilities": _union([profile_of(one, model) for one in deployments.group(model)]),
         }
         for model in deployments.models()
+        if caller.may_use(model)
     ]
 
 

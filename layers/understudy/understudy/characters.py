@@ -7,7 +7,7 @@ How a provider gets it is the business of handles.py.
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from understudy import jobs, media, storage, table
@@ -19,7 +19,10 @@ from understudy.table import Put, Row
 
 @dataclass(frozen=True, slots=True)
 class Character:
-    """The row of a character. `home` is the deployment it was made on; `original` its id there, or our record."""
+    """The row of a character. `home` is the deployment it was made on; `original` its id there, or our record.
+
+    One that a caller brought by a provider's id has no clip: its numbers are 0, and only its home can play it.
+    """
 
     team: str
     id: str
@@ -39,6 +42,11 @@ class Character:
     @property
     def key(self) -> table.Key:
         return table.character_key(self.team, self.id)
+
+    @property
+    def has_clip(self) -> bool:
+        """Can it be given to another provider?"""
+        return self.byte_count > 0
 
     @property
     def clip(self) -> Media:
@@ -119,6 +127,12 @@ def new(team: str, record: str, name: str, clip: media.Inspection, *, home: str,
         original=record,
         signed_with=id_codec().key_id,
     )
+
+
+def brought(team: str, name: str, original: str, *, home: str, provider: str) -> Character:
+    """A character that a provider has made without us and calls `original`, not stored yet."""
+    nothing = media.Inspection(mime_type="", byte_count=0, milliseconds=0, width=0, height=0, stills=[])
+    return replace(new(team, jobs.new_id(), name, nothing, home=home, provider=provider), original=original)
 
 
 def put(character: Character) -> Put:

@@ -12,7 +12,6 @@ escapes it is a 500 that tells nothing, and the log line tells the rest.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -81,7 +80,7 @@ class Call:
 
     def check_model(self, model: str) -> None:
         """Raises PermissionDenied for a model that the key may not use."""
-        if self.caller.models and model not in self.caller.models:
+        if not self.caller.may_use(model):
             allowed = ", ".join(sorted(self.caller.models))
             message = f"This API key may not use the model {model[:80]!r}. It may use: {allowed}."
             raise PermissionDenied(message, param="model", code="model_not_allowed")
@@ -114,12 +113,13 @@ class Call:
         body = event.get("body") or ""
         try:
             data = base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body.encode()
+        except ValueError:  # also of what is not ASCII, and of half a surrogate pair
+            raise InvalidRequest("The body is not what its encoding says.", code="malformed_body") from None
+        try:
             return wire.parse(data, self.headers.get("content-type"))
         except wire.WireError as error:
             kinds: dict[int, type[ApiError]] = {413: TooLarge, 415: UnsupportedMediaType}
             raise kinds.get(error.status, InvalidRequest)(error.message, param=error.param, code=error.code) from None
-        except (binascii.Error, UnicodeEncodeError):
-            raise InvalidRequest("The body is not what its encoding says.", code="malformed_body") from None
 
     def body(self, kind: type[T]) -> T:
         """The typed body. Raises InvalidRequest for the first thing that is wrong with it."""
@@ -197,7 +197,8 @@ def _answer(app: APIGatewayRestResolver, counts: CallKind | None, function: Call
 
 
 def _error(app: APIGatewayRestResolver, error: ApiError) -> Response[str]:
-    logger.info("refused", extra={"status": error.status, "code": error.code, "param": error.param})
+    # Not `param`: it may be the caller's own word, and of a prompt sent in the wrong shape the first one.
+    logger.info("refused", extra={"status": error.status, "code": error.code})
     return _response(app, error.status, json.dumps(error.envelope()), error.headers)
 
 

@@ -224,7 +224,11 @@ def from_refusal(refused: Refused) -> ApiError:
         case Reason.NOT_FOUND:
             return NotFound("The provider no longer has this.", param=refused.param)
         case Reason.LOST:
-            return ProviderFailed("The provider loses the characters that it is given. Nothing was created.")
+            return ProviderFailed(
+                "The provider has lost a character and could not be given it again. Nothing was created.",
+                code="character_lost",
+                headers=NO_RETRY,
+            )
         case Reason.BUSY:
             return RateLimited("The provider is at its rate limit. Try again later.", headers=retry)
         case Reason.UNAVAILABLE:

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-from understudy import accounts, table
+from understudy import accounts, origins, table
 from understudy.characters import Character
 from understudy.deployments import Deployment
 from understudy.errors import OutcomeUnknown, Reason, Refused
+from understudy.ids import Kind
 from understudy.providers import load
 from understudy.providers.base import Handle as ProviderHandle
+from understudy.table import Put
 
 MAKE_SECONDS = 300  # a maker that has not come back by then is dead
 
@@ -43,6 +45,11 @@ def find(character: Character, deployment: Deployment) -> Handle | None:
     """The character's handle at a deployment, or None if none was ever made."""
     row = table.get(_key(character, deployment))
     return _handle(row) if row else None
+
+
+def known(character: Character, deployment: Deployment, reference: str) -> Put:
+    """The row of a handle that the provider has had all along, to be written together with its new character."""
+    return Put(_key(character, deployment), asdict(Handle(deployment.id, "ready", reference)))
 
 
 def ensure(character: Character, deployment: Deployment, deadline: float) -> Handle:
@@ -75,10 +82,12 @@ def introduce(character: Character, deployment: Deployment, deadline: float) -> 
     return handle
 
 
-def forget(cast: Iterable[Character], deployment: Deployment) -> None:
-    """The deployment has lost one of them: the next `ensure` makes each again."""
-    for character in cast:
+def forget(cast: Iterable[Character], deployment: Deployment) -> bool:
+    """The deployment has lost one of them: the next `ensure` makes each again that has a clip. Whether any has."""
+    again = [character for character in cast if character.has_clip]
+    for character in again:
         table.delete(_key(character, deployment))
+    return bool(again)
 
 
 def _make(character: Character, deployment: Deployment, deadline: float, before: Handle | None) -> Handle:
@@ -100,7 +109,7 @@ def _make(character: Character, deployment: Deployment, deadline: float, before:
     except OutcomeUnknown:
         _keep(key, "unknown")
         raise
-    return _made(key, made)
+    return _made(character, deployment, made)
 
 
 def _begin(character: Character, deployment: Deployment, before: Handle | None) -> None:
@@ -129,7 +138,7 @@ def _poll(character: Character, deployment: Deployment, deadline: float, handle:
         return handle
     except OutcomeUnknown:
         return handle
-    return _made(_key(character, deployment), made)
+    return _made(character, deployment, made)
 
 
 def _note_refusal(key: table.Key, refused: Refused) -> None:
@@ -140,14 +149,18 @@ def _note_refusal(key: table.Key, refused: Refused) -> None:
         _keep(key, "refused", code=refused.code, message=refused.message)
 
 
-def _made(key: table.Key, made: ProviderHandle) -> Handle:
-    return _keep(key, "ready" if made.ready else "pending", reference=made.reference)
+def _made(character: Character, deployment: Deployment, made: ProviderHandle) -> Handle:
+    """Kept together with whose the provider's id is."""
+    handle = Handle(deployment.id, "ready" if made.ready else "pending", made.reference)
+    table.write_together(
+        table.swap(_key(character, deployment), asdict(handle), expect={}),
+        origins.made(Kind.CHARACTER, deployment.id, made.reference, character.team, character.id),
+    )
+    return handle
 
 
-def _keep(
-    key: table.Key, state: str, *, reference: str | None = None, code: str | None = None, message: str | None = None
-) -> Handle:
-    changes = {"state": state, "reference": reference, "code": code, "message": message, "lease_until": 0}
+def _keep(key: table.Key, state: str, *, code: str | None = None, message: str | None = None) -> Handle:
+    changes = {"state": state, "reference": None, "code": code, "message": message, "lease_until": 0}
     return _handle(table.update(key, changes, expect={}))
 
 

@@ -28,6 +28,7 @@ VERSION = 1
 MAC_BYTES = 16
 TAG_BYTES = 8
 MAX_LENGTH = 1024  # of an id as text; ordinary ones stay under 200
+MIN_LENGTH = 64  # what has so many characters after one of our prefixes is taken for one of ours
 MAX_ORIGINAL_BYTES = 120  # a longer original id (Vertex operation names) stays in the row
 
 
@@ -85,7 +86,9 @@ class IdCodec:
         Raises NotFound, always the same one, for a malformed, tampered or foreign id and for one of another kind,
         version or key, so that the answer tells an attacker nothing.
         """
-        managed = self._verified(text, kind, team) or self._verified(_unwrapped(text, kind), kind, team)
+        managed = self._verified(text, kind, team)
+        if managed is None and (wrapped := unwrap(text, kind)):
+            managed = self._verified(wrapped.original_id, kind, team)
         if managed is None:
             raise not_found(kind)
         return managed
@@ -113,20 +116,40 @@ class IdCodec:
         yield from (key for key in self._others() if key_id == _key_id(key))
 
 
+@dataclass(frozen=True, slots=True)
+class Wrapped:
+    """What one of LiteLLM's ids says. Anybody can write one: nothing in it is verified."""
+
+    provider: str
+    model_id: str
+    original_id: str
+
+
 # LiteLLM's proxy unwraps what it has wrapped, but not in a form's fields, which is how openai-python sends characters
 # (litellm/types/videos/utils.py, 1.109.1).
-_WRAPPED = re.compile(r"litellm:custom_llm_provider:[^;]*;model_id:[^;]*;([a-z]+)_id:([^;]+)(?:;[^;]*)*")
+_WRAPPED = re.compile(r"litellm:custom_llm_provider:([^;]*);model_id:([^;]*);([a-z]+)_id:([^;]+)(?:;[a-z_]+:[^;]*)*")
 
 
-def _unwrapped(text: str, kind: Kind) -> str:
-    """The id inside one of LiteLLM's, unverified; '' if there is none."""
+def unwrap(text: str, kind: Kind) -> Wrapped | None:
+    """One of LiteLLM's ids of this kind, read; None if it is none."""
+    if len(text) > MAX_LENGTH:
+        return None
     wrapped = text.removeprefix(f"{kind}_")
     try:
         plain = base64.b64decode(wrapped + "=" * (-len(wrapped) % 4), validate=True).decode()
     except ValueError:
-        return ""
+        return None
     found = _WRAPPED.fullmatch(plain)
-    return found[2] if found is not None and found[1] == kind and len(text) <= MAX_LENGTH else ""
+    return Wrapped(found[1], found[2], found[4]) if found is not None and found[3] == kind else None
+
+
+def resembles(text: str) -> bool:
+    """Does it begin like one of ours and is as long? Then it is one, or a forgery, and never one that others gave out.
+
+    The shortest that we can make has 80 characters after its prefix, OpenAI's own have 48 (2026-09).
+    """
+    prefix, _, rest = text.partition("_")
+    return prefix in list(Kind) and len(rest) >= MIN_LENGTH
 
 
 def not_found(kind: Kind) -> NotFound:

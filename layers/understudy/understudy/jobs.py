@@ -22,18 +22,20 @@ import json
 import math
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
-from understudy import ledger, table
+from understudy import ledger, origins, table
 from understudy.aws import sqs
+from understudy.ids import Kind
 from understudy.settings import settings
 from understudy.table import Put, Row
 from understudy.telemetry import count
 
 State = Literal["preparing", "submitting", "unknown", "running", "archiving", "completed", "failed"]
 TERMINAL: tuple[State, ...] = ("completed", "failed")
+ADOPT = "adopt"  # the operation of a job for a video that a provider has made without us (rawids.py)
 MAX_DELAY = 900  # SQS
 
 
@@ -65,16 +67,17 @@ class Job:
     image: File | None = None
     source: str | None = None  # record of the video that this one was made from
     source_clip: File | None = None  # or the clip
-    remixed_from: str | None = None  # the source's id as the caller gave it
+    remixed_from: str | None = None  # the source's public id
     emulated: str | None = None  # the operation, if the provider has none such and continuation.py puts it together
     continuation: File | None = None  # what the provider made for it
     spent: int | None = None  # micro-dollars that it took for that
-    others: list[str] = field(default_factory=list)  # deployments that may take over
+    others: list[str] = field(default_factory=list)  # deployments that may take over; of an adopted one: all asked
     named: list[str] = field(default_factory=list)  # provider, model_id, original id: what the first answer's id says
     upstream_id: str | None = None
     upstream_status: str = "queued"
     progress: int = 0
     submit_by: int = 0  # an order that is still being submitted after this has lost its answer
+    submitted_at: int | None = None
     late_at: int = 0  # its provider should be done with it by then
     completed_at: int | None = None
     error: dict[str, str] | None = None
@@ -82,7 +85,7 @@ class Job:
     troubles: int = 0  # passing failures in a row
     seen: bool = False  # the caller has used the id
     signed_with: int | None = None  # the key of its id, which outlives a rotation
-    key_id: str = ""  # the API key that pays
+    payer: str = ""  # the API key whose slots and budget it uses
     billed_seconds: int | None = None
     month: str | None = None  # whose budget holds `hold` micro-dollars
     hold: int = 0
@@ -97,6 +100,11 @@ class Job:
     @property
     def done(self) -> bool:
         return self.state in TERMINAL
+
+    @property
+    def unconfirmed(self) -> bool:
+        """Has no provider said yet that it knows this id, which a caller brought?"""
+        return self.operation == ADOPT and self.submitted_at is None
 
     @property
     def status(self) -> str:
@@ -140,6 +148,24 @@ def move(job: Job, state: State, **changes: Any) -> Job:
         raise table.RowChanged(f"{job.id} is {job.state}")
     plain = {name: asdict(value) if isinstance(value, File) else value for name, value in changes.items()}
     return _job(table.update(job.key, {"state": state, **plain}, expect={"state": job.state}))
+
+
+def ordered(job: Job, upstream_id: str, **facts: Any) -> Job:
+    """The provider has taken the order and calls it so: into `running`, together with whose the id is.
+
+    Raises table.RowChanged like `move`.
+    """
+    changes: dict[str, Any] = {
+        "state": "running",
+        "upstream_id": upstream_id,
+        "submitted_at": int(time.time()),
+        **facts,
+    }
+    table.write_together(
+        table.swap(job.key, changes, expect={"state": job.state}),
+        origins.made(Kind.VIDEO, job.deployment, upstream_id, job.team, job.id),
+    )
+    return replace(job, **changes)
 
 
 def complete(job: Job, output: File, spent: int, **facts: Any) -> Job:
@@ -191,6 +217,16 @@ def claim(job: Job, tick: int, seconds: int) -> Job | None:
         raise Busy(job.id) from error
 
 
+def begin(job: Job, delay: float, write: Callable[[], None]) -> None:
+    """Have somebody look after the job, then write it: a job without a message would never end, a message without a job
+    does no harm. One that may have come before a slow write is sent again."""
+    begun = time.monotonic()
+    send(job, 0, delay)
+    write()
+    if time.monotonic() - begun > delay / 2:
+        send(job, 0, delay)
+
+
 def send(job: Job, tick: int, delay: float) -> None:
     """Have `run_job` look at the job after `delay` seconds."""
     _send({"team": job.team, "video": job.id, "tick": tick}, delay)
@@ -213,11 +249,14 @@ def mark_seen(job: Job) -> None:
 def delete(job: Job) -> None:
     """Delete the row; raises table.RowChanged when the job has left the state it was read in."""
     table.delete(job.key, expect={"state": job.state})
+    if job.unconfirmed and job.upstream_id:
+        for deployment in job.others:
+            origins.free(Kind.VIDEO, deployment, job.upstream_id, job.id)
 
 
 def delete_upstream(job: Job) -> None:
-    """Have `run_job` delete the finished job at the provider, too."""
-    if job.upstream_id:
+    """Have `run_job` delete the finished job at the provider, too; what none has known may be somebody's by now."""
+    if job.upstream_id and not job.unconfirmed:
         _send({"delete": "video", "deployment": job.deployment, "model": job.model, "reference": job.upstream_id}, 0)
 
 

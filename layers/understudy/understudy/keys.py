@@ -18,6 +18,8 @@ from understudy import table
 from understudy.errors import Unauthenticated
 
 PREFIX = "us-"
+RAW_IDS = "raw_ids:"  # the scope, before the deployment that it holds for
+SCOPE = re.compile(RAW_IDS + r"[a-z0-9][a-z0-9._-]{0,39}")
 TEAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 TOUCHES = 10  # calls that change or sign something, for each call that makes something
 
@@ -30,6 +32,15 @@ class Caller:
     key_id: str
     scopes: frozenset[str] = frozenset()
     models: frozenset[str] = frozenset()
+
+    @property
+    def raw_ids(self) -> frozenset[str]:
+        """The deployments whose own ids, and LiteLLM's of them, the key may use."""
+        return frozenset(scope.removeprefix(RAW_IDS) for scope in self.scopes if scope.startswith(RAW_IDS))
+
+    def may_use(self, model: str) -> bool:
+        """Whether the key is good for a model of this name."""
+        return not self.models or model in self.models
 
     def context(self) -> dict[str, str]:
         """The caller as an authorizer hands it on: strings only."""
@@ -51,14 +62,24 @@ class Limits:
 
 
 def mint(
-    team: str, *, scopes: tuple[str, ...] = (), models: tuple[str, ...] = (), limits: Limits | None = None
+    team: str,
+    *,
+    scopes: tuple[str, ...] = (),
+    models: tuple[str, ...] = (),
+    limits: Limits | None = None,
+    payer: str | None = None,
 ) -> tuple[str, Caller]:
     """Make a key for a team and store its row. The key is returned here and never again.
 
-    Raises ValueError for a team name that could not stand in a bucket key and for limits that cannot be meant.
+    `payer` is the id of the key whose slots and budget this one uses; its own, if none is given.
+    Raises ValueError for a team name that could not stand in a bucket key, for scopes that there are not, and for
+    limits that cannot be meant.
     """
     if not TEAM.fullmatch(team):
         raise ValueError("a team name has up to 64 letters, digits, dots, dashes or underscores")
+    for scope in scopes:
+        if not SCOPE.fullmatch(scope):
+            raise ValueError(f"there is no scope {scope!r}; there is {RAW_IDS}DEPLOYMENT")
     limits = limits or Limits()
     if any(value is not None and value < 1 for value in (limits.requests_per_minute, limits.concurrent)):
         raise ValueError("calls a minute and videos at once are at least 1; revoke a key that may do nothing")
@@ -72,6 +93,7 @@ def mint(
         "scopes": sorted(scopes),
         "models": sorted(models),
         "created_at": int(time.time()),
+        "payer": payer or caller.key_id,
     }
     if limits.requests_per_minute is not None:
         row["make_limit"] = limits.requests_per_minute
@@ -80,10 +102,31 @@ def mint(
         row["concurrent"] = limits.concurrent
     if limits.budget is not None:
         row["budget"] = limits.budget
-    table.write_together(
-        table.Put(table.api_key_key(caller.key_id), row), table.Put(table.slots_key(caller.key_id), {"open": {}})
-    )
+    writes = [table.Put(table.api_key_key(caller.key_id), row)]
+    if payer is None:
+        writes.append(table.Put(table.slots_key(caller.key_id), {"open": {}}))
+    table.write_together(*writes)
     return key, caller
+
+
+def rotate(key_id: str) -> tuple[str, Caller]:
+    """Make a key's successor, then stop the key. Whoever pays stays the same: what the old key has open and has spent
+    counts for the new one, for as long as it does.
+
+    Raises table.RowChanged when there is no such key.
+    """
+    row = table.get(table.api_key_key(key_id))
+    if row is None:
+        raise table.RowChanged(f"there is no key {key_id}")
+    successor = mint(
+        row["team"],
+        scopes=tuple(row["scopes"]),
+        models=tuple(row["models"]),
+        limits=Limits(row.get("make_limit"), row.get("concurrent"), row.get("budget")),
+        payer=row.get("payer", key_id),
+    )
+    revoke(key_id)
+    return successor
 
 
 def revoke(key_id: str) -> None:

@@ -1,9 +1,11 @@
 """Slots and money of a key: what it may have open at once, and what it may commit in a month.
 
 Both are taken in the transaction that writes the job and given back in the one that ends it, so that neither a crash
-nor
-a race can take twice or give back twice. A slot is a lease: a job that nothing ends loses it when its deadline has
+nor a race can take twice or give back twice. A slot is a lease: a job that nothing ends loses it when its deadline has
 passed. Entries are only ever added: one hold and one settlement a job, in whole micro-dollars.
+
+A provider may deliver and charge more than was ordered. That is settled as it is, beyond the budget if need be, and
+the next job is refused.
 """
 
 from __future__ import annotations
@@ -60,7 +62,7 @@ def take(job: Job, limits: Limits) -> list[Put | Change]:
     if job.slot_until:
         writes.append(
             Change(
-                table.slots_key(job.key_id),
+                table.slots_key(job.payer),
                 "SET #open.#job = :until",
                 {"until": job.slot_until, "most": limits.concurrent},
                 {"open": "open", "job": job.id},
@@ -70,14 +72,14 @@ def take(job: Job, limits: Limits) -> list[Put | Change]:
     if job.month:
         writes.append(
             Change(
-                table.budget_key(job.key_id, job.month),
+                table.budget_key(job.payer, job.month),
                 "ADD #committed :hold",
                 {"hold": job.hold, "room": (limits.budget or 0) - job.hold},
                 {"committed": "committed"},
                 "attribute_not_exists(#committed) OR #committed <= :room",
             )
         )
-        writes.append(Put(table.entry_key(job.team, job.id, "hold"), {"micro_dollars": job.hold, "key": job.key_id}))
+        writes.append(Put(table.entry_key(job.team, job.id, "hold"), {"micro_dollars": job.hold, "key": job.payer}))
     return writes
 
 
@@ -85,27 +87,19 @@ def give_back(job: Job, spent: int) -> list[Put | Change]:
     """The writes that end the job's slot and turn its hold into what was spent."""
     writes: list[Put | Change] = []
     if job.slot_until:
-        writes.append(Change(table.slots_key(job.key_id), "REMOVE #open.#job", {}, {"open": "open", "job": job.id}))
+        writes.append(Change(table.slots_key(job.payer), "REMOVE #open.#job", {}, {"open": "open", "job": job.id}))
     if job.month:
         writes.append(
             Change(
-                table.budget_key(job.key_id, job.month),
+                table.budget_key(job.payer, job.month),
                 "ADD #committed :difference, #spent :spent",
                 {"difference": spent - job.hold, "spent": spent},
                 {"committed": "committed", "spent": "spent"},
             )
         )
-        row = {"micro_dollars": spent, "key": job.key_id, "at": int(time.time())}
+        row = {"micro_dollars": spent, "key": job.payer, "at": int(time.time())}
         writes.append(Put(table.entry_key(job.team, job.id, "settlement"), row))
     return writes
-
-
-def carry_over(key_id: str, successor: str) -> None:
-    """What a key has committed this month counts for its successor: rotating it is no way to a fresh budget."""
-    month = time.strftime("%Y-%m", time.gmtime())
-    row = table.get(table.budget_key(key_id, month))
-    if row is not None:
-        table.put(table.budget_key(successor, month), {"committed": row["committed"], "spent": row.get("spent", 0)})
 
 
 def refused(write: Put | Change, limits: Limits) -> RateLimited:
@@ -122,9 +116,9 @@ def _over_budget(limits: Limits) -> RateLimited:
     return RateLimited(message, code="insufficient_quota", headers=NO_RETRY)
 
 
-def drop_expired(key_id: str) -> bool:
+def drop_expired(payer: str) -> bool:
     """Give back the slots whose lease has passed; True if there were any."""
-    key, now = table.slots_key(key_id), int(time.time())
+    key, now = table.slots_key(payer), int(time.time())
     row = table.get(key) or {"open": {}}
     expired = {f"j{i}": (job, until) for i, (job, until) in enumerate(row["open"].items()) if until <= now}
     if not expired:

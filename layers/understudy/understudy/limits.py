@@ -40,7 +40,7 @@ def objection(wish: Wish, deployment: Deployment, profile: Profile) -> ApiError 
     way = way_of(wish, deployment, profile)
     checks = (_operation(wish, deployment, profile, way), _prompt(wish, profile), _seconds(wish, profile, way))
     source = _joined(wish, profile) if way == "emulated" else _source(wish, deployment, profile)
-    others = (_size(wish, profile), source, _characters(wish, profile))
+    others = (_size(wish, profile), source, _characters(wish, deployment, profile))
     return next((error for error in (*checks, *others) if error), None)
 
 
@@ -62,7 +62,7 @@ def advise(error: ApiError, models: Iterable[str]) -> ApiError:
     """The objection, saying which models could do what was asked."""
     names = ", ".join(models)
     if isinstance(error, Unsupported):
-        error.message += f" Models that can: {names}." if names else " No configured model can."
+        error.message += f" Models that can: {names}." if names else " No model of this key can."
     return error
 
 
@@ -159,7 +159,7 @@ def _pixels(size: str) -> tuple[int, int]:
     return int(width), int(height)
 
 
-def _characters(wish: Wish, profile: Profile) -> ApiError | None:
+def _characters(wish: Wish, deployment: Deployment, profile: Profile) -> ApiError | None:
     support, count = profile.characters, len(wish.characters)
     if count == 0:
         return None
@@ -169,6 +169,11 @@ def _characters(wish: Wish, profile: Profile) -> ApiError | None:
         return Unsupported(f"characters: this model takes at most {support.most} in one video.", param="characters")
     shortest, longest = support.clip_seconds
     for i, character in enumerate(wish.characters):
+        if not character.has_clip:
+            if support.native and character.home == deployment.id:
+                continue
+            message = f"characters: {character.name} has no clip here and plays only at the provider that made it."
+            return Unsupported(message, param=f"characters[{i}]")
         seconds = character.milliseconds / 1000
         if seconds < shortest or (seconds > longest and not support.trim):
             message = (

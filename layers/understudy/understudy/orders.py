@@ -25,7 +25,7 @@ from understudy.errors import (
 )
 from understudy.handles import Handle
 from understudy.jobs import Job
-from understudy.keys import Limits
+from understudy.keys import Caller, Limits
 from understudy.limits import Wish
 from understudy.once import Attempt, gone, running
 from understudy.providers import load
@@ -46,7 +46,7 @@ class Option:
     emulated: str | None = None
 
 
-def options(wish: Wish, model: str, deployments_in_order: list[Deployment]) -> list[Option]:
+def options(wish: Wish, model: str, deployments_in_order: list[Deployment], caller: Caller) -> list[Option]:
     """Those that can do it, in the same order but natively first. Raises the first one's objection, with advice, when
     none can."""
     found: list[Option] = []
@@ -61,7 +61,7 @@ def options(wish: Wish, model: str, deployments_in_order: list[Deployment]) -> l
         else:
             first = first or error
     if not found and first is not None:
-        raise checks.advise(first, checks.able(deployments(), wish))
+        raise checks.advise(first, filter(caller.may_use, checks.able(deployments(), wish)))
     return sorted(found, key=lambda one: one.emulated is not None)
 
 
@@ -98,18 +98,17 @@ def place(draft: Job, choices: list[Option], attempt: Attempt, limits: Limits, d
     draft = ledger.opened(replace(draft, emulated=first.emulated, late_at=late_at), limits, hold)
     if not first.ready:
         job = replace(draft, state="preparing", others=[one.deployment.id for one in rest], named=_named(draft, None))
-        _begin(job, attempt, limits, 1)
+        jobs.begin(job, 1, lambda: _write(job, attempt, limits))
         return job
     job = replace(draft, submit_by=_submit_by(deadline))
-    _begin(job, attempt, limits, routing.pace(first.deployment, job.model))
+    jobs.begin(job, routing.pace(first.deployment, job.model), lambda: _write(job, attempt, limits))
     submit = _Submit(job, deadline)
     try:
         routing.try_in_turn([one for one in choices if one.ready], lambda one: one.deployment, submit)
     except Refused as refused:
         slower = [one.deployment for one in choices if not one.ready]
-        if refused.reason is Reason.LOST:
-            last = next(one.deployment for one in choices if one.deployment.id == submit.job.deployment)
-            handles.forget(briefs.cast_of(submit.job), last)
+        last = next(one.deployment for one in choices if one.deployment.id == submit.job.deployment)
+        if refused.reason is Reason.LOST and handles.forget(briefs.cast_of(submit.job), last):
             return _prepare(submit.job, [last, *slower])
         if refused.movable and slower:
             return _prepare(submit.job, slower)
@@ -162,10 +161,9 @@ class _Submit:
             "seconds": progress.seconds or order.seconds or self.job.seconds,
             "size": progress.size or order.size or self.job.size,
         }
-        self.job = jobs.move(
+        self.job = jobs.ordered(
             self.job,
-            "running",
-            upstream_id=progress.upstream_id,
+            progress.upstream_id,
             upstream_status="queued" if progress.status == "queued" else "in_progress",
             named=self.job.named or _named(self.job, progress.upstream_id),
             late_at=routing.late_at(deployment, self.job.model),
@@ -198,16 +196,6 @@ def _ready(wish: Wish, profile: Profile, known: list[Handle | None]) -> bool:
     return not any(character.needs_trim(profile.characters) for character in wish.characters)
 
 
-def _begin(job: Job, attempt: Attempt, limits: Limits, delay: float) -> None:
-    """Have somebody look after the job, then write it: a job without a message would never end, a message without a job
-    does no harm. One that may have come before a slow write is sent again."""
-    begun = time.monotonic()
-    jobs.send(job, 0, delay)
-    _write(job, attempt, limits)
-    if time.monotonic() - begun > delay / 2:
-        jobs.send(job, 0, delay)
-
-
 def _write(job: Job, attempt: Attempt, limits: Limits) -> None:
     """The job, what makes the call the only one, and what it takes of the key's limits: all or nothing."""
     made = [jobs.put(job), *attempt.rows(job.id)]
@@ -215,7 +203,7 @@ def _write(job: Job, attempt: Attempt, limits: Limits) -> None:
     try:
         _together(made, taken, limits)
     except RateLimited:
-        if not ledger.drop_expired(job.key_id):
+        if not ledger.drop_expired(job.payer):
             raise
         _together(made, taken, limits)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from understudy import characters, jobs, uploads
-from understudy.errors import NotReady
+from understudy.errors import NotFound, NotReady
 from understudy.ids import Kind, not_found
 
 if TYPE_CHECKING:
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 
 def character(call: Call, public_id: str) -> Character:
-    """A character of the caller's. Raises NotFound."""
-    found = characters.find(call.caller.team, call.decode(public_id, Kind.CHARACTER).record)
+    """A character of the caller's. Raises NotFound, and what `rawids.record` raises."""
+    found = characters.find(call.caller.team, _record(call, public_id, Kind.CHARACTER))
     if found is None:
         raise not_found(Kind.CHARACTER)
     return found
 
 
 def video(call: Call, public_id: str) -> Job:
-    """A video of the caller's, who has now used its id. Raises NotFound."""
-    found = jobs.find(call.caller.team, call.decode(public_id, Kind.VIDEO).record)
+    """A video of the caller's, who has now used its id. Raises NotFound, and what `rawids.record` raises."""
+    found = jobs.find(call.caller.team, _record(call, public_id, Kind.VIDEO))
     if found is None:
         raise not_found(Kind.VIDEO)
     jobs.mark_seen(found)
@@ -46,7 +46,7 @@ def source(call: Call, public_id: str) -> Job:
     Raises NotFound and NotReady.
     """
     job = video(call, public_id)
-    return _finished(job) if job.done or job.operation == "extend" else job
+    return _finished(job) if job.done or job.operation in {"extend", jobs.ADOPT} else job
 
 
 def _finished(job: Job) -> Job:
@@ -63,3 +63,14 @@ def upload(call: Call, public_id: str) -> Upload:
     if found is None:
         raise not_found(Kind.UPLOAD)
     return found
+
+
+def _record(call: Call, public_id: str, kind: Kind) -> str:
+    try:
+        return call.decode(public_id, kind).record
+    except NotFound:
+        if not call.caller.raw_ids:
+            raise
+        from understudy import rawids  # few callers bring ids that are not ours
+
+        return rawids.record(call, public_id, kind)

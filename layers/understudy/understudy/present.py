@@ -66,7 +66,7 @@ def video(job: Job, *, created: bool = False) -> Video:
         "created_at": job.created_at,
         "completed_at": None if created else job.completed_at,
         "expires_at": None,
-        "prompt": job.prompt,
+        "prompt": job.prompt or None,  # of an adopted one it is not known
         "size": job.size or "",
         "seconds": str(job.seconds or ""),
         "remixed_from_video_id": job.remixed_from,

@@ -16,6 +16,7 @@ from pydantic import (
     Field,
     InstanceOf,
     ValidationError,
+    ValidationInfo,
     WithJsonSchema,
     field_validator,
     model_validator,
@@ -30,6 +31,7 @@ MAX_PROMPT = 32_000
 MAX_ID = 1024
 VIDEO_TYPES = ("video/mp4", "video/quicktime", "video/webm")
 IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp")
+NOT_BLANK: dict[str, Any] = {"pattern": r"\S"}
 
 
 def _seconds(value: Any) -> Any:
@@ -50,7 +52,7 @@ Id = Annotated[str, Field(min_length=1, max_length=MAX_ID)]
 _SECONDS = {"type": ["string", "integer"], "pattern": "^[1-9][0-9]{0,3}$", "minimum": 1, "maximum": 9999}
 Seconds = Annotated[int, BeforeValidator(_seconds), Field(ge=1, le=9999), WithJsonSchema(_SECONDS)]
 Size = Annotated[str, Field(pattern=r"^[1-9][0-9]{1,4}x[1-9][0-9]{1,4}$", examples=["1280x720"])]
-Prompt = Annotated[str, Field(min_length=1, max_length=MAX_PROMPT)]
+Prompt = Annotated[str, Field(min_length=1, max_length=MAX_PROMPT, examples=["Luna runs over wet stones"])]
 # An instance and nothing else: as a dataclass, pydantic would also build one from a JSON object.
 File = Annotated[
     InstanceOf[FilePart], WithJsonSchema({"type": "string", "contentMediaType": "application/octet-stream"})
@@ -69,8 +71,17 @@ class Reference(Body):
     id: Id
 
 
+def _ways(schema: dict[str, Any]) -> None:
+    """What `OneOf.exactly_one` checks, as a description: an object for each way."""
+    ways = schema.pop("properties")
+    alone = {"type": "object", "additionalProperties": schema.pop("additionalProperties")}
+    schema["anyOf"] = [{**alone, "required": [name], "properties": {name: ways[name]["anyOf"][0]}} for name in ways]
+
+
 class OneOf(Body):
     """A thing in exactly one of several ways."""
+
+    model_config = ConfigDict(json_schema_extra=_ways)
 
     @model_validator(mode="after")
     def exactly_one(self) -> Self:
@@ -105,7 +116,7 @@ def _image(value: Any) -> Any:
 class Routed(Body):
     """A request that may say which model serves it. Of LiteLLM's `target_model_names` the first counts."""
 
-    model: str | None = Field(None, min_length=1, max_length=200)
+    model: str | None = Field(None, min_length=1, max_length=200, examples=["sora-2"])
     target_model_names: str | list[str] | None = None
     custom_llm_provider: str | None = Field(None, max_length=100)
 
@@ -153,7 +164,7 @@ class RemixVideo(Body):
 class CreateCharacter(Routed):
     """POST /videos/characters"""
 
-    name: str = Field(max_length=MAX_NAME)
+    name: str = Field(max_length=MAX_NAME, json_schema_extra=NOT_BLANK)
     video: VideoInput
 
     @field_validator("name")
@@ -170,18 +181,24 @@ class CreateUpload(Body):
     purpose: Literal["character", "video", "image"]
     filename: str = Field(min_length=1, max_length=255)
     bytes: int = Field(gt=0)
-    mime_type: str
-    name: str | None = Field(None, max_length=MAX_NAME)
-    model: str | None = Field(None, min_length=1, max_length=200)
+    mime_type: Annotated[str, Field(json_schema_extra={"enum": [*VIDEO_TYPES, *IMAGE_TYPES]})]
+    name: str | None = Field(None, max_length=MAX_NAME, validate_default=True)
+    model: str | None = Field(None, min_length=1, max_length=200, examples=["sora-2"])
 
-    @model_validator(mode="after")
-    def fits_the_purpose(self) -> Self:
-        kinds = IMAGE_TYPES if self.purpose == "image" else VIDEO_TYPES
-        if self.mime_type not in kinds:
-            raise ValueError(f"mime_type must be one of {', '.join(kinds)} for this purpose")
-        if self.purpose == "character" and not (self.name or "").strip():
-            raise ValueError("name is needed: the prompt calls the character by it")
-        return self
+    @field_validator("mime_type")
+    @classmethod
+    def fits_the_purpose(cls, mime_type: str, info: ValidationInfo) -> str:
+        kinds = IMAGE_TYPES if info.data.get("purpose") == "image" else VIDEO_TYPES
+        if mime_type not in kinds:
+            raise ValueError(f"must be one of {', '.join(kinds)} for this purpose")
+        return mime_type
+
+    @field_validator("name")
+    @classmethod
+    def names_a_character(cls, name: str | None, info: ValidationInfo) -> str | None:
+        if info.data.get("purpose") == "character" and not (name or "").strip():
+            raise ValueError("is needed: the prompt calls the character by it")
+        return name
 
 
 class SignParts(Body):
@@ -211,12 +228,13 @@ def _invalid(error: ValidationError) -> InvalidRequest:
     first = next((one for one in wrong if one["type"] != "is_instance_of"), wrong[0])
     param = _param(first["loc"])
     match first["type"]:
+        case "extra_forbidden":
+            name = _unknown(first["loc"])
+            return InvalidRequest(f"Unknown parameter: {name!r}.", param=name, code="unknown_parameter")
         case "missing":
             return InvalidRequest(
                 f"Missing required parameter: {param!r}.", param=param, code="missing_required_parameter"
             )
-        case "extra_forbidden":
-            return InvalidRequest(f"Unknown parameter: {param!r}.", param=param, code="unknown_parameter")
         case "model_type" | "is_instance_of":
             return InvalidRequest(
                 f"{param or 'The request'}: must be {_WANTED.get(param or '', 'an object')}.", param=param
@@ -227,11 +245,20 @@ def _invalid(error: ValidationError) -> InvalidRequest:
 
 
 def _param(location: tuple[int | str, ...]) -> str | None:
-    """The field as OpenAI writes it (`characters[0].id`), without the names of union members."""
+    """The field as OpenAI writes it (`characters[0].id`), without the names of union members: `str`, `list[str]`, or
+    their class; fields are words in lower case."""
     text = ""
     for part in location:
         if isinstance(part, int):
             text += f"[{part}]"
-        elif part.islower() and part.isidentifier():
+        elif part.islower() and part.isidentifier() and part != "str":
             text += f".{part}" if text else part
     return text or None
+
+
+def _unknown(location: tuple[int | str, ...]) -> str:
+    """A field that there is not: the last part is the caller's word, whatever that is, made fit to be quoted."""
+    *way, name = location
+    shown = "".join(character for character in str(name)[:MAX_NAME] if character.isprintable())
+    known = _param(tuple(way))
+    return f"{known}.{shown}" if known else shown

@@ -12,6 +12,7 @@ listing needs no index:
     team#<team>        once#<operation>#<sha256 of key>     which job an Idempotency-Key made
     team#<team>        last#<caller>#<operation>#<digest>   which job the same body made last (repeats by the clients)
     team#<team>        entry#<job>#<hold or settlement>     the money of a job, never changed (ledger.py)
+    upstream#<deployment>#<sha256 of id>  video, character  whose a provider's id is (origins.py)
     key#<key id>       key                                  an API key and its counters (keys.py, admission.py)
     key#<key id>       slots                                the jobs that it has open (ledger.py)
     key#<key id>       budget#<month>                       what it has committed and spent (ledger.py)
@@ -22,11 +23,12 @@ Values are strings, integers, booleans, None, lists and maps; DynamoDB's numbers
 
 from __future__ import annotations
 
+import hashlib
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from understudy.aws import dynamodb
 from understudy.settings import settings
@@ -40,9 +42,10 @@ if TYPE_CHECKING:
     )
 
 Row = dict[str, Any]
+T = TypeVar("T")
 PARTITION, SORT, TTL = "pk", "sk", "ttl"
 CIRCUIT = "circuit"
-CONFLICT_PAUSES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)  # seconds between tries to write together, on average
+CONFLICT_PAUSES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)  # seconds between tries of writes that meet, on average
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +84,20 @@ def last_key(team: str, caller: str, operation: str, digest: str) -> Key:
     return Key(f"team#{team}", f"last#{caller}#{operation}#{digest}")
 
 
+def upstream_key(deployment: str, upstream_id: str, kind: str) -> Key:
+    return Key(f"upstream#{deployment}#{hashlib.sha256(upstream_id.encode()).hexdigest()}", kind)
+
+
 def api_key_key(key_id: str) -> Key:
     return Key(f"key#{key_id}", "key")
 
 
-def slots_key(key_id: str) -> Key:
-    return Key(f"key#{key_id}", "slots")
+def slots_key(payer: str) -> Key:
+    return Key(f"key#{payer}", "slots")
 
 
-def budget_key(key_id: str, month: str) -> Key:
-    return Key(f"key#{key_id}", f"budget#{month}")
+def budget_key(payer: str, month: str) -> Key:
+    return Key(f"key#{payer}", f"budget#{month}")
 
 
 def entry_key(team: str, job: str, what: str) -> Key:
@@ -169,24 +176,14 @@ def get(key: Key, *, consistent: bool = True) -> Row | None:
 
 def put(key: Key, row: Mapping[str, Any], *, replace: bool = False) -> None:
     """Write one row. Raises RowChanged when it exists and `replace` is not set."""
-    from botocore.exceptions import ClientError
-
     request: PutItemInputTypeDef = {"TableName": settings().table_name, "Item": _item(key, row)}
     if not replace:
         request["ConditionExpression"] = f"attribute_not_exists({PARTITION})"
-    try:
-        dynamodb().put_item(**request)
-    except ClientError as error:
-        raise _changed(error) from error
+    _written(lambda: dynamodb().put_item(**request))
 
 
 def write_together(*writes: Put | Change) -> None:
-    """All writes or none. Raises RowChanged when a row that must be new exists or a condition fails.
-
-    A write that meets another one on a row waits a moment: that says nothing about the rows yet.
-    """
-    from botocore.exceptions import ClientError
-
+    """All writes or none. Raises RowChanged when a row that must be new exists or a condition fails."""
     requests: list[TransactWriteItemTypeDef] = []
     for one in writes:
         if isinstance(one, Change):
@@ -196,15 +193,7 @@ def write_together(*writes: Put | Change) -> None:
         if not one.replace:
             put["ConditionExpression"] = f"attribute_not_exists({PARTITION})"
         requests.append({"Put": put})
-    for pause in (*CONFLICT_PAUSES, None):
-        try:
-            dynamodb().transact_write_items(TransactItems=requests)
-            return
-        except ClientError as error:
-            changed = _changed(error)
-            if pause is None or isinstance(changed, RowChanged) or "TransactionConflict" not in _reasons(error):
-                raise changed from error
-            time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
+    _written(lambda: dynamodb().transact_write_items(TransactItems=requests))
 
 
 def update(key: Key, changes: Mapping[str, Any], *, expect: Mapping[str, Any]) -> Row:
@@ -214,19 +203,12 @@ def update(key: Key, changes: Mapping[str, Any], *, expect: Mapping[str, Any]) -
 
 def change(one: Change) -> Row:
     """Change one row. Returns the whole new row; raises RowChanged when the condition fails."""
-    from botocore.exceptions import ClientError
-
-    try:
-        answer = dynamodb().update_item(**one.request(), ReturnValues="ALL_NEW")
-    except ClientError as error:
-        raise _changed(error) from error
+    answer = _written(lambda: dynamodb().update_item(**one.request(), ReturnValues="ALL_NEW"))
     return _row(answer["Attributes"])
 
 
 def delete(key: Key, *, expect: Mapping[str, Any] | None = None) -> None:
     """Delete the row; with `expect`, only if its attributes have those values (RowChanged otherwise)."""
-    from botocore.exceptions import ClientError
-
     request: dict[str, Any] = {}
     if expect:
         names = {f"#{i}": name for i, name in enumerate(expect)}
@@ -235,10 +217,7 @@ def delete(key: Key, *, expect: Mapping[str, Any] | None = None) -> None:
             "ExpressionAttributeNames": names,
             "ExpressionAttributeValues": {f":{i}": _serialize(value) for i, value in enumerate(expect.values())},
         }
-    try:
-        dynamodb().delete_item(TableName=settings().table_name, Key=_key(key), **request)
-    except ClientError as error:
-        raise _changed(error) from error
+    _written(lambda: dynamodb().delete_item(TableName=settings().table_name, Key=_key(key), **request))
 
 
 def page(start: Key, prefix: str, *, limit: int, newest_first: bool, after: str | None = None) -> list[Row]:
@@ -295,6 +274,29 @@ def scan(prefix: str, sort: str) -> Iterator[Row]:
     )
     for found in pages:
         yield from (_row(item) for item in found["Items"])
+
+
+def _written(write: Callable[[], T]) -> T:
+    """What a write answers. One that meets a transaction on its row waits a moment: that says nothing about the row
+    yet. Raises RowChanged."""
+    from botocore.exceptions import ClientError
+
+    pauses = iter(CONFLICT_PAUSES)
+    while True:
+        try:
+            return write()
+        except ClientError as error:
+            pause = next(pauses, None) if _met_another(error) else None
+            if pause is None:
+                raise _changed(error) from error
+            time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
+
+
+def _met_another(error: Any) -> bool:
+    """Did the write meet a transaction, and nothing else go wrong?"""
+    if error.response["Error"]["Code"] == "TransactionConflictException":
+        return True
+    return set(_reasons(error)) - {"None"} == {"TransactionConflict"}
 
 
 def _changed(error: Any) -> Exception:

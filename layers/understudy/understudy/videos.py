@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from understudy import briefs, inputs, jobs, orders, owned, routing
+from understudy import briefs, inputs, jobs, orders, owned, present, routing
 from understudy.deployments import Deployment, deployments
 from understudy.errors import InvalidRequest
 from understudy.jobs import Job
@@ -38,9 +38,9 @@ def create(call: Call, request: CreateVideo) -> tuple[Job, bool]:
         characters=cast,
     )
     model, asked = _routes(call, request, [character.home for character in cast])
-    choices = orders.options(wish, model, asked)
+    choices = orders.options(wish, model, asked, call.caller)
     draft = replace(
-        _draft(attempt, "create", model, choices[0].deployment, request.prompt),
+        _draft(call, "create", model, choices[0].deployment, request.prompt),
         seconds=request.seconds or choices[0].profile.default_seconds,
         size=request.size or choices[0].profile.default_size,
         characters=[character.id for character in cast],
@@ -60,13 +60,13 @@ def remake(call: Call, operation: Operation, request: EditVideo | ExtendVideo) -
     if isinstance(request.video, FilePart) or request.video.upload_id is not None:
         wish = Wish(operation, request.prompt, seconds=seconds)
         model, asked = _routes(call, request, [])
-        orders.options(wish, model, asked)  # what nobody can do with any clip is said before it is looked at
+        orders.options(wish, model, asked, call.caller)  # what nobody does is said before a clip is opened
         record = jobs.new_id()
         clip, facts = inputs.clip(call, request.video, record)
         wish = replace(wish, source_seconds=facts.milliseconds / 1000, source_size=f"{facts.width}x{facts.height}")
-        choices = orders.options(wish, model, asked)
+        choices = orders.options(wish, model, asked, call.caller)
         draft = replace(
-            _draft(attempt, operation, model, choices[0].deployment, request.prompt),
+            _draft(call, operation, model, choices[0].deployment, request.prompt),
             id=record,
             seconds=seconds,
             billed_seconds=seconds or math.ceil(facts.milliseconds / 1000),
@@ -86,7 +86,7 @@ def remix(call: Call, public_id: str, prompt: str) -> tuple[Job, bool]:
         return job, True
     source = owned.source(call, public_id)
     asked = [deployments().get(source.deployment)]
-    return _from_job(call, attempt, "remix", source, source.model, asked, prompt, None, public_id), False
+    return _from_job(call, attempt, "remix", source, source.model, asked, prompt, None, present.video_id(source)), False
 
 
 def _from_job(
@@ -110,9 +110,9 @@ def _from_job(
         source_size=source.size,
         source_pending=not source.done,
     )
-    choices = orders.options(wish, model, asked)
+    choices = orders.options(wish, model, asked, call.caller)
     draft = replace(
-        _draft(attempt, operation, model, choices[0].deployment, prompt),
+        _draft(call, operation, model, choices[0].deployment, prompt),
         # An extension answers its added seconds until it is finished; an edit keeps the source's length and size.
         seconds=seconds or source.seconds,
         billed_seconds=seconds or source.seconds,
@@ -162,10 +162,10 @@ def _routes(call: Call, request: Routed, homes: list[str]) -> tuple[str, list[De
     return model, routing.candidates(deployments(), model, provider=request.custom_llm_provider, homes=homes)
 
 
-def _draft(attempt: Attempt, operation: Operation, model: str, deployment: Deployment, prompt: str) -> Job:
+def _draft(call: Call, operation: Operation, model: str, deployment: Deployment, prompt: str) -> Job:
     return Job(
-        team=attempt.caller.team,
-        key_id=attempt.caller.key_id,
+        team=call.caller.team,
+        payer=call.admission.payer,
         signed_with=id_codec().key_id,
         id=jobs.new_id(),
         operation=operation,

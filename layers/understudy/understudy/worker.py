@@ -17,6 +17,7 @@ from understudy import (
     jobs,
     orders,
     outputs,
+    rawids,
     routing,
     table,
     troubles,
@@ -141,14 +142,20 @@ def _refused(job: Job, refused: Refused) -> float | None:
         return 0
     if refused.reason in {Reason.BUSY, Reason.UNAVAILABLE} and job.troubles < troubles.MOST:
         return troubles.again(job, "preparing")
-    deployment = deployments().find(job.deployment)
-    if refused.reason is Reason.LOST and deployment is not None and job.troubles < MAX_LOST:
-        if job.state == "submitting":  # the order was refused, which does not say whom it is about
-            handles.forget(briefs.cast_of(job), deployment)
+    if refused.reason is Reason.LOST and job.troubles < MAX_LOST and _forget_cast(job):
         return troubles.again(job, "preparing")
     error = from_refusal(refused)
     jobs.fail(job, error.code or "provider_refused", error.message)
     return None
+
+
+def _forget_cast(job: Job) -> bool:
+    """Will a character be made again that the provider has lost? A refused order does not say which one that is; when
+    one was asked for alone, it is forgotten already."""
+    deployment = deployments().find(job.deployment)
+    if deployment is None:
+        return False
+    return job.state == "preparing" or handles.forget(briefs.cast_of(job), deployment)
 
 
 def _wait_for_submit(job: Job, pace: float) -> float | None:
@@ -168,9 +175,7 @@ def _reconcile(job: Job, deployment: Deployment, deadline: float) -> float | Non
     except ProviderError as error:
         logger.warning("reconciling failed", extra={"video": job.id, "error": str(error)})
     if found is not None:
-        jobs.move(
-            job, "running", upstream_id=found.upstream_id, troubles=0, late_at=routing.late_at(deployment, job.model)
-        )
+        jobs.ordered(job, found.upstream_id, troubles=0, late_at=routing.late_at(deployment, job.model))
         return routing.pace(deployment, job.model)
     if time.time() > job.submit_by + LOST_SECONDS:
         if asked:
@@ -186,6 +191,8 @@ def _poll(job: Job, deployment: Deployment, deadline: float) -> float | None:
     progress = _ask(job, deployment, deadline)
     if isinstance(progress, Exception):
         return _poll_trouble(job, progress)
+    if job.unconfirmed:
+        job = rawids.confirm(job, deployment, progress)
     if progress.status == "failed":
         _failed(job, progress)
         return None
@@ -221,6 +228,8 @@ def _ask(job: Job, deployment: Deployment, deadline: float) -> Progress | Except
 
 
 def _poll_trouble(job: Job, error: Exception) -> float | None:
+    if job.unconfirmed and isinstance(error, Refused) and error.reason in rawids.UNKNOWN_THERE:
+        return rawids.ask_next(job)
     if isinstance(error, Refused) and error.reason is Reason.NOT_FOUND and job.troubles + 1 >= MAX_LOST:
         jobs.fail(job, "provider_lost_video", "The provider no longer knows this video.", spent=job.hold)
         return None

@@ -112,7 +112,8 @@ class OpenAIProvider(Provider):
         model = self._model(fields.get("model", "sora-2"))
         seconds = int(rules.choice(fields, "seconds", rules.SECONDS, "4"))
         width, height = rules.size(fields, model)
-        job = Job(self._id("video_"), request.account, "generate", model, prompt, seconds, width, height)
+        job_id = self._id("video_", request.account)
+        job = Job(job_id, request.account, "generate", model, prompt, seconds, width, height)
         job.roles = [self._role(request.account, each, prompt) for each in rules.character_ids(fields)]
         triggers.moderate(prompt, "prompt")
         if "input_reference" in fields:
@@ -212,7 +213,8 @@ class OpenAIProvider(Provider):
         if not low <= facts.duration <= high:
             message = f"The video is {facts.duration:.1f} s long; a character needs {low:g} to {high:g} s."
             raise Refusal(400, message, "invalid_video_duration", "video")
-        character = self.cast.add(Character(self._id("char_"), request.account, name, key))
+        character_id = self._id("char_", request.account)
+        character = self.cast.add(Character(character_id, request.account, name, key))
         request.created = character.id
         return Response.of(character.present())
 
@@ -235,7 +237,13 @@ class OpenAIProvider(Provider):
     def _present(self, job: Job) -> dict[str, Any]:
         return video_document(job, self.studio, self.settings)
 
-    def _id(self, prefix: str) -> str:
+    def _id(self, prefix: str, account: str) -> str:
+        given = self.settings.ids.get(account, ())
+        for one in given:
+            if one.startswith(prefix):
+                rest = tuple(other for other in given if other != one)
+                self.configure({"ids": {**self.settings.ids, account: rest}})
+                return one
         return prefix + secrets.token_hex(20) + self.settings.id_suffix
 
     def _model(self, name: Any) -> str:
@@ -275,7 +283,7 @@ class OpenAIProvider(Provider):
 
     def _derived(self, request: Request, operation: str, prompt: str, source: Job) -> Job:
         job = Job(
-            self._id("video_"),
+            self._id("video_", request.account),
             request.account,
             operation,
             source.model,
@@ -295,6 +303,7 @@ class OpenAIProvider(Provider):
         key, facts = self._inputs.video(upload, "video")
         seconds = max(1, math.floor(facts.duration + 0.5))
         width, height = facts.width // 2 * 2, facts.height // 2 * 2  # H.264 with 4:2:0 has even sides
-        job = Job(self._id("video_"), request.account, operation, model, prompt, seconds, width, height)
+        job_id = self._id("video_", request.account)
+        job = Job(job_id, request.account, operation, model, prompt, seconds, width, height)
         job.source_file = key
         return job

@@ -32,6 +32,7 @@ class Settings(BaseSettings):
     character_types: tuple[str, ...] = ("mp4", "mov")
     character_min_seconds: float = 1.0  # the guide recommends 2 to 4 seconds
     character_max_seconds: float = 12.0
+    ids: dict[str, tuple[str, ...]] = {}  # noqa: RUF012 - by account: given out first, where their beginning fits
     id_suffix: str = ""  # put at the end of every new id, to see that clients survive odd ones
     poll_after_ms: int | None = None  # the header openai-poll-after-ms
 

@@ -35,7 +35,7 @@ class VllmProvider(OpenAIProvider):
         seconds = _matched(fields, "seconds", r"[1-9]\d{0,2}", "4")
         width, height = _matched(fields, "size", r"\d{2,4}x\d{2,4}", "1280x720").split("x")
         job = Job(
-            self._id("video_gen_"),
+            self._id("video_gen_", request.account),
             request.account,
             "generate",
             model,

@@ -282,6 +282,11 @@ class TestPoll:
         server.answer(200, {**VIDEO, "status": "in_progress", "progress": 40.7})
         assert self.poll(server) == Progress("video_1", "in_progress", 40, 8, "1280x720")
 
+    @pytest.mark.parametrize(("said", "model"), [("sora-2", "sora-2"), (None, None), (["sora-2"], None)])
+    def test_the_model_if_it_says_one(self, server: Server, said: Any, model: str | None) -> None:
+        server.answer(200, VIDEO | {"model": said})
+        assert self.poll(server).model == model
+
     def test_a_failure_keeps_code_and_message_without_our_key(self, server: Server) -> None:
         error = {"code": "moderation_blocked", "message": f"Blocked ({KEY})"}
         server.answer(200, {**VIDEO, "status": "failed", "error": error})
@@ -384,6 +389,40 @@ class TestCharacters:
         server.answer(200, body)
         with pytest.raises(OutcomeUnknown):
             OPENAI.make_character(server.account(), "Luna", media(), ())
+
+
+class TestFindCharacter:
+    def find(self, server: Server, reference: str = "char_1") -> str:
+        return OPENAI.find_character(server.account(), reference)
+
+    def test_its_name(self, server: Server) -> None:
+        server.answer(200, {"id": "char_1", "name": "Luna", "created_at": 1})
+        assert self.find(server) == "Luna"
+        assert (server.request.method, str(server.request.url)) == ("GET", f"{BASE}/videos/characters/char_1")
+        assert server.request.headers["authorization"] == f"Bearer {KEY}"
+
+    def test_an_id_is_quoted_whole(self, server: Server) -> None:
+        server.answer(200, {"id": "x", "name": "Luna"})
+        self.find(server, "a/b?c=d#e%2f")
+        assert server.request.url.raw_path == b"/v1/videos/characters/a%2Fb%3Fc%3Dd%23e%252f"
+
+    @pytest.mark.parametrize("name", [None, "", " ", "\n"])
+    def test_one_without_a_name_is_called_by_its_id(self, server: Server, name: Any) -> None:
+        server.answer(200, {"id": "char_1", "name": name})
+        assert self.find(server) == "char_1"
+
+    @pytest.mark.parametrize(
+        ("status", "reason"), [(404, Reason.NOT_FOUND), (400, Reason.INVALID), (401, Reason.CREDENTIALS)]
+    )
+    def test_a_refusal(self, server: Server, status: int, reason: Reason) -> None:
+        server.answer(status, {"error": {"message": "no"}})
+        with pytest.raises(Refused) as refused:
+            self.find(server)
+        assert refused.value.reason is reason
+
+    def test_a_server_without_characters_is_not_asked(self) -> None:
+        assert OPENAI.profile("sora-2", {}).characters.findable
+        assert not OPENAI.profile("sora-2", {"characters": 0}).characters.findable
 
 
 class TestDelete:

@@ -41,6 +41,7 @@ class CharacterSupport:
     clip_seconds: tuple[float, float] = (0.0, 600.0)  # shortest and longest clip that is taken as it is
     trim: bool = False  # a longer clip is cut to the longest before it is sent
     deletable: bool = False  # native ones can be deleted there
+    findable: bool = False  # native ones can be asked for by their id
 
     @property
     def most(self) -> int:
@@ -180,6 +181,7 @@ class Progress:
     error: tuple[str, str] | None = None
     output_url: str | None = None
     micro_dollars: int | None = None  # what it cost, if the provider says
+    model: str | None = None  # the provider's name for the model, if it says
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +258,10 @@ class Provider(ABC):
 
     def poll_character(self, account: Account, reference: str) -> Handle:
         """Ask how a character is doing (`characters.native_slow`). Raises like `poll`."""
+        raise NotImplementedError
+
+    def find_character(self, account: Account, reference: str) -> str:
+        """The name of a native character that is there already (`characters.findable`). Raises like `poll`."""
         raise NotImplementedError
 
     def delete_character(self, account: Account, reference: str) -> None:

@@ -9,6 +9,7 @@ OpenAI's own service was switched off on 2026-09-24; what is left are servers th
     poll              GET {base}/videos/{id}                   Video: queued, in_progress, completed, failed
     content           GET {base}/videos/{id}/content           the file
     make_character    POST {base}/videos/characters            {id, name, created_at}; multipart only
+    find_character    GET {base}/videos/characters/{id}        {id, name, created_at}
 
 Deployment options change the profile for servers that do less or other: `seconds`, `sizes`, `characters` (how many,
 0: none), `first_frame`, `edit`, `remix`, `extend_seconds`, `prompt_characters`, `micro_dollars`, `deadline_seconds`.
@@ -67,6 +68,7 @@ _SECONDS = re.compile(r"[0-9]{1,4}")
 _SIZE = re.compile(r"[0-9]{1,5}x[0-9]{1,5}")
 MAX_ID = 1024  # of an id at a server, in characters
 MAX_CODE = 100
+MAX_NAME = 80  # of a character
 
 Form = list[tuple[str, str | Part]]
 
@@ -85,7 +87,7 @@ class OpenAI(Provider):
             sizes=_PRO if pro else _STANDARD,
             default_seconds=4,
             default_size="720x1280",
-            characters=CharacterSupport(native=2, clip_seconds=(1.0, 60.0)),
+            characters=CharacterSupport(native=2, clip_seconds=(1.0, 60.0), findable=True),
             edit=True,
             edit_upload=True,
             extend_seconds=(4, 8, 12, 16, 20),
@@ -146,6 +148,13 @@ class OpenAI(Provider):
             return Handle(body["id"])
         raise refusal(account, answer, gone=False)
 
+    def find_character(self, account: Account, reference: str) -> str:
+        answer = account.http.get(_url(account, "videos/characters", reference), self.headers(account))
+        body = answer.json()
+        if 200 <= answer.status < 300 and _has_id(body):
+            return clean(account, body.get("name"), MAX_NAME) or reference
+        raise refusal(account, answer, gone=False)
+
     def delete(self, account: Account, upstream_id: str) -> None:
         answer = account.http.delete(_url(account, "videos", upstream_id), self.headers(account))
         if answer.status not in {200, 204, 404}:
@@ -185,7 +194,8 @@ def with_options(profile: Profile, options: Mapping[str, Any]) -> Profile:
     if "extend_seconds" in options:
         changes["extend_upload"] = bool(options["extend_seconds"])
     if "characters" in options:
-        changes["characters"] = replace(profile.characters, native=int(options["characters"]))
+        native = int(options["characters"])
+        changes["characters"] = replace(profile.characters, native=native, findable=native > 0)
     if "seconds" in options:
         changes["default_seconds"] = changes["seconds"][0]
     if "sizes" in options:
@@ -254,13 +264,14 @@ def _progress(account: Account, body: dict[str, Any]) -> Progress:
     error = body.get("error") if status == "failed" else None
     details = error if isinstance(error, dict) else {"message": error}
     seconds, size = str(body.get("seconds") or ""), body.get("size")
-    progress = body.get("progress")
+    progress, model = body.get("progress"), body.get("model")
     return Progress(
         upstream_id=body["id"],
         status=status,
         progress=int(progress) if isinstance(progress, int | float) and 0 <= progress <= 100 else 0,
         seconds=int(seconds) if _SECONDS.fullmatch(seconds) else None,
         size=size if isinstance(size, str) and _SIZE.fullmatch(size) else None,
+        model=model if isinstance(model, str) else None,
         error=(
             (
                 clean(account, details.get("code"), MAX_CODE) or "provider_failed",
