@@ -9,7 +9,6 @@ from understudy import catalogue
 from understudy.deployments import Deployment, Deployments
 from understudy.keys import Caller
 
-
 CALLER = Caller("blue", "k")
 
 
