@@ -35,12 +35,12 @@ R = TypeVar("R")
 Json = dict[str, Any]
 
 
-def call_stack(command: str, port: int) -> None:
+def call_stack(command: str, port: int, deployments: Path = DEPLOYMENTS) -> None:
     """Run a command of the local stack as the Makefile does."""
     environment = {
         **os.environ,
         "PORT": str(port),
-        "DEPLOYMENTS": str(DEPLOYMENTS),
+        "DEPLOYMENTS": str(deployments),
         "SIMULATOR_SPEED": SPEED,
         "PYTHONPATH": str(ROOT),
     }

@@ -9,6 +9,8 @@ from understudy import catalogue
 from understudy.deployments import Deployment, Deployments
 from understudy.keys import Caller
 
+CALLER = Caller("blue", "k")
+
 
 def listed(stage: Stage) -> dict[str, Any]:
     reply = stage.call("list_models")
@@ -62,7 +64,7 @@ def test_a_name_with_several_deployments_can_what_any_of_them_can(order: tuple[i
         Deployment("a", "openai", "https://a", {"m": "x"}, options={"seconds": [4], "characters": 1, "edit": False}),
         Deployment("b", "hosted_vllm", "https://b", {"m": "x"}, options={"seconds": [5, 3], "references": "image"}),
     ]
-    (model,) = catalogue.models(Deployments([both[n] for n in order]), Caller("blue", "k"))
+    (model,) = catalogue.models(Deployments([both[n] for n in order]), CALLER)
     can = model["capabilities"]
     assert can["seconds"] == ["3", "4", "5"]
     assert can["characters"] == {"most": 4, "forms": ["native", "reference_image"]}
@@ -74,15 +76,15 @@ def test_a_name_with_several_deployments_can_what_any_of_them_can(order: tuple[i
     assert can["extend_seconds"] == ["3", "4", "5", "8", "12", "16", "20"]
 
 
-def test_its_own_videos_and_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_its_own_videos_and_others() -> None:
     """A model may take its own videos only, and what it cannot extend may still be continued."""
     closed = Deployment("a", "gemini", "https://a", {"m": "gemini-omni-1.1-flash"}, options={"uploads": False})
-    (model,) = catalogue.models(Deployments([closed]))
+    (model,) = catalogue.models(Deployments([closed]), CALLER)
     can = model["capabilities"]
     assert can["edit"] == {"own": "native", "other": "none"}
     assert can["extend"] == {"own": "native", "other": "emulated"}
     blind = Deployment("a", "hosted_vllm", "https://a", {"m": "x"}, options={"first_frame": False})
-    (model,) = catalogue.models(Deployments([blind]))
+    (model,) = catalogue.models(Deployments([blind]), CALLER)
     assert model["capabilities"]["extend"] == {"own": "none", "other": "none"}
     assert model["capabilities"]["extend_seconds"] == []
     assert model["capabilities"]["input_reference"] is False

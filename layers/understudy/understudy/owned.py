@@ -46,7 +46,7 @@ def source(call: Call, public_id: str) -> Job:
     Raises NotFound and NotReady.
     """
     job = video(call, public_id)
-    return _finished(job) if job.done or job.operation == "extend" else job
+    return _finished(job) if job.done or job.operation in {"extend", jobs.ADOPT} else job
 
 
 def _finished(job: Job) -> Job:

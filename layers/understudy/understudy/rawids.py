@@ -75,7 +75,8 @@ def record(call: Call, text: str, kind: Kind) -> str:
 
 def confirm(job: Job, deployment: Deployment, progress: Progress) -> Job:
     """The provider knows the video that a caller brought: from here on the job is like any other."""
-    facts: dict[str, Any] = {"unconfirmed": False, "troubles": 0}
+    late_at = routing.late_at(deployment, job.model)
+    facts: dict[str, Any] = {"unconfirmed": False, "late_at": late_at, "troubles": 0}
     if progress.model:
         facts["model"] = _model(deployment, progress.model, otherwise=job.model)
     for name in ("seconds", "size"):
@@ -146,12 +147,12 @@ def _adopt(asked: _Asked, payer: str) -> str:
         provider=first.provider,
         prompt="",
         created_at=int(time.time()),
+        late_at=routing.late_at(first, next(iter(first.models))),
         others=[one.id for one in asked.deployments],
         named=[first.provider, first.id, asked.original],
         upstream_id=asked.original,
         upstream_status="in_progress",
         unconfirmed=True,
-        late_at=routing.late_at(first, model),
         seen=True,
         signed_with=id_codec().key_id,
         payer=payer,

@@ -60,9 +60,7 @@ def remake(call: Call, operation: Operation, request: EditVideo | ExtendVideo) -
     if isinstance(request.video, FilePart) or request.video.upload_id is not None:
         wish = Wish(operation, request.prompt, seconds=seconds)
         model, asked = _routes(call, request, [])
-        orders.options(
-            wish, model, asked, call.caller
-        )  # what nobody can do with any clip is said before it is looked at
+        orders.options(wish, model, asked, call.caller)  # what nobody does is said before a clip is opened
         record = jobs.new_id()
         clip, facts = inputs.clip(call, request.video, record)
         wish = replace(wish, source_seconds=facts.milliseconds / 1000, source_size=f"{facts.width}x{facts.height}")

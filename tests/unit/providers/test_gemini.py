@@ -155,7 +155,7 @@ class TestAgainstTheSimulator:
         )
         assert created(gemini)["input"] == [sent("video", luna), sent("video", moss), {"type": "text", "text": text}]
         assert created(gemini)["generation_config"] == {"video_config": {"task": "reference_to_video"}}
-        assert gemini.jobs()[0]["references"] == ["VIDEO_REF_0", "VIDEO_REF_1"]
+        assert [name for name, _ in gemini.jobs()[0]["references"]] == ["VIDEO_REF_0", "VIDEO_REF_1"]
 
     @pytest.mark.parametrize(("count", "each"), [(1, 4), (2, 3), (4, 1), (6, 1)])
     def test_characters_by_their_stills(self, gemini: Simulator, folder: Path, count: int, each: int) -> None:
@@ -184,7 +184,7 @@ class TestAgainstTheSimulator:
         assert "generation_config" not in created(gemini)
         text = created(gemini)["input"][-1]["text"]
         assert text.startswith("[# Sources <FIRST_FRAME>@Image1] [# References <IMAGE_REF_0>@Image2 <IMAGE_REF_1>@Im")
-        assert gemini.jobs()[0]["references"] == [f"IMAGE_REF_{n}" for n in range(4)]
+        assert [name for name, _ in gemini.jobs()[0]["references"]] == [f"IMAGE_REF_{n}" for n in range(4)]
         both = (*cast, CastMember("Moss", stills=stills(folder, "Moss")))
         GEMINI.submit(account(gemini), order(image=file(folder, "Moss-0.jpg"), cast=both, **SMALL))
         assert len(created(gemini)["input"]) == 1 + 2 * 2 + 1  # six pictures at most

@@ -311,7 +311,7 @@ class TestCharacters:
             {"type": "element", "element_id": moss, "id": "Moss"},
         ]
         assert finish(kling, placed).status == "completed"
-        assert kling.jobs()[0]["references"] == ["Luna", "Moss"]
+        assert [name for name, _ in kling.jobs()[0]["references"]] == ["Luna", "Moss"]
 
     def test_of_a_clip(self, kling: Simulator, folder: Path, bucket: str) -> None:
         clip, pictures = file(folder, bucket, "Tall.mp4"), stills(folder, bucket, "Tall")

@@ -1,0 +1,168 @@
+"""`sora-2` from one provider today and from another tomorrow: the deployments file changes, and not a line of code.
+
+The stack is deployed anew for each of the providers that are alive, with nobody else in the file, and in the end with
+the tests' own file. So each change takes deployments away, too: what becomes of their characters, videos and jobs?
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+from local.settings import ROOT
+from tests.clients.conftest import HERE, PROGRAMS
+from tests.integration.live import DEPLOYMENTS, Api, Film, answered, call_stack, refused, together
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.integration.live import Json, Stack
+
+LIVE = ("xai", "gemini", "runway", "kling")
+SHIPPED = tomllib.loads((ROOT / "config" / "deployments.toml").read_text("utf-8"))["deployments"]
+TESTS = tomllib.loads(DEPLOYMENTS.read_text("utf-8"))["deployments"]
+
+
+class Relic(NamedTuple):
+    """What the tests' own deployments have left: a character, a video with her, and one that is never finished."""
+
+    character: str
+    name: str
+    video: str
+    running: str
+
+
+def only(deployment: str) -> str:
+    """A deployments file with one provider in it, under the names that the shipped file gives its models."""
+    table, shipped = TESTS[deployment], SHIPPED[deployment]
+    assert table["provider"] == shipped["provider"]
+    lines = [
+        f"[deployments.{deployment}]",
+        f"provider = {json.dumps(table['provider'])}",
+        f"base_url = {json.dumps(table['base_url'])}",
+        f"secret = {json.dumps(table['secret'])}",
+        "models = {" + ", ".join(f'"{name}" = "{model}"' for name, model in shipped["models"].items()) + "}",
+        "default = true",
+        "poll_seconds = 1",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture(scope="module")
+def relics(api: Api, luna_clip: Path) -> dict[str, Relic]:
+    """One from each live provider, by its deployment, made while all of them were configured."""
+
+    def leave(deployment: str) -> Relic:
+        (model,) = [name for name in TESTS[deployment]["models"] if name != "troupe"]
+        name = f"Luna{LIVE.index(deployment)}"
+        character = api.character(luna_clip, name, model=model)["id"]
+        body: Json = {"model": model, "seconds": "4", "size": "1280x720", "characters": [{"id": character}]}
+        running = api.video(prompt=f"{name} sticks-forever", **body)["id"]
+        api.wait(running, "in_progress")
+        return Relic(character, name, api.finished(prompt=f"{name} waits", **body)["id"], running)
+
+    return dict(zip(LIVE, together(leave, LIVE), strict=True))
+
+
+@pytest.fixture(scope="module")
+def _restored(stack: Stack, relics: object) -> Iterator[None]:
+    yield
+    call_stack("up", stack.settings.port)
+
+
+@pytest.fixture(scope="module", params=LIVE)
+def present(
+    request: pytest.FixtureRequest, stack: Stack, tmp_path_factory: pytest.TempPathFactory, _restored: None
+) -> str:
+    """The only deployment that there is."""
+    file = tmp_path_factory.mktemp("switch") / "deployments.toml"
+    file.write_text(only(request.param))
+    call_stack("up", stack.settings.port, file)
+    return str(request.param)
+
+
+class Program(NamedTuple):
+    caller: Api
+    output: str
+
+
+@pytest.fixture
+def run(stack: Stack, present: str, luna_clip: Path, image: Path, tmp_path: Path) -> Any:
+    """Run a program in a folder with a clip and an image, for a team of its own."""
+
+    def run(name: str, command: list[str | Path]) -> Program:
+        shutil.copy(luna_clip, tmp_path / "luna.mp4")
+        shutil.copy(image, tmp_path / "image.png")
+        caller = Api(stack.base_url, stack.mint(f"{name}-{present}"))
+        environment = {
+            "PATH": os.environ.get("PATH", ""),
+            "HOME": str(tmp_path),
+            "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+            "OPENAI_BASE_URL": caller.base_url,
+            "OPENAI_API_KEY": caller.key,
+        }
+        ran = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=240)
+        assert ran.returncode == 0, ran.stderr[-3000:]
+        return Program(caller, ran.stdout)
+
+    return run
+
+
+def test_the_announcement(run: Any, present: str) -> None:
+    caller, output = run("announcement", PROGRAMS["announcement"])
+    assert re.fullmatch(r"Character: character_[\w-]+\n", output), output
+    videos = answered(caller.get("/videos", params={"order": "asc"}))["data"]
+    ended = together(lambda video: caller.wait(video["id"]), videos)
+    assert [video["seconds"] for video in ended] == ["8", "8", "13"]
+    extension = caller.get(f"/videos/{ended[2]['id']}")
+    assert extension.headers.get("x-understudy-emulated") == ("extend" if present == "kling" else None)
+    assert round(Film.of(caller.download(ended[2]["id"]).content).seconds) == 13
+
+
+def test_a_program_that_was_written_for_sora(run: Any) -> None:
+    python, _ = PROGRAMS["openai-3"]
+    seen = json.loads(run("sora", [python, HERE / "sora_code.py"]).output)
+    made = [(one["model"], one["status"], one["seconds"]) for one in seen["videos"]]
+    assert made[0] == ("sora-2", "completed", "8")
+    assert [one[:2] for one in made[1:]] == [("sora-2", "completed"), ("sora-2-pro", "completed")]
+    assert made[2][2] == "12"
+    assert seen["videos"][0]["size"] == "1280x720"
+    width, height = map(int, seen["videos"][2]["size"].split("x"))
+    assert (width, height) == (1080, 1920)  # the smallest that is not smaller than Sora's 1024x1792, of that shape
+    assert all(size > 1000 for size in seen["files"])
+    assert (seen["thumbnail"], seen["listed"], seen["deleted"]) == ("WEBP", True, True)
+
+
+def test_characters_of_those_that_are_gone_play_on(api: Api, relics: dict[str, Relic], present: str) -> None:
+    def play(relic: Relic) -> Json:
+        assert answered(api.get(f"/videos/characters/{relic.character}"))["name"] == relic.name
+        cast = [{"id": relic.character}]
+        return api.finished(model="sora-2", prompt=f"{relic.name} goes on", seconds="4", characters=cast)
+
+    assert [video["seconds"] for video in together(play, list(relics.values()))] == ["4"] * len(LIVE)
+
+
+def test_what_those_made_that_are_gone(api: Api, relics: dict[str, Relic], present: str) -> None:
+    """The file is ours and is edited as a clip; what only its server could do is refused, and nothing is forgotten."""
+    edits: list[Json] = []
+    for deployment, relic in relics.items():
+        assert answered(api.get(f"/videos/{relic.video}"))["status"] == "completed"
+        assert round(Film.of(api.download(relic.video).content).seconds) == 4
+        edits.append(api.make("/videos/edits", model="sora-2", prompt="dusk", video={"id": relic.video}))
+        running = answered(api.get(f"/videos/{relic.running}"))
+        assert (running["status"], running["error"]) == ("in_progress", None)
+        if deployment != present:
+            remix = api.post(f"/videos/{relic.video}/remix", {"prompt": "dusk"})
+            error = refused(remix, 400, "deployment_removed")
+            assert repr(deployment) in error["message"]
+            unnamed = api.post("/videos/edits", {"prompt": "dusk", "video": {"id": relic.video}})
+            refused(unnamed, 400, "deployment_removed")  # nobody serves its model under that name
+    api.wait_all(edit["id"] for edit in edits)
