@@ -24,7 +24,7 @@ def running(team: str, video_id: str) -> dict[str, Any]:
 def adopted(team: str, video_id: str, *upstream_id: str) -> dict[str, Any]:
     """A job for a finished video, or for another id, as if a caller had brought it: no provider was asked yet."""
     given = {"upstream_id": upstream_id[0]} if upstream_id else {}
-    return _planted(team, video_id, operation=jobs.ADOPT, submitted_at=None, prompt="", **given)
+    return _planted(team, video_id, operation=jobs.ADOPT, unconfirmed=True, prompt="", **given)
 
 
 def _planted(team: str, video_id: str, **changes: Any) -> dict[str, Any]:
@@ -38,7 +38,6 @@ def _planted(team: str, video_id: str, **changes: Any) -> dict[str, Any]:
         upstream_status="in_progress",
         progress=10,
         created_at=now,
-        submitted_at=now,
         late_at=now + 3600,
         completed_at=None,
         output=None,
