@@ -21,6 +21,7 @@ CALLS = {
     "s3": {
         *("GetObject", "HeadObject", "PutObject", "CopyObject", "DeleteObject", "DeleteObjects", "ListObjectsV2"),
         *("CreateMultipartUpload", "UploadPart", "ListParts", "CompleteMultipartUpload", "AbortMultipartUpload"),
+        "CreateBucket",  # never called: botocore's `generate_presigned_post` finds the bucket's address by it
     },
     "secretsmanager": {"GetSecretValue"},
     "sqs": {"SendMessage", "ChangeMessageVisibility"},

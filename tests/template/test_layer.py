@@ -91,6 +91,22 @@ print(client.meta.endpoint_url, *client.meta.service_model.operation_names)
     assert set(operations) == SERVICES[service]
 
 
+def test_the_trimmed_botocore_still_signs_forms_and_addresses(layer: Path) -> None:
+    code = """
+import botocore.session
+from botocore.config import Config
+client = botocore.session.get_session().create_client(
+    "s3", region_name="eu-west-1", aws_access_key_id="a", aws_secret_access_key="b",
+    config=Config(signature_version="s3v4"),
+)
+print(client.generate_presigned_post("bucket", "key")["url"])
+print(client.generate_presigned_url("get_object", {"Bucket": "bucket", "Key": "key"}).partition("?")[0])
+"""
+    form, address = _run(layer, code).split()
+    assert form.startswith("https://bucket.s3.")
+    assert address.endswith("/key")
+
+
 def test_what_the_code_calls_is_not_trimmed() -> None:
     package = ROOT / "layers" / "understudy" / "understudy"
     called = {found for file in package.rglob("*.py") for found in CALLED.findall(file.read_text("utf-8"))}
