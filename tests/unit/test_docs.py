@@ -105,7 +105,9 @@ def test_files_that_are_named_exist(document: Path) -> None:
     places = [ROOT, document.parent, ROOT / "layers" / "understudy" / "understudy"]
     text = prose(document.read_text("utf-8"))
     for path in re.findall(r"`([\w.-]+(?:/[\w.-]+)+\.(?:py|toml|yaml|json|md|txt)|[\w/.-]+/)`", text):
-        if path.startswith(("media/", "drop", "uploads/", "demo/", ".venvs/", "understudy/", "events/FUNCTION")):
+        if path.startswith(
+            ("media/", "drop", "uploads/", "demo/", ".venvs/", ".local/", "understudy/", "events/FUNCTION")
+        ):
             continue  # made at run time, or keys of the bucket and names of secrets
         assert any((place / path).exists() for place in places), path
 
