@@ -265,4 +265,4 @@ class TestInTheEnd:
 def restart(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """Start the simulators again that have ended; the others stay as they are."""
     monkeypatch.setenv("SIMULATOR_SPEED", SPEED)
-    providers.start_simulators(stack.settings, ["azure", "openai", "vllm"])
+    providers.start_simulators(stack.settings, list(providers.SIMULATORS))
