@@ -30,7 +30,7 @@ from understudy import ledger, origins, table
 from understudy.aws import sqs
 from understudy.ids import Kind
 from understudy.settings import settings
-from understudy.table import Put, Row
+from understudy.table import Change, Put, Row
 from understudy.telemetry import count
 
 State = Literal["preparing", "submitting", "unknown", "running", "archiving", "completed", "failed"]
@@ -139,10 +139,7 @@ def move(job: Job, state: State, **changes: Any) -> Job:
 
     Raises table.RowChanged when somebody else moved it meanwhile; terminal states are never left.
     """
-    if job.done:
-        raise table.RowChanged(f"{job.id} is {job.state}")
-    plain = {name: asdict(value) if isinstance(value, File) else value for name, value in changes.items()}
-    return _job(table.update(job.key, {"state": state, **plain}, expect={"state": job.state}))
+    return _job(table.change(_moved(job, {"state": state, **changes})))
 
 
 def ordered(job: Job, upstream_id: str, **facts: Any) -> Job:
@@ -150,15 +147,9 @@ def ordered(job: Job, upstream_id: str, **facts: Any) -> Job:
 
     Raises table.RowChanged like `move`.
     """
-    changes: dict[str, Any] = {
-        "state": "running",
-        "upstream_id": upstream_id,
-        **facts,
-    }
-    table.write_together(
-        table.swap(job.key, changes, expect={"state": job.state}),
-        origins.made(Kind.VIDEO, job.deployment, upstream_id, job.team, job.id),
-    )
+    changes: dict[str, Any] = {"state": "running", "upstream_id": upstream_id, **facts}
+    origin = origins.made(Kind.VIDEO, job.deployment, upstream_id, job.team, job.id)
+    table.write_together(_moved(job, changes), origin)
     return replace(job, **changes)
 
 
@@ -176,12 +167,17 @@ def fail(job: Job, code: str, message: str, *, spent: int = 0) -> Job:
 
 def _end(job: Job, state: State, spent: int, changes: dict[str, Any]) -> Job:
     """Into a terminal state, settling in the same transaction: exactly once, whoever else tries."""
+    changes |= {"state": state, "completed_at": int(time.time())}
+    table.write_together(_moved(job, changes), *ledger.give_back(job, spent))
+    return replace(job, **changes)
+
+
+def _moved(job: Job, changes: dict[str, Any]) -> Change:
+    """The row's change out of the state it was read in. Raises table.RowChanged for a terminal one."""
     if job.done:
         raise table.RowChanged(f"{job.id} is {job.state}")
-    changes |= {"state": state, "completed_at": int(time.time())}
     plain = {name: asdict(value) if isinstance(value, File) else value for name, value in changes.items()}
-    table.write_together(table.swap(job.key, plain, expect={"state": job.state}), *ledger.give_back(job, spent))
-    return replace(job, **changes)
+    return table.swap(job.key, plain, expect={"state": job.state})
 
 
 def discard(job: Job) -> None:

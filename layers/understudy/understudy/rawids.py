@@ -147,7 +147,7 @@ def _adopt(asked: _Asked, payer: str) -> str:
         provider=first.provider,
         prompt="",
         created_at=int(time.time()),
-        late_at=routing.late_at(first, next(iter(first.models))),
+        late_at=routing.late_at(first, model),
         others=[one.id for one in asked.deployments],
         named=[first.provider, first.id, asked.original],
         upstream_id=asked.original,
