@@ -107,7 +107,7 @@ def place(draft: Job, choices: list[Option], attempt: Attempt, limits: Limits, d
         routing.try_in_turn([one for one in choices if one.ready], lambda one: one.deployment, submit)
     except Refused as refused:
         slower = [one.deployment for one in choices if not one.ready]
-        last = next(one.deployment for one in choices if one.deployment.id == submit.job.deployment)
+        last = deployments().get(submit.job.deployment)
         if refused.reason is Reason.LOST and handles.forget(briefs.cast_of(submit.job), last):
             return _prepare(submit.job, [last, *slower])
         if refused.movable and slower:

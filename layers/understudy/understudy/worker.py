@@ -119,7 +119,7 @@ def _prepare(job: Job, deployment: Deployment, deadline: float) -> float | None:
         job = jobs.move(job, "submitting", submit_by=submit_by)
         orders.submit(job, deployment, min(deadline, time.monotonic() + CALL_SECONDS))
     except Refused as refused:
-        return _refused(job, refused)
+        return _refused(job, deployment, refused)
     except OutcomeUnknown as unknown:
         # Of a video: noted by `submit`, and it ends or is reconciled. Of a character: it is made again, a few times.
         return routing.pace(deployment, job.model) if job.state == "submitting" else troubles.passing(job, unknown)
@@ -135,26 +135,23 @@ def _wait_for_character(job: Job, deployment: Deployment) -> float | None:
     return routing.pace(deployment, job.model)
 
 
-def _refused(job: Job, refused: Refused) -> float | None:
+def _refused(job: Job, deployment: Deployment, refused: Refused) -> float | None:
     """Nothing was made: the next deployment, if the refusal is of the kind that moves; later, if that helps; again with
     characters that the provider had lost; else the end."""
     if refused.movable and _moves_on(job):
         return 0
     if refused.reason in {Reason.BUSY, Reason.UNAVAILABLE} and job.troubles < troubles.MOST:
         return troubles.again(job, "preparing")
-    if refused.reason is Reason.LOST and job.troubles < MAX_LOST and _forget_cast(job):
+    if refused.reason is Reason.LOST and job.troubles < MAX_LOST and _forget_cast(job, deployment):
         return troubles.again(job, "preparing")
     error = from_refusal(refused)
     jobs.fail(job, error.code or "provider_refused", error.message)
     return None
 
 
-def _forget_cast(job: Job) -> bool:
+def _forget_cast(job: Job, deployment: Deployment) -> bool:
     """Will a character be made again that the provider has lost? A refused order does not say which one that is; when
     one was asked for alone, it is forgotten already."""
-    deployment = deployments().find(job.deployment)
-    if deployment is None:
-        return False
     return job.state == "preparing" or handles.forget(briefs.cast_of(job), deployment)
 
 
