@@ -205,6 +205,17 @@ def _cast(support: CharacterSupport, count: int) -> tuple[CastMember, ...]:
     return tuple(member(n) for n in range(count))
 
 
+TO_A_READ = (200, 202, 204, 301, 400, 401, 404, 429, 500, 503)
+
+
+def answering(server: Server, body: bytes, statuses: tuple[int, ...]) -> Iterator[int]:
+    """The server gives this body with one status after the other."""
+    for status in statuses:
+        server.answers.clear()
+        server.answer(status, body)
+        yield status
+
+
 def outcome(call: Callable[[], Any]) -> Any:
     """What came of it: a value, or one of the two errors that a provider may raise; another one fails the test."""
     try:
@@ -291,9 +302,7 @@ class TestOrders:
     ) -> None:
         """A 200 that is not a job means that nobody knows; never that nothing was made."""
         order = next(orders(provider.profile(model, options), model))
-        for status in (200, 201, 202, 400, 404, 429, 500, 503):
-            server.answers.clear()
-            server.answer(status, body)
+        for status in answering(server, body, (200, 201, 202, 400, 404, 429, 500, 503)):
             result = outcome(lambda: provider.submit(server.account(**options), order))
             if status < 300:
                 assert isinstance(result, OutcomeUnknown | Progress), result
@@ -303,9 +312,7 @@ class TestOrders:
 class TestPoll:
     @pytest.mark.parametrize("body", HOSTILE_BODIES, ids=lambda body: repr(body[:30]))
     def test_no_answer_breaks_it(self, server: Server, provider: Provider, body: bytes) -> None:
-        for status in (200, 202, 204, 301, 400, 401, 404, 429, 500, 503):
-            server.answers.clear()
-            server.answer(status, body)
+        for _ in answering(server, body, TO_A_READ):
             result = outcome(lambda: provider.poll(server.account(), "job_1"))
             if isinstance(result, Progress):
                 assert result.status in {"queued", "in_progress", "completed", "failed"}
@@ -345,9 +352,7 @@ class TestFindCharacter:
 
     @pytest.mark.parametrize("body", HOSTILE_BODIES, ids=lambda body: repr(body[:30]))
     def test_no_answer_breaks_it(self, server: Server, provider: Provider, body: bytes) -> None:
-        for status in (200, 202, 204, 301, 400, 401, 404, 429, 500, 503):
-            server.answers.clear()
-            server.answer(status, body)
+        for status in answering(server, body, TO_A_READ):
             result = outcome(lambda: provider.find_character(server.account(), "char_1"))
             if isinstance(result, str):
                 assert 0 < len(result) <= 80

@@ -83,6 +83,13 @@ def extend(stage: Stage, video: str, seconds: str = "4", **body: Any) -> Reply:
     return stage.call("extend_video", json_body={"prompt": "on", "seconds": seconds, "video": {"id": video}, **body})
 
 
+def extended(stage: Stage, video: str) -> dict[str, Any]:
+    """The extension of a video, once it has ended."""
+    made = extend(stage, video).body["id"]
+    stage.run()
+    return stage.show(made)
+
+
 def newest() -> Job:
     return jobs.newest("blue", limit=1, newest_first=True, after=None)[0]
 
@@ -315,9 +322,7 @@ class TestMoney:
 
     def test_a_lost_answer_is_not_asked_again(self, stage: Stage, upstream: Upstream, source: str) -> None:
         upstream.rules["POST", "plain.example", ""] = lose()
-        video = extend(stage, source).body["id"]
-        stage.run()
-        assert stage.show(video)["error"]["code"] == "outcome_unknown"
+        assert extended(stage, source)["error"]["code"] == "outcome_unknown"
         assert len(upstream.submits()) == 1
         assert entries(newest())["settlement"] == 4 * A_SECOND
 
@@ -325,9 +330,7 @@ class TestMoney:
         self, stage: Stage, upstream: Upstream, source: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         joining(monkeypatch, InvalidRequest("Too much.", code="timed_out"), 99)
-        video = extend(stage, source).body["id"]
-        stage.run()
-        shown = stage.show(video)
+        shown = extended(stage, source)
         assert (shown["status"], shown["error"]["code"]) == ("failed", "timed_out")
         assert "could not be joined" in shown["error"]["message"]
         assert entries(newest())["settlement"] == 4 * A_SECOND
@@ -353,9 +356,7 @@ class TestTroubles:
     ) -> None:
         """What was paid for is here: the provider is not asked again, and ten minutes are no reason to give up."""
         joining(monkeypatch, ApiError("Busy.", code="media_failed"), 20)
-        video = extend(stage, source).body["id"]
-        stage.run()
-        assert stage.show(video)["status"] == "completed"
+        assert extended(stage, source)["status"] == "completed"
         assert sum(one.path.endswith("/content") for one in upstream.heard) == 1
 
     def test_but_not_for_ever(
@@ -363,9 +364,7 @@ class TestTroubles:
     ) -> None:
         joining(monkeypatch, ApiError("Busy.", code="media_failed"), 10_000)
         start = stage.clock.now
-        video = extend(stage, source).body["id"]
-        stage.run()
-        assert stage.show(video)["error"]["code"] == "media_failed"
+        assert extended(stage, source)["error"]["code"] == "media_failed"
         assert outputs.JOIN_SECONDS < stage.clock.now - start - 3600 < outputs.JOIN_SECONDS + 600
         assert stage.queue.waiting == stage.queue.dead == []
 
@@ -389,18 +388,14 @@ class TestTroubles:
         self, stage: Stage, upstream: Upstream, source: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         joining(monkeypatch, InvalidRequest("Damaged.", code="unreadable"), 2)
-        video = extend(stage, source).body["id"]
-        stage.run()
-        assert stage.show(video)["status"] == "completed"
+        assert extended(stage, source)["status"] == "completed"
         assert sum(one.path.endswith("/content") for one in upstream.heard) == 3
 
     def test_one_that_stays_damaged(
         self, stage: Stage, upstream: Upstream, source: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         joining(monkeypatch, InvalidRequest("Damaged.", code="unreadable"), 10_000)
-        video = extend(stage, source).body["id"]
-        stage.run()
-        assert stage.show(video)["error"]["code"] == "unreadable"
+        assert extended(stage, source)["error"]["code"] == "unreadable"
         assert stage.queue.waiting == stage.queue.dead == []
 
     def test_no_pictures_are_no_reason_to_give_it_up(
@@ -410,9 +405,7 @@ class TestTroubles:
             raise ApiError("Busy.", code="media_failed")
 
         monkeypatch.setattr(media, "previews", fail)
-        video = extend(stage, source).body["id"]
-        stage.run()
-        shown = stage.show(video)
+        shown = extended(stage, source)
         assert (shown["status"], shown["seconds"]) == ("completed", "6")
 
     def test_a_picture_that_cannot_be_taken_costs_nothing(
@@ -422,16 +415,13 @@ class TestTroubles:
             raise InvalidRequest("Damaged.", code="unreadable")
 
         monkeypatch.setattr(media, "last_frame", fail)
-        video = extend(stage, source).body["id"]
-        stage.run()
-        assert stage.show(video)["error"]["code"] == "unreadable"
+        assert extended(stage, source)["error"]["code"] == "unreadable"
         assert upstream.submits() == []
 
     def test_a_provider_that_is_full_is_asked_later(self, stage: Stage, upstream: Upstream, source: str) -> None:
         upstream.script += [refuse(429), refuse(429)]
-        video = extend(stage, source).body["id"]
-        stage.run()
-        assert stage.show(video)["status"] == "completed"
+        shown = extended(stage, source)
+        assert shown["status"] == "completed"
         assert len(upstream.submits()) == 3
 
 
