@@ -9,9 +9,6 @@ import base64
 import json
 import os
 import subprocess
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,12 +17,12 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from bench.peer import Proxy
 from local.settings import ROOT
 from tests.integration.live import Api, Stack
 
 HERE = Path(__file__).parent
 VENVS = ROOT / ".venvs"
-PROXY_KEY = "sk-proxy"
 PROXY_PORT = 20  # above the stack's own
 
 # Client -> its command.
@@ -38,6 +35,17 @@ PROGRAMS: dict[str, list[str | Path]] = {
 }
 
 Run = Callable[[str], Any]
+
+
+def environment_of(caller: Api, home: Path) -> dict[str, str]:
+    """What a program has that calls as somebody, and nothing of the tests' own environment."""
+    return {
+        "PATH": os.environ.get("PATH", ""),
+        "HOME": str(home),
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # or LiteLLM asks the internet for prices first
+        "OPENAI_BASE_URL": caller.base_url,
+        "OPENAI_API_KEY": caller.key,
+    }
 
 
 @pytest.fixture(scope="session")
@@ -62,13 +70,9 @@ def client(teams: dict[str, Api], luna_clip: Path, image: Path, litellm_proxy: o
     def run(name: str) -> str:
         caller = teams[name]
         environment = {
-            "PATH": os.environ.get("PATH", ""),
-            "HOME": str(luna_clip.parent),
-            "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # or it asks the internet for prices first
+            **environment_of(caller, luna_clip.parent),
             "BASE_URL": caller.base_url,
             "KEY": caller.key,
-            "OPENAI_BASE_URL": caller.base_url,
-            "OPENAI_API_KEY": caller.key,
             "CLIP": str(luna_clip),
             "IMAGE": str(image),
             "IMAGE_URL": url,
@@ -92,38 +96,13 @@ def client(teams: dict[str, Api], luna_clip: Path, image: Path, litellm_proxy: o
 
 
 @pytest.fixture(scope="session")
-def litellm_proxy(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
+def litellm_proxy(stack: Stack) -> Iterator[Callable[[], str]]:
     """A LiteLLM proxy whose only deployment is our API. Calling it waits until it answers and gives its base URL."""
-    folder = tmp_path_factory.mktemp("proxy")
-    port = stack.settings.port + PROXY_PORT
-    upstream = {"model": "openai/sora-2", "api_base": stack.base_url, "api_key": stack.mint("client-proxy")}
-    config = {
-        "model_list": [{"model_name": "sora-2", "litellm_params": upstream}],
-        "general_settings": {"master_key": PROXY_KEY},
-    }
-    (folder / "config.yaml").write_text(json.dumps(config))  # JSON is YAML
-    command: list[str | Path] = [VENVS / "client-litellm" / "bin" / "litellm", "--config", folder / "config.yaml"]
-    environment = {"PATH": os.environ.get("PATH", ""), "HOME": str(folder), "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [*command, "--host", "127.0.0.1", "--port", str(port), "--telemetry", "False"],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
+    proxy = Proxy(stack.base_url, stack.mint("client-proxy"), stack.settings.port + PROXY_PORT)
 
     def ready() -> str:
-        until = time.monotonic() + 120
-        while process.poll() is None and time.monotonic() < until:
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health/liveliness", timeout=2).close()
-            except (urllib.error.URLError, OSError):
-                time.sleep(0.25)
-            else:
-                return f"http://127.0.0.1:{port}/v1"
-        raise AssertionError(f"LiteLLM's proxy did not start: {(folder / 'log').read_text()[-3000:]}")
+        proxy.wait()
+        return f"http://127.0.0.1:{proxy.port}/v1"
 
-    yield ready
-    process.terminate()
-    process.wait(30)
+    with proxy:
+        yield ready

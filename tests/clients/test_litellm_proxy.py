@@ -14,8 +14,8 @@ import httpx
 import pytest
 from openai import OpenAI
 
+from bench.peer import KEY
 from local.simulators.process import Simulator
-from tests.clients.conftest import PROXY_KEY
 from tests.integration.live import Api, Film, answered
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -24,7 +24,7 @@ ORDER = {"model": "sora-2", "prompt": "Luna runs over wet stones", "seconds": "4
 
 @pytest.fixture(scope="module")
 def proxy(litellm_proxy: Callable[[], str]) -> Api:
-    return Api(litellm_proxy(), PROXY_KEY)
+    return Api(litellm_proxy(), KEY)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def test_characters_in_a_form_reach_us_as_the_proxy_wrapped_them(
 
 
 def test_openai_python_behind_the_proxy(proxy: Api, upstream: Simulator, luna: str) -> None:
-    with OpenAI(base_url=proxy.base_url, api_key=PROXY_KEY) as client:
+    with OpenAI(base_url=proxy.base_url, api_key=KEY) as client:
         prompt = "Luna, seen by openai-python"
         made = client.videos.create(model="sora-2", prompt=prompt, extra_body={"characters": [{"id": luna}]})
         assert client.videos.retrieve(made.id).id == made.id

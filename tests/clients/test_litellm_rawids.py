@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 
 from local import providers
-from tests.clients.conftest import HERE, VENVS
+from tests.clients.conftest import HERE, VENVS, environment_of
 from tests.integration.live import Api, Stack, answered
 
 
@@ -23,9 +22,7 @@ def caller(stack: Stack) -> Api:
 @pytest.fixture(scope="module")
 def seen(stack: Stack, caller: Api, luna_clip: Path) -> Any:
     environment = {
-        "PATH": os.environ.get("PATH", ""),
-        "HOME": str(luna_clip.parent),
-        "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # or it asks the internet for prices first
+        **environment_of(caller, luna_clip.parent),
         "BASE_URL": caller.base_url,
         "KEY": caller.key,
         "UPSTREAM_URL": f"{providers.url(stack.settings, 'openai')}/v1",

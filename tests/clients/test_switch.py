@@ -7,7 +7,6 @@ the tests' own file. So each change takes deployments away, too: what becomes of
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from local.settings import ROOT
-from tests.clients.conftest import HERE, PROGRAMS
+from tests.clients.conftest import HERE, PROGRAMS, environment_of
 from tests.integration.live import DEPLOYMENTS, Api, Film, answered, call_stack, refused, together
 
 if TYPE_CHECKING:
@@ -102,13 +101,7 @@ def run(stack: Stack, present: str, luna_clip: Path, image: Path, tmp_path: Path
         shutil.copy(luna_clip, tmp_path / "luna.mp4")
         shutil.copy(image, tmp_path / "image.png")
         caller = Api(stack.base_url, stack.mint(f"{name}-{present}"))
-        environment = {
-            "PATH": os.environ.get("PATH", ""),
-            "HOME": str(tmp_path),
-            "LITELLM_LOCAL_MODEL_COST_MAP": "True",
-            "OPENAI_BASE_URL": caller.base_url,
-            "OPENAI_API_KEY": caller.key,
-        }
+        environment = environment_of(caller, tmp_path)
         ran = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=240)
         assert ran.returncode == 0, ran.stderr[-3000:]
         return Program(caller, ran.stdout)
