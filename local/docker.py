@@ -6,6 +6,7 @@ import contextlib
 import ipaddress
 import json
 import os
+import secrets
 import shutil
 import subprocess
 import time
@@ -16,6 +17,7 @@ from local.processes import end
 from local.settings import Settings
 
 PATIENCE_SECONDS = 60
+NETWORKS = ipaddress.IPv4Network("198.18.0.0/15")  # for tests inside a machine (RFC 2544): nobody's way leads there
 
 
 class NoDocker(Exception):
@@ -78,7 +80,7 @@ def _start(settings: Settings) -> subprocess.Popen[bytes]:
     log.parent.mkdir(parents=True, exist_ok=True)
     command = ["dockerd", "--data-root", str(settings.folder / "docker")]
     # Containers talk to this machine and to nothing beyond it, so its firewall stays as it is.
-    command += ["--iptables=false", "--ip-masq=false"]
+    command += ["--iptables=false", "--ip-masq=false", "--bip", _bridge()]
     with log.open("wb") as out:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
@@ -91,3 +93,13 @@ def _start(settings: Settings) -> subprocess.Popen[bytes]:
             raise NoDocker(f"dockerd did not start ({log}): {' '.join(last)[-500:]}")
         time.sleep(0.1)
     return process
+
+
+def _bridge() -> str:
+    """An address for the bridge, in a network of 254 others, and a different one each time.
+
+    Containers whose daemon was killed keep their interfaces on the bridge and answer there. In the same network a new
+    container would get the address of an old one.
+    """
+    network = NETWORKS.network_address + 256 * secrets.randbelow(NETWORKS.num_addresses // 256)
+    return f"{network + 1}/24"

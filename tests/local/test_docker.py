@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -91,6 +93,20 @@ def test_one_of_our_own_ends_with_its_use(commands: Path, settings: Settings, tm
         assert docker.answers()
         assert f"--data-root {settings.folder / 'docker'}" in (tmp_path / "mark.arguments").read_text()
     assert not docker.answers()
+
+
+def test_no_network_is_one_that_dead_containers_may_still_be_in(
+    commands: Path, settings: Settings, tmp_path: Path
+) -> None:
+    _command(commands, "docker", CLIENT)
+    _command(commands, "dockerd", DAEMON)
+    bridges = set()
+    for _ in range(3):
+        with docker.daemon(settings):
+            (bridge,) = re.findall(r"--bip (\S+)", (tmp_path / "mark.arguments").read_text())
+        assert ipaddress.ip_interface(bridge).network.subnet_of(docker.NETWORKS)
+        bridges.add(bridge)
+    assert len(bridges) > 1
 
 
 def test_one_that_answers_is_used_and_left_running(commands: Path, settings: Settings, tmp_path: Path) -> None:
