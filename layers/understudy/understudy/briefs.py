@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from understudy import characters, handles, jobs, ledger, storage
+from understudy import characters, handles, jobs, storage
 from understudy.characters import Character
 from understudy.deployments import Deployment
 from understudy.errors import Reason, Refused
 from understudy.jobs import File, Job
-from understudy.ledger import Bill
 from understudy.limits import fit
+from understudy.prices import Bill
 from understudy.providers.base import CastMember, Media, Order, Profile, Source
 
 
@@ -38,16 +38,15 @@ def size(job: Job, profile: Profile) -> str:
 def price(job: Job, profile: Profile, size: str | None = None, seconds: int | None = None) -> int:
     """What making the job costs, in micro-dollars: as it is ordered, or as it was made with this size and length."""
     ordered, length = _measure(job, profile)
-    return ledger.price(
-        profile,
-        Bill(
-            operation="create" if job.emulated else job.operation,
-            size=size or ordered or job.size,
-            seconds=(seconds or length) if job.operation == "create" else job.billed_seconds,
-            source_seconds=0 if job.emulated else job.source_seconds,
-            clips=job.clips,
-        ),
+    seconds = (seconds or length) if job.operation == "create" else job.billed_seconds
+    bill = Bill(
+        operation="create" if job.emulated else job.operation,
+        size=size or ordered or job.size or profile.default_size,
+        seconds=seconds or profile.default_seconds,
+        source_seconds=0 if job.emulated else job.source_seconds,
+        clips=[profile.characters.sent(milliseconds) for milliseconds in job.clips],
     )
+    return profile.prices.cost(bill)
 
 
 def cast_of(job: Job) -> Iterator[Character]:

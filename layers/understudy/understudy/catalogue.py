@@ -6,7 +6,8 @@ from typing_extensions import TypedDict  # pydantic, which describes these, take
 
 from understudy.deployments import Deployments
 from understudy.keys import Caller
-from understudy.providers.base import Operation, Profile, rate
+from understudy.prices import rate
+from understudy.providers.base import Operation, Profile
 from understudy.routing import profile_of
 
 MADE = ("create", "characters", "edit", "extend", "remix")

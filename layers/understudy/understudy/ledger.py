@@ -11,47 +11,19 @@ the next job is refused.
 from __future__ import annotations
 
 import contextlib
-import math
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from understudy import table
 from understudy.errors import NO_RETRY, RateLimited
 from understudy.keys import Limits
-from understudy.providers.base import Profile, rate
 from understudy.table import Change, Put
 
 if TYPE_CHECKING:
     from understudy.jobs import Job
 
 LEASE_GRACE = 900  # seconds after a provider's deadline within which the job is ended in any case
-
-
-@dataclass(frozen=True, slots=True)
-class Bill:
-    """What is paid for: so many seconds of this, and what was sent with the order for it.
-
-    `clips` has the milliseconds of each character's clip, 0 for one without; `source_seconds` is how long the video is
-    that is edited or extended.
-    """
-
-    operation: str
-    size: str | None
-    seconds: int | None
-    source_seconds: int = 0
-    clips: Sequence[int] = ()
-
-
-def price(profile: Profile, bill: Bill) -> int:
-    """What a video costs in micro-dollars by the profile; 0 where no price is known."""
-    prices, size = profile.prices, bill.size or profile.default_size
-    longest = profile.characters.clip_seconds[1] if profile.characters.trim else math.inf
-    clips = sum(min(milliseconds / 1000, longest) for milliseconds in bill.clips)
-    cost = rate(prices.rates(bill.operation, cast=bool(bill.clips)), size) * (bill.seconds or profile.default_seconds)
-    cost += rate(prices.source, size) * bill.source_seconds
-    return cost + math.ceil(rate(prices.clips, size) * clips) + prices.character * len(bill.clips)
 
 
 def opened(job: Job, limits: Limits, micro_dollars: int) -> Job:

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal
 
 from understudy.errors import Reason, Refused
+from understudy.prices import Prices as Prices  # provider files take it from here, like all that they declare
+from understudy.prices import Rates as Rates
 
 if TYPE_CHECKING:
     from understudy.outbound import Client
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
 Operation = Literal["create", "edit", "extend", "remix"]
 Status = Literal["queued", "in_progress", "completed", "failed"]
 Way = Literal["native", "emulated"]
-Rates = Mapping[str, int]  # whole micro-dollars a second by 'WIDTHxHEIGHT'; '' for any size
-_RATED = re.compile(r"([1-9][0-9]*x[1-9][0-9]*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,10 @@ class CharacterSupport:
         """How many of them beside an `input_reference`."""
         return self.most if self.beside_image is None else min(self.most, self.beside_image)
 
+    def sent(self, milliseconds: int) -> int:
+        """How much of a clip goes to the provider."""
+        return min(milliseconds, int(self.clip_seconds[1] * 1000)) if self.trim else milliseconds
+
     @property
     def form(self) -> str | None:
         """How characters travel to the model, best first; None if it takes none."""
@@ -79,66 +83,6 @@ class SourceLimits:
     seconds: tuple[float, float] = (0.0, 600.0)
     sides: tuple[int, int] = (1, 16_384)
     whole: float = 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Prices:
-    """What a model takes. One that takes the same for everything is `Prices({"": 100_000})`; no rates: not known.
-
-    The rates of what is made are per second of it: of an edit all, of an extension what it adds. A size that is not
-    listed costs what the nearest one does. `source`, `clips` and `character` come on top.
-    """
-
-    create: Rates = field(default_factory=dict)
-    characters: Rates | None = None  # a new video with characters; None: like one without
-    edit: Rates | None = None  # a remix, too; None: like a new video
-    extend: Rates | None = None  # None: like a new video
-    source: Rates = field(default_factory=dict)  # per second of what is edited or extended, by the size that is made
-    clips: Rates = field(default_factory=dict)  # per second of the characters' clips, as long as they are sent
-    character: int = 0  # for each character, whatever the length: the pictures that are sent of it
-
-    def rates(self, operation: str, *, cast: bool = False) -> Rates:
-        """By the size: what a second of this costs. `cast`: with characters."""
-        special = {"create": self.characters if cast else None, "extend": self.extend}
-        special |= dict.fromkeys(("edit", "remix"), self.edit)
-        found = special.get(operation)
-        return self.create if found is None else found
-
-    @classmethod
-    def of(cls, table: Mapping[str, Any]) -> Prices:
-        """Prices as a deployment's option says them: by size, and what costs something else by its name here.
-
-        `{"": 100000, "edit": {"": 280000}, "character": 20000}`. Raises ValueError for anything else.
-        """
-        named: dict[str, Any] = {name: table[name] for name in cls.__slots__ if name in table and name != "create"}
-        rates = {size: price for size, price in table.items() if size not in named}
-        for one in (rates, *(value for name, value in named.items() if name != "character")):
-            if (
-                not isinstance(one, Mapping)
-                or not all(map(_RATED.fullmatch, one))
-                or not all(map(_whole, one.values()))
-            ):
-                raise ValueError(f"micro_dollars: {one!r} should be whole micro-dollars a second by size")
-        if not _whole(named.get("character", 0)):
-            raise ValueError("micro_dollars: character should be whole micro-dollars")
-        return cls(rates, **named)
-
-
-def rate(rates: Rates, size: str) -> int:
-    """What a second in this size costs: as listed, else as the listed size that is nearest in pixels; 0: not known."""
-    if size in rates or "" in rates or not rates:
-        return rates.get(size, rates.get("", 0))
-    pixels = _pixels(size)
-    return rates[min(rates, key=lambda listed: (abs(_pixels(listed) - pixels), -rates[listed]))]
-
-
-def _pixels(size: str) -> int:
-    width, _, height = size.partition("x")
-    return int(width) * int(height)
-
-
-def _whole(price: object) -> bool:
-    return isinstance(price, int) and not isinstance(price, bool) and price >= 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +110,7 @@ class Profile:
     poll_seconds: float = 5.0
     deadline_seconds: int = 3600  # a job older than this at the provider has failed
     kept_seconds: int | None = None  # how long a finished file stays there; None: until it is deleted, or not known
-    prices: Prices = Prices()
+    prices: Prices = field(default_factory=Prices)
 
     def way(self, operation: Operation, *, own: bool) -> Way | None:
         """How the model does this to a video, `own` if the same deployment made it; None: not at all.
