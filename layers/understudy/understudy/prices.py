@@ -61,11 +61,13 @@ class Prices:
         return made + source + clips + self.character * len(bill.clips)
 
     @classmethod
-    def of(cls, table: Mapping[str, Any]) -> Prices:
+    def of(cls, table: Any) -> Prices:
         """Prices as a deployment's option says them: by size, and what costs something else by its name here.
 
         `{"": 100000, "edit": {"": 280000}, "character": 20000}`. Raises ValueError for anything else.
         """
+        if not isinstance(table, Mapping):
+            raise ValueError(f"micro_dollars: {table!r} should be a table, of micro-dollars a second by size")
         named: dict[str, Any] = {name: table[name] for name in cls.__slots__ if name in table and name != "create"}
         rates = {size: price for size, price in table.items() if size not in named}
         wrong = [one for one in (rates, *named.values()) if not _rates(one) and one is not named.get("character")]

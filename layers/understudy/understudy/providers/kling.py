@@ -20,7 +20,8 @@
 Characters are elements, made of a frontal picture and up to three more, which suits animals and things too. With the
 option `elements = "video"` they are made of the clip: 3 to 8 s, 1080p, realistic humanoids only. The prompt cites one
 as @Luna, or as Luna (@element_1) where the name cannot be an id. `audio = "off"`: silent, cheaper videos where there is
-a choice. Others: `seconds`, `sizes`, `micro_dollars`, `deadline_seconds`. No square videos: their size is unpublished.
+a choice. Others: `seconds`, `sizes`, `micro_dollars`, `kept_seconds`, `deadline_seconds`. No square videos: their size
+is unpublished.
 
 Sources: the vendor's documents and price list (kling.ai/document-api, copies of 2026-09-20), and what the kling-api
 project saw live that day: of an unknown task nothing is listed, older paths answer 1201; a second task with the same

@@ -20,12 +20,15 @@ images go inside the request. It keeps no characters for video: a character is a
 Video 2, ..., or, where a model takes none, the first frame. Models without an edit of their own are edited by Runway's
 aleph2 (28 credits a second; the option `edit = false` forbids it). The extension of gemini_omni_flash_1.1 is taken to
 hold both parts, as Google's does; seedance2_5 gives back the new part alone, so it is not used for that. Other options:
-`seconds`, `sizes`, `extend_seconds`, `micro_dollars`, `deadline_seconds`; they also describe models not in the table.
+`seconds`, `sizes`, `extend_seconds`, `micro_dollars`, `kept_seconds`, `deadline_seconds`; they also describe models not
+in the table. What a task cost is in its answer; prices here are for what is held, without the minimum of a task (80
+credits for seedance2_5). A file's address dies after 24 to 48 hours; how long the task gives fresh ones was not found.
 
 Sources: runwayml 5.24.0 (paths, fields, ratios, states), docs.dev.runwayml.com on inputs and errors (copies, 2026),
 help.runwayml.com on Seedance 2.0 (three reference clips, 15 s in all), runwayml/skills (2026-04) and public lists of
 prices (2026-07); an account without credits is a 400: runwayml/sdk-node issue 28. Not found: how to cite a reference in
-a prompt (Seedance's own guide says Video 1), prices of gemini_omni_flash_1.1, lengths of hailuo3, wan3 and kling_4.
+a prompt (Seedance's own guide says Video 1), whether clips that go into seedance2 are billed as those of seedance2_5
+are, prices of gemini_omni_flash_1.1, lengths of hailuo3, wan3 and kling_4.
 """
 
 from __future__ import annotations

@@ -22,6 +22,8 @@ Edits and extensions take a clip by URL; a video that it made itself has no id t
 Sources: REST reference and video guide of docs.x.ai (copies, 2026-06 to 2026-11), xai-sdk 1.21.0, @ai-sdk/xai 3.0.138.
 What refusals look like: vercel/ai pull request 13390 (moderation as a 400 of the poll, 2026-03), theopenco/llmgateway
 pull request 1785 (moderation as a 403), public logs of 2026 (a wrong key is 400 or 401, no credits is 403 or 429).
+Files are there for 24 hours (xai-sdk). The models page (2026-11) has prices of a second made, of a second of video that
+goes in and of an image; that an extension is billed for what it adds is a reseller's rule (wavespeed.ai, 2026-11-28).
 Pixel sizes other than 848x480, 1280x720 and 1920x1080 are not published: here the short side is the resolution.
 """
 
