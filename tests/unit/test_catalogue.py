@@ -148,6 +148,14 @@ def test_a_price_list_of_one() -> None:
     assert grok["kept_seconds"] == 24 * 3600
 
 
+def test_what_is_not_done_has_no_price() -> None:
+    prices = {"": 5, "source": {"": 1}, "clips": {"": 1}, "character": 1, "extend": {"": 9}}
+    unable = {"edit": False, "remix": False, "extend_seconds": [], "characters": 0, "sizes": ["1280x720"]}
+    listed = can(Deployment("a", "openai", "https://a", {"m": "x"}, options={"micro_dollars": prices, **unable}))
+    line = {"of": ["create", "extend"], "sizes": ["1280x720"], "per": "second", "least": 5, "most": 5}
+    assert listed["micro_dollars"] == [line]  # emulated, an extension is a new video
+
+
 def test_a_price_list_of_several_goes_from_the_cheapest_to_the_dearest() -> None:
     """Those that make the size and have a price for it; an emulated extension costs what a new video does."""
     options = {"sizes": ["1280x720", "720x1280"], "micro_dollars": {"": 100_000, "edit": {"": 300_000}}}

@@ -7,7 +7,7 @@ from typing_extensions import TypedDict  # pydantic, which describes these, take
 from understudy.deployments import Deployments
 from understudy.keys import Caller
 from understudy.prices import rate
-from understudy.providers.base import Operation, Profile
+from understudy.providers.base import Operation, Profile, Way
 from understudy.routing import profile_of
 
 MADE = ("create", "characters", "edit", "extend", "remix")
@@ -135,9 +135,14 @@ def _costs(profile: Profile, of: str, size: str) -> list[int]:
         case "character":
             return [prices.character]
         case "source":
-            return [rate(prices.source, size)]
-    ways = {profile.way(of, own=own) for own in (True, False)}  # type: ignore[arg-type]
+            native = "native" in _ways(profile, "edit") | _ways(profile, "extend") | _ways(profile, "remix")
+            return [rate(prices.source, size)] if native else []
+    ways = _ways(profile, of)  # type: ignore[arg-type]
     return [rate(prices.rates(of if way == "native" else "create"), size) for way in ways if way]
+
+
+def _ways(profile: Profile, operation: Operation) -> set[Way | None]:
+    return {profile.way(operation, own=own) for own in (True, False)}
 
 
 def _sizes(profiles: list[Profile]) -> list[str]:
