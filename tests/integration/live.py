@@ -88,6 +88,22 @@ class Stack:
         """A new key for a team."""
         return stack.mint(self.settings, self.outputs["TableName"], team, *scopes)
 
+    def environments(self, function: str) -> list[int]:
+        """The processes that run a function."""
+        mark = str(self.settings.folder / "tmp" / f"ministack-lambda-understudy-{function}-")
+        return [
+            int(process.name)
+            for process in Path("/proc").iterdir()
+            if process.name.isdigit() and mark in _command_line(process)
+        ]
+
+    def kill(self, function: str) -> int:
+        """End every process that runs a function, as if its machine had gone. Returns how many there were."""
+        victims = self.environments(function)
+        for pid in victims:
+            os.kill(pid, signal.SIGKILL)
+        return len(victims)
+
     def keys(self, *arguments: str) -> str:
         """`python -m cli keys ...` as an operator runs it; what it prints."""
         environment = {
@@ -106,22 +122,6 @@ class Stack:
         client = self.settings.client("dynamodb")
         found = client.get_item(TableName=self.outputs["TableName"], Key=place, ConsistentRead=True)
         return dict(found.get("Item", {}))
-
-    def environments(self, function: str) -> list[int]:
-        """The processes that run a function."""
-        mark = str(self.settings.folder / "tmp" / f"ministack-lambda-understudy-{function}-")
-        return [
-            int(process.name)
-            for process in Path("/proc").iterdir()
-            if process.name.isdigit() and mark in _command_line(process)
-        ]
-
-    def kill(self, function: str) -> int:
-        """End every process that runs a function, as if its machine had gone. Returns how many there were."""
-        victims = self.environments(function)
-        for pid in victims:
-            os.kill(pid, signal.SIGKILL)
-        return len(victims)
 
 
 def _command_line(process: Path) -> str:
