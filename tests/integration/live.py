@@ -21,7 +21,7 @@ import httpx
 from PIL import Image, ImageChops, ImageStat
 
 from local import stack
-from local.settings import ROOT, Settings
+from local.settings import ROOT, STACK, Settings
 from local.simulators.process import Simulator
 
 PORT = 4500
@@ -48,6 +48,19 @@ def call_stack(command: str, port: int, deployments: Path = DEPLOYMENTS) -> None
         [sys.executable, "-m", "local.stack", command], cwd=ROOT, env=environment, capture_output=True, text=True
     )
     assert ran.returncode == 0, ran.stderr
+
+
+@dataclass(frozen=True)
+class Key:
+    """An API key as `keys create` shows it."""
+
+    text: str
+    id: str
+
+
+def shown(output: str) -> Key:
+    """The key in what `keys create` and `keys rotate` print."""
+    return Key(output.split()[0], output.partition("Key id ")[2].split(".")[0])
 
 
 @dataclass(frozen=True)
@@ -90,6 +103,25 @@ class Stack:
         for pid in victims:
             os.kill(pid, signal.SIGKILL)
         return len(victims)
+
+    def keys(self, *arguments: str) -> str:
+        """`python -m cli keys ...` as an operator runs it; what it prints."""
+        environment = {
+            **self.settings.root_credentials,
+            "PATH": os.environ.get("PATH", ""),
+            "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "layers" / "understudy"))),
+        }
+        command = [sys.executable, "-m", "cli", "keys", *arguments, "--stack", STACK]
+        ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
+
+    def key_row(self, key: Key, sort: str) -> Json:
+        """A row of a key, as DynamoDB has it."""
+        place = {"pk": {"S": f"key#{key.id}"}, "sk": {"S": sort}}
+        client = self.settings.client("dynamodb")
+        found = client.get_item(TableName=self.outputs["TableName"], Key=place, ConsistentRead=True)
+        return dict(found.get("Item", {}))
 
 
 def _command_line(process: Path) -> str:

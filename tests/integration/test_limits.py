@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
-from local.settings import ROOT, STACK
-from tests.integration.live import PATIENCE, Api, Heard, Json, answered, refused
+from tests.integration.live import PATIENCE, Api, Heard, Json, Key, answered, refused, shown
 
 if TYPE_CHECKING:
     from local.simulators.process import Simulator
@@ -30,35 +26,10 @@ DOLLARS = 4.0  # ten videos of 4 seconds at $0.10
 NO_ANSWER_YET = {"timeout", "authorizer_failed", "request_in_progress"}
 
 
-@dataclass(frozen=True)
-class Key:
-    """An API key as `keys create` shows it."""
-
-    text: str
-    id: str
-
-
 @pytest.fixture(scope="module")
 def operator(stack: Stack) -> Callable[..., str]:
     """`python -m cli keys ...` on the stack, as an operator runs it."""
-    environment = {
-        **stack.settings.root_credentials,
-        "PATH": os.environ.get("PATH", ""),
-        "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "layers" / "understudy"))),
-    }
-
-    def run(*arguments: str) -> str:
-        command = [sys.executable, "-m", "cli", "keys", *arguments, "--stack", STACK]
-        ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-        assert ran.returncode == 0, ran.stderr
-        return ran.stdout
-
-    return run
-
-
-def shown(output: str) -> Key:
-    """The key in what `create` and `rotate` print."""
-    return Key(output.split()[0], output.partition("Key id ")[2].split(".")[0])
+    return stack.keys
 
 
 def at_once(count: int, act: Callable[[int], Any]) -> list[Any]:
@@ -116,14 +87,7 @@ def watching(look: Callable[[], int]) -> Iterator[list[int]]:
 @pytest.fixture
 def rows(stack: Stack) -> Callable[[Key, str], Json]:
     """A row of a key, as DynamoDB has it."""
-    client = stack.settings.client("dynamodb")
-
-    def read(key: Key, sort: str) -> Json:
-        place = {"pk": {"S": f"key#{key.id}"}, "sk": {"S": sort}}
-        found = client.get_item(TableName=stack.outputs["TableName"], Key=place, ConsistentRead=True)
-        return dict(found.get("Item", {}))
-
-    return read
+    return stack.key_row
 
 
 def most_at_once(requests: list[Json]) -> int:

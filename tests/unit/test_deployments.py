@@ -96,6 +96,8 @@ def test_a_deployment_that_left_the_file() -> None:
         ("poll_seconds = 2.5", "poll_seconds = 901", "poll_seconds"),
         ("poll_seconds = 2.5", 'poll_seconds = "5"', "poll_seconds"),
         ("options = { characters = 1 }", "options = 5", "options"),
+        ("options = { characters = 1 }", 'options = { micro_dollars = { "" = 0.1 } }', "whole micro-dollars a second"),
+        ("options = { characters = 1 }", "options = { micro_dollars = 100_000 }", "should be a table"),
         ("weight = 3", "wieght = 3", "'wieght'"),
         ("weight = 3", 'api_key = "sk-1"', "'api_key'"),
     ],

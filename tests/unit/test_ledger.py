@@ -1,43 +1,15 @@
-"""What a video costs; slots and holds are in tests/security/test_ledger.py."""
+"""What a job holds and what it is settled at; slots and races are in tests/security/test_ledger.py."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 
 from tests.fakes.stage import Stage
-from tests.fakes.upstream import Upstream, answer
-from understudy import jobs, ledger
+from tests.fakes.upstream import MP4, Upstream, answer
+from understudy import jobs, table
 from understudy.keys import Limits
-from understudy.providers.base import Profile
-
-PRICES = {"1280x720": 10, "720x1280": 10, "1920x1080": 30, "848x480": 2}
-
-
-def profile(prices: dict[str, int]) -> Profile:
-    return Profile((4,), tuple(PRICES), 4, "1280x720", micro_dollars=prices)
-
-
-@pytest.mark.parametrize(
-    ("size", "cost"),
-    [
-        ("1280x720", 10),
-        ("1920x1080", 30),
-        (None, 10),  # its default size
-        ("1280x718", 10),
-        ("1104x832", 10),
-        ("640x360", 2),
-        ("3840x2160", 30),
-    ],
-)
-def test_a_size_that_is_not_listed_costs_what_the_nearest_does(size: str | None, cost: int) -> None:
-    assert ledger.price(profile(PRICES), size, 5) == cost * 5
-
-
-def test_a_price_for_any_size() -> None:
-    prices = {"": 7, "1920x1080": 30}
-    assert ledger.price(profile(prices), "640x360", None) == 7 * 4
-    assert ledger.price(profile(prices), "1920x1080", 2) == 60
-    assert ledger.price(profile({}), "640x360", 9) == 0
 
 
 @pytest.mark.parametrize(
@@ -61,3 +33,97 @@ def test_what_is_held_is_for_what_is_ordered(stage: Stage, upstream: Upstream) -
     assert (reply.status, reply.body["size"]) == (200, "1080x1920")
     (job,) = jobs.newest("blue", limit=2, newest_first=True, after=None)
     assert job.hold == 4 * 250_000
+
+
+OWN = """
+[deployments.one]
+provider = "openai"
+base_url = "https://one.example/v1"
+secret = "secretsmanager:understudy/a"
+models = { "sora-2" = "sora-2" }
+default = true
+
+[deployments.one.options]
+seconds = [3, 4]
+extend_seconds = [4]
+
+[deployments.one.options.micro_dollars]
+"" = 100_000
+characters = { "" = 120_000 }
+edit = { "" = 250_000 }
+extend = { "" = 150_000 }
+source = { "" = 10_000 }
+clips = { "" = 5_000 }
+character = 7
+"""
+MADE = 3  # seconds of every file in these tests
+# What is asked -> what it costs.
+ASKED = {
+    "create": MADE * 100_000,
+    "characters": MADE * (120_000 + 5_000) + 7,
+    "edit": MADE * (250_000 + 10_000),
+    "remix": MADE * (250_000 + 10_000),
+    "extend": 4 * 150_000 + MADE * 10_000,
+}
+
+
+def ask(stage: Stage, what: str, video: str) -> None:
+    body: dict[str, Any] = {"prompt": "A fox"}
+    match what:
+        case "create":
+            reply = stage.create(seconds="3")
+        case "characters":
+            reply = stage.create(seconds="3", characters=[{"id": stage.character()}])
+        case "remix":
+            reply = stage.call("remix_video", path={"video_id": video}, json_body=body)
+        case "edit":
+            reply = stage.call("edit_video", json_body=body | {"video": {"id": video}})
+        case _:
+            reply = stage.call("extend_video", json_body=body | {"video": {"id": video}, "seconds": "4"})
+    assert reply.status == 200, reply
+
+
+@pytest.mark.parametrize("toml", [OWN])
+@pytest.mark.parametrize(("what", "cost"), ASKED.items(), ids=ASKED)
+def test_what_is_held_is_what_is_settled(stage: Stage, upstream: Upstream, what: str, cost: int) -> None:
+    """Each thing at its own price."""
+    stage.sign_in("blue", limits=Limits(budget=10_000_000))
+    upstream.instant = True
+    video = stage.create(seconds="3").body["id"]
+    stage.run()
+    upstream.instant = False
+    ask(stage, what, video)
+    (job,) = jobs.newest("blue", limit=1, newest_first=True, after=None)
+    assert job.hold == cost
+    upstream.finish()
+    stage.run()
+    assert settled(job) == cost
+
+
+@pytest.mark.parametrize(
+    "toml",
+    [
+        OWN
+        + """
+[deployments.dear]
+provider = "hosted_vllm"
+base_url = "https://dear.example/v1"
+models = { "sora-2" = "wan" }
+options = { seconds = [3, 4], sizes = ["1280x720", "720x1280"], micro_dollars = { "" = 400_000, extend = { "" = 1 } } }
+"""
+    ],
+)
+def test_an_extension_that_is_put_together_here_costs_what_a_new_video_does(stage: Stage, upstream: Upstream) -> None:
+    """That is the dearer one here, so it is held for; settled is what was made."""
+    stage.sign_in("blue", limits=Limits(budget=10_000_000))
+    upstream.instant = True
+    form = [("prompt", "A fox"), ("seconds", "4"), ("video", ("clip.mp4", MP4, "video/mp4")), ("model", "sora-2")]
+    assert stage.call("extend_video", form=form).status == 200
+    (job,) = jobs.newest("blue", limit=1, newest_first=True, after=None)
+    assert (job.deployment, job.hold) == ("one", 4 * 400_000)
+    stage.run()
+    assert settled(job) == ASKED["extend"]
+
+
+def settled(job: jobs.Job) -> int:
+    return int((table.get(table.entry_key("blue", job.id, "settlement")) or {})["micro_dollars"])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from understudy import characters, handles, jobs, ledger, storage
+from understudy import characters, handles, jobs, storage
 from understudy.characters import Character
 from understudy.deployments import Deployment
 from understudy.errors import Reason, Refused
 from understudy.jobs import File, Job
 from understudy.limits import fit
+from understudy.prices import Bill
 from understudy.providers.base import CastMember, Media, Order, Profile, Source
 
 
@@ -34,10 +35,18 @@ def size(job: Job, profile: Profile) -> str:
     return _measure(job, profile)[0] or profile.default_size
 
 
-def price(job: Job, profile: Profile) -> int:
-    """What making the job is going to cost, in micro-dollars."""
-    size, seconds = _measure(job, profile)
-    return ledger.price(profile, size, seconds if job.operation == "create" else job.billed_seconds)
+def price(job: Job, profile: Profile, size: str | None = None, seconds: int | None = None) -> int:
+    """What making the job costs, in micro-dollars: as it is ordered, or as it was made with this size and length."""
+    ordered, length = _measure(job, profile)
+    seconds = (seconds or length) if job.operation == "create" else job.billed_seconds
+    bill = Bill(
+        operation="create" if job.emulated else job.operation,
+        size=size or ordered or job.size or profile.default_size,
+        seconds=seconds or profile.default_seconds,
+        source_seconds=0 if job.emulated else job.source_seconds,
+        clips=[profile.characters.sent(milliseconds) for milliseconds in job.clips],
+    )
+    return profile.prices.cost(bill)
 
 
 def cast_of(job: Job) -> Iterator[Character]:
@@ -66,6 +75,7 @@ def maker(source: Job) -> str | None:
 
 def _measure(job: Job, profile: Profile) -> tuple[str | None, int | None]:
     """Size and seconds of the order."""
+    profile = profile.playing(cast=bool(job.characters))
     seconds, size = job.seconds, fit(job.size, profile.sizes) if job.size else None
     if job.operation == "create":
         # What this one cannot make was not asked for: it is the default of the deployment that was to make it first.

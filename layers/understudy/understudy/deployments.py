@@ -25,6 +25,7 @@ from typing import Any
 
 from understudy import providers
 from understudy.errors import InvalidRequest, NotFound
+from understudy.prices import Prices
 
 FILE = Path(__file__).with_name("deployments.toml")
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
@@ -146,6 +147,10 @@ def _deployment(name: str, table: Any) -> Deployment:
         raise wrong("poll_seconds must be between 0 and 900")
     if not isinstance(table.get("default", False), bool) or not isinstance(table.get("options", {}), dict):
         raise wrong("default must be true or false, and options a table")
+    try:
+        Prices.of(table.get("options", {}).get("micro_dollars", {}))
+    except ValueError as error:
+        raise wrong(str(error)) from error
     return Deployment(
         id=name,
         provider=provider,

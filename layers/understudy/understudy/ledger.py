@@ -18,30 +18,12 @@ from typing import TYPE_CHECKING
 from understudy import table
 from understudy.errors import NO_RETRY, RateLimited
 from understudy.keys import Limits
-from understudy.providers.base import Profile
 from understudy.table import Change, Put
 
 if TYPE_CHECKING:
     from understudy.jobs import Job
 
 LEASE_GRACE = 900  # seconds after a provider's deadline within which the job is ended in any case
-
-
-def price(profile: Profile, size: str | None, seconds: int | None) -> int:
-    """What a video costs in micro-dollars by the profile; 0 where no price is known.
-
-    A size that is not listed, such as a clip's own, costs what the listed one does that is nearest to it in pixels.
-    """
-    prices = profile.micro_dollars
-    if "" not in prices and prices and size not in prices:
-        pixels = _pixels(size or profile.default_size)
-        size = min(prices, key=lambda listed: (abs(_pixels(listed) - pixels), -prices[listed]))
-    return prices.get(size or "", prices.get("", 0)) * (seconds or profile.default_seconds)
-
-
-def _pixels(size: str) -> int:
-    width, _, height = size.partition("x")
-    return int(width) * int(height)
 
 
 def opened(job: Job, limits: Limits, micro_dollars: int) -> Job:

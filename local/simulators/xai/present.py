@@ -8,7 +8,7 @@ from local.simulators.errors import Refusal
 from local.simulators.openai import triggers
 from local.simulators.openai.jobs import Job
 from local.simulators.provider import Response
-from local.simulators.xai.rules import MODELS, RESOLUTIONS
+from local.simulators.xai.rules import MODELS, RESOLUTIONS, SOURCE_PRICE
 from local.simulators.xai.settings import Settings
 
 WITHHELD = "Generated video rejected by content moderation."
@@ -48,12 +48,14 @@ def withheld(job: Job, settings: Settings) -> Response:
 
 
 def usage(job: Job) -> dict[str, int]:
-    """The bill: seconds made, by resolution, and the images that went in."""
+    """The bill: seconds made, by resolution, and the images and seconds of video that went in."""
     model = MODELS.get(job.model, MODELS["grok-imagine-video"])
     short = min(job.width, job.height)
     resolution = next((name for name, side in RESOLUTIONS.items() if short <= side), "1080p")
     images = len(job.roles) + (job.first_frame is not None)
-    dollars = job.seconds * model.prices.get(resolution, max(model.prices.values())) + images * model.image_price
+    source = job.source_seconds or (job.seconds if job.operation == "edit" else 0)
+    dollars = job.seconds * model.prices.get(resolution, max(model.prices.values()))
+    dollars += images * model.image_price + source * SOURCE_PRICE
     return {"cost_in_usd_ticks": round(dollars * _TICKS)}
 
 

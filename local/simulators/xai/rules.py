@@ -35,6 +35,7 @@ class Model:
     newer: bool = False  # last_frame, keyframes, reference_audios, image beside references
 
 
+SOURCE_PRICE = 0.01  # US dollars a second of a video that is edited or extended
 MODELS = {
     "grok-imagine-video": Model({"480p": 0.05, "720p": 0.07}, 0.002, references=7, reference_seconds=10),
     "grok-imagine-video-1.5": Model({"480p": 0.08, "720p": 0.14, "1080p": 0.25}, 0.01, references=14, newer=True),

@@ -23,6 +23,7 @@ from tests.fakes.account import BASE, KEY, Server, media
 from understudy import outbound, settings
 from understudy.errors import OutcomeUnknown, Reason, Refused
 from understudy.outbound import Client
+from understudy.prices import Bill
 from understudy.providers.base import Account, CastMember, Media, Operation, Order, Progress, Source
 from understudy.providers.xai import INLINE_BYTES, Xai
 
@@ -202,8 +203,11 @@ class TestAgainstTheSimulator:
         (record,) = xai.requests()
         assert record["path"] == "/v1/videos/edits"
         assert record["json"] == {"model": CLASSIC, "prompt": "Make it snow", "video": {"url": f"{bucket}/Moss.mp4"}}
-        found = facts(xai, finish(xai, placed), tmp_path / "video.mp4")
+        done = finish(xai, placed)
+        found = facts(xai, done, tmp_path / "video.mp4")
         assert (found.width, found.height, round(found.duration)) == (640, 360, 3)
+        bill = Bill("edit", "640x360", 3, source_seconds=3)
+        assert done.micro_dollars == XAI.profile(CLASSIC, {}).prices.cost(bill) == 3 * (50_000 + 10_000)
 
     def test_extend(self, xai: Simulator, folder: Path, bucket: str, tmp_path: Path) -> None:
         clip = Source(clip=file(folder, bucket, "Luna.mp4"))
@@ -212,7 +216,11 @@ class TestAgainstTheSimulator:
         assert record["path"] == "/v1/videos/extensions"
         video = {"url": f"{bucket}/Luna.mp4"}
         assert record["json"] == {"model": CLASSIC, "prompt": "She leaps", "video": video, "duration": 4}
-        assert round(facts(xai, finish(xai, placed), tmp_path / "video.mp4").duration) == 6
+        done = finish(xai, placed)
+        found = facts(xai, done, tmp_path / "video.mp4")
+        assert round(found.duration) == 6
+        bill = Bill("extend", f"{found.width}x{found.height}", 4, source_seconds=2)
+        assert done.micro_dollars == XAI.profile(CLASSIC, {}).prices.cost(bill)
 
     def test_states_over_time(self, xai: Simulator) -> None:
         xai.settings(speed=0)
@@ -328,8 +336,17 @@ class TestProfile:
         assert [profile.characters.most for profile in (classic, newer, lite)] == [7, 14, 1]
         assert "1920x1080" not in classic.sizes
         assert "1920x1080" in newer.sizes
-        assert newer.micro_dollars["1080x1920"] == 250_000
-        assert all(set(profile.micro_dollars) == set(profile.sizes) for profile in (classic, newer, lite))
+        assert newer.prices.create["1080x1920"] == 250_000
+        assert all(set(profile.prices.create) == set(profile.sizes) for profile in (classic, newer, lite))
+        assert [profile.prices.character for profile in (classic, newer, lite)] == [6_000, 30_000, 0]
+        assert [profile.prices.source for profile in (classic, newer, lite)] == [{"": 10_000}, {}, {}]
+
+    def test_what_a_video_with_characters_may_be(self) -> None:
+        classic, newer, lite = (XAI.profile(model, {}).playing(cast=True) for model in (CLASSIC, NEWER, LITE))
+        assert [profile.seconds[-1] for profile in (classic, newer, lite)] == [10, 15, 15]
+        assert ["1080x1920" in profile.sizes for profile in (newer, lite)] == [False, True]
+        assert "720x1280" in newer.sizes
+        assert [profile.characters.beside for profile in (classic, newer, lite)] == [0, 14, 0]
 
     @pytest.mark.parametrize("name", ["grok-imagine-video-1.5-preview", "grok-imagine-video-1.5-2026-05-30"])
     def test_dated_names(self, name: str) -> None:

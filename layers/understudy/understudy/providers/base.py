@@ -13,10 +13,12 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal
 
 from understudy.errors import Reason, Refused
+from understudy.prices import Prices as Prices  # provider files take it from here, like all that they declare
+from understudy.prices import Rates as Rates
 
 if TYPE_CHECKING:
     from understudy.outbound import Client
@@ -31,6 +33,7 @@ class CharacterSupport:
     """What a model can do with characters. Counts are per video; 0 means that this form is not taken.
 
     native: the provider keeps characters of its own, made from the clip.  native_slow: making one outlasts a request.
+    seconds, sizes: what a video with characters may be, where that is less than one without; None: the same.
     """
 
     native: int = 0
@@ -42,11 +45,23 @@ class CharacterSupport:
     trim: bool = False  # a longer clip is cut to the longest before it is sent
     deletable: bool = False  # native ones can be deleted there
     findable: bool = False  # native ones can be asked for by their id
+    seconds: tuple[int, ...] | None = None
+    sizes: tuple[str, ...] | None = None
+    beside_image: int | None = None  # how many fit in beside an `input_reference`; None: as many as without
 
     @property
     def most(self) -> int:
         """How many characters fit into one video."""
         return max(self.native, self.reference_videos, self.reference_images, int(self.start_frame))
+
+    @property
+    def beside(self) -> int:
+        """How many of them beside an `input_reference`."""
+        return self.most if self.beside_image is None else min(self.most, self.beside_image)
+
+    def sent(self, milliseconds: int) -> int:
+        """How much of a clip goes to the provider."""
+        return min(milliseconds, int(self.clip_seconds[1] * 1000)) if self.trim else milliseconds
 
     @property
     def form(self) -> str | None:
@@ -94,7 +109,8 @@ class Profile:
     findable: bool = False  # after a lost answer the job can be found by our reference
     poll_seconds: float = 5.0
     deadline_seconds: int = 3600  # a job older than this at the provider has failed
-    micro_dollars: Mapping[str, int] = field(default_factory=dict)  # per second of output, by size; '' for any
+    kept_seconds: int | None = None  # how long a finished file stays there; None: until it is deleted, or not known
+    prices: Prices = field(default_factory=Prices)
 
     def way(self, operation: Operation, *, own: bool) -> Way | None:
         """How the model does this to a video, `own` if the same deployment made it; None: not at all.
@@ -110,6 +126,23 @@ class Profile:
         if native[operation]:
             return "native"
         return "emulated" if operation == "extend" and self.input_image and self.seconds else None
+
+    def playing(self, *, cast: bool) -> Profile:
+        """The profile as it is for a new video, `cast`: with characters, which may leave fewer lengths and sizes."""
+        support = self.characters
+        if not cast or (support.seconds is None and support.sizes is None):
+            return self
+        seconds = tuple(one for one in self.seconds if support.seconds is None or one in support.seconds)
+        sizes = tuple(one for one in self.sizes if support.sizes is None or one in support.sizes)
+        if not seconds or not sizes:  # options have left nothing of what the model makes with them
+            return replace(self, characters=CharacterSupport())
+        return replace(
+            self,
+            seconds=seconds,
+            sizes=sizes,
+            default_seconds=self.default_seconds if self.default_seconds in seconds else seconds[0],
+            default_size=self.default_size if self.default_size in sizes else sizes[0],
+        )
 
 
 @dataclass(frozen=True, slots=True)

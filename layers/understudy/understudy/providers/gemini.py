@@ -22,13 +22,14 @@ It keeps no characters: up to three go as reference clips of 3 s at most, which 
 with the option `references = "image"` up to six as stills, <IMAGE_REF_0>, .... Files go inside the request, `max_bytes`
 (30 MB) in all: the Files API's addresses do not work in background jobs, addresses elsewhere do not work at all.
 `uploads = false` is for the EEA, Switzerland and the UK, where clips that it did not make are neither edited nor
-extended. Other options: `seconds`, `sizes`, `extend_seconds`, `micro_dollars`, `deadline_seconds`.
+extended. Other options: `seconds`, `sizes`, `extend_seconds`, `micro_dollars`, `kept_seconds`, `deadline_seconds`.
 
 Sources: ai.google.dev/gemini-api/docs/omni (copies of 2026-08-30 and later), google-genai 3.4.0. What the documents
 leave open, from public notes on live calls, 2026-08-28 to 2026-10-08 (OpenRouter's provider notes, bike4mind, others):
 files inside the request; previous_interaction_id excludes a task; an edit takes neither duration nor aspect_ratio, an
 extension no aspect_ratio, and its duration is what it adds; a failed job's poll is a 400; tokens, so prices, by size.
-Of gemini-omni-1.2-flash no live call was seen: its limits and prices are a reseller's (2026-11-06).
+Of gemini-omni-1.2-flash no live call was seen: its limits and prices are a reseller's (2026-11-06). Not found: whether
+an extension is billed for more than it adds. What goes in is $1.50 a million tokens, too little to be counted here.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ from understudy.providers.base import (
     Media,
     Operation,
     Order,
+    Prices,
     Profile,
     Progress,
     Provider,
@@ -116,7 +118,8 @@ class Gemini(Provider):
             slow_inputs=True,
             poll_seconds=5.0,
             deadline_seconds=1800,
-            micro_dollars={size: prices[resolution] for size, (_, resolution) in _SIZES.items()},
+            kept_seconds=48 * 3600,
+            prices=Prices({size: prices[resolution] for size, (_, resolution) in _SIZES.items()}),
         )
         profile = with_options(profile, options)
         return replace(

@@ -20,12 +20,15 @@ images go inside the request. It keeps no characters for video: a character is a
 Video 2, ..., or, where a model takes none, the first frame. Models without an edit of their own are edited by Runway's
 aleph2 (28 credits a second; the option `edit = false` forbids it). The extension of gemini_omni_flash_1.1 is taken to
 hold both parts, as Google's does; seedance2_5 gives back the new part alone, so it is not used for that. Other options:
-`seconds`, `sizes`, `extend_seconds`, `micro_dollars`, `deadline_seconds`; they also describe models not in the table.
+`seconds`, `sizes`, `extend_seconds`, `micro_dollars`, `kept_seconds`, `deadline_seconds`; they also describe models not
+in the table. What a task cost is in its answer; prices here are for what is held, without the minimum of a task (80
+credits for seedance2_5). A file's address dies after 24 to 48 hours; how long the task gives fresh ones was not found.
 
 Sources: runwayml 5.24.0 (paths, fields, ratios, states), docs.dev.runwayml.com on inputs and errors (copies, 2026),
 help.runwayml.com on Seedance 2.0 (three reference clips, 15 s in all), runwayml/skills (2026-04) and public lists of
 prices (2026-07); an account without credits is a 400: runwayml/sdk-node issue 28. Not found: how to cite a reference in
-a prompt (Seedance's own guide says Video 1), prices of gemini_omni_flash_1.1, lengths of hailuo3, wan3 and kling_4.
+a prompt (Seedance's own guide says Video 1), whether clips that go into seedance2 are billed as those of seedance2_5
+are, prices of gemini_omni_flash_1.1, lengths of hailuo3, wan3 and kling_4.
 """
 
 from __future__ import annotations
@@ -48,9 +51,11 @@ from understudy.providers.base import (
     Media,
     Order,
     Part,
+    Prices,
     Profile,
     Progress,
     Provider,
+    Rates,
     Source,
     SourceLimits,
     Status,
@@ -85,12 +90,12 @@ _720 = (*_HD, "834x1112", "1112x834", "960x960", "1470x630")
 _1080 = (*_FULL_HD, "1248x1664", "1664x1248", "1440x1440", "2206x946")
 _4K = ("2160x3840", "3840x2160", "2880x3840", "3840x2880", "3840x3840", "3840x1646")
 _ALEPH = SourceLimits((2.0, 30.0), sides=(1, 1920))
-_NONE, _START = CharacterSupport(), CharacterSupport(start_frame=True)
+_NONE, _START = CharacterSupport(), CharacterSupport(start_frame=True, beside_image=0)
 
 
 def _clips(shortest: float, longest: float) -> CharacterSupport:
     """Three reference clips: the limit that a model has for all of them together, shared out."""
-    return CharacterSupport(reference_videos=3, clip_seconds=(shortest, longest), trim=True)
+    return CharacterSupport(reference_videos=3, clip_seconds=(shortest, longest), trim=True, beside_image=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,8 @@ class _Model:
     source: str = "videoUri"
     edit: Mapping[str, Any] = field(default_factory=lambda: {"model": "aleph2"})  # what an edit says besides
     edits: SourceLimits = _ALEPH
+    edit_price: int | None = 28  # credits a second; None: like a new video
+    inputs: Mapping[int, tuple[str, ...]] = field(default_factory=dict)  # credits a second of clips that go in
     extend: tuple[int, ...] = ()
 
 
@@ -118,6 +125,7 @@ _MODELS = {
         _clips(0.0, 3.0),
         edit={"mode": "edit"},
         edits=SourceLimits((0.0, 10.0)),
+        edit_price=None,
         extend=tuple(range(3, 11)),
     ),
     "seedance2": _Model(tuple(range(4, 16)), {36: (*_480, *_720), 40: _1080, 150: _4K}, _clips(2.0, 5.0), 3500, True),
@@ -132,6 +140,8 @@ _MODELS = {
         "promptVideo",
         {"mode": "edit", "duration": "auto"},
         SourceLimits((2.0, 30.0)),
+        edit_price=None,
+        inputs={10: _480_5, 15: _720, 34: _1080},
     ),
 }
 _UNKNOWN = _Model((5,), {0: _HD})
@@ -145,7 +155,6 @@ class Runway(Provider):
 
     def profile(self, model: str, options: Mapping[str, Any]) -> Profile:
         facts = _MODELS.get(model, _UNKNOWN)
-        prices = {size: price * CREDIT for price, sizes in facts.prices.items() if price for size in sizes}
         profile = Profile(
             seconds=facts.seconds,
             sizes=tuple(size for sizes in facts.prices.values() for size in sizes),
@@ -163,7 +172,13 @@ class Runway(Provider):
             delete=True,
             slow_inputs=True,
             poll_seconds=6.0,
-            micro_dollars=prices,
+            kept_seconds=24 * 3600,
+            prices=Prices(
+                _rates(facts.prices),
+                edit=None if facts.edit_price is None else {"": facts.edit_price * CREDIT},
+                source=_rates(facts.inputs),
+                clips=_rates(facts.inputs),
+            ),
         )
         return with_options(profile, options)
 
@@ -189,6 +204,10 @@ class Runway(Provider):
         answer = account.http.delete(_task_url(account, upstream_id), _headers(account))
         if answer.status not in {200, 204, 404}:
             raise _refusal(account, answer, gone=False)
+
+
+def _rates(prices: Mapping[int, tuple[str, ...]]) -> Rates:
+    return {size: price * CREDIT for price, sizes in prices.items() if price for size in sizes}
 
 
 def _create(account: Account, order: Order) -> tuple[str, dict[str, Any]]:
