@@ -214,8 +214,9 @@ def refusal(account: Account, answer: Answer, *, gone: bool) -> Refused | Outcom
     message = clean(account, details.get("message")) or f"The provider refused this with status {answer.status}."
     param = clean(account, details.get("param"), MAX_CODE) if isinstance(details.get("param"), str) else None
 
+    retry_after = answer.headers.get("retry-after")
+
     def refused(reason: Reason) -> Refused:
-        retry_after = answer.headers.get("retry-after")
         return Refused(reason, message, status=answer.status, code=code, param=param, retry_after=retry_after)
 
     words = f"{code} {message}".lower() if answer.status in {400, 403, 422} else ""
@@ -244,7 +245,7 @@ def refusal(account: Account, answer: Answer, *, gone: bool) -> Refused | Outcom
             return refused(Reason.INVALID)
         case status if 300 <= status < 400:
             return refused(Reason.UNAVAILABLE)  # a moved base_url: nothing was made there
-    return OutcomeUnknown(f"The provider answered {answer.status} without a video: {message}")
+    return OutcomeUnknown(f"The provider answered {answer.status} without a video: {message}", retry_after=retry_after)
 
 
 def clean(account: Account, message: Any, length: int = 500) -> str:
