@@ -19,7 +19,7 @@ from tests.fakes.stage import Stage
 from tests.fakes.upstream import Upstream, refuse
 from tests.integration.fault_judge import SECONDS, Told, judge
 from tests.integration.fault_table import HOLD, ROWS, SERVERS, Row
-from tests.integration.live import Film
+from tests.integration.live import playing_time
 from understudy import aws, jobs, keys, media, outbound, outputs, storage, table
 
 SPEED = 50.0  # of the simulators: a job is done after 40 ms
@@ -109,7 +109,7 @@ def test_row(theatre: Stage, simulators: dict[str, Simulator], row: Row) -> None
     (job,) = jobs.newest(caller.team, limit=2, newest_first=True, after=None)
     if job.output is not None:
         kept = aws.s3().get_object(Bucket="bucket", Key=outputs.key(job))["Body"].read()
-        told.film_seconds = Film.of(kept).seconds
+        told.film_seconds = playing_time(kept)
     assert job.month
     slots, budget = table.get(table.slots_key(caller.key_id)), table.get(table.budget_key(caller.key_id, job.month))
     assert slots is not None
