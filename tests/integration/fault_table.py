@@ -298,7 +298,7 @@ MODERATION: tuple[Row, ...] = (
     _moderated(OPENAI, "a 400 that says so", REFUSED, prompt="forbidden"),
     _moderated(
         OPENAI,
-        "a 400 by a type only",
+        "a 400 by its code only",
         REFUSED,
         answer(OPENAI.order, says(400, _nested("This is against our policies.", "content_policy"))),
     ),
