@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,6 +27,7 @@ class Told:
     film_seconds: float | None = None
     submits: int = 0
     made: int = 0
+    orders: list[float] = field(default_factory=list)  # moments, as of the polls
     polls: list[float] = field(default_factory=list)
     open: int = 0  # slots in use
     committed: int = 0
@@ -40,6 +40,7 @@ class Told:
         orders = [one for one in requests if one["method"] == "POST"]
         mine = [one for one in orders if row.mark in json.dumps(one) or one["fault"] in numbers]
         names = {name for one in mine for name in one["names"]}
+        self.orders = [one["time"] for one in mine]
         self.submits, self.made = len(mine), sum(one["created"] is not None for one in mine)
         asked = [one for one in requests if one["method"] == "GET"]
         self.polls = [one["time"] for one in asked if any(name in one["path"] + one["query"] for name in names)]
@@ -60,9 +61,8 @@ def judge(row: Row, told: Told) -> None:
     assert (told.committed, told.spent) == (row.micro_dollars, row.micro_dollars), told
     assert "sim-" not in json.dumps([told.body, told.video, told.listed]), "our key got out"
     if row.rests:
-        first, second, *_ = told.polls
-        assert second - first >= 0.9 * row.rests, told.polls
-        assert all(later >= sooner for sooner, later in itertools.pairwise(told.polls))
+        first, second, *_ = told.orders if row.refusals else told.polls
+        assert second - first >= 0.9 * row.rests, told
 
 
 def _once(row: Row, told: Told) -> None:
@@ -73,7 +73,7 @@ def _once(row: Row, told: Told) -> None:
     elif isinstance(row.sees.status, int) and row.sees.code != "outcome_unknown":
         assert 1 <= told.submits <= told.tries, told
     else:
-        assert told.submits == 1, told
+        assert told.submits == 1 + row.refusals, told
 
 
 def _refused(row: Row, told: Told) -> None:
