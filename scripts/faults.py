@@ -15,7 +15,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.integration.fault_table import ROWS, SERVERS, Row  # noqa: E402
+from tests.integration.fault_servers import SERVERS  # noqa: E402
+from tests.integration.fault_table import ROWS, Row  # noqa: E402
 
 TARGET = ROOT / "docs" / "faults.md"
 HEAD = """\

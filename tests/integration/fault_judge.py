@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.integration.fault_table import Json, Row
+from tests.integration.fault_servers import Json
+from tests.integration.fault_table import Row
 
 STATUSES = {"queued", "in_progress", "completed", "failed"}
 SECONDS = 4

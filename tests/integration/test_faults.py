@@ -28,7 +28,8 @@ import pytest
 from PIL import Image
 
 from tests.integration.fault_judge import SECONDS, Told, judge
-from tests.integration.fault_table import HOLD, ROWS, Row
+from tests.integration.fault_servers import HOLD
+from tests.integration.fault_table import ROWS, Row
 from tests.integration.live import Api, Json, answered, playing_time, together
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ import pytest
 
 from local.simulators.faults import Fault
 from tests.integration.fault_judge import Told, judge
-from tests.integration.fault_table import LOST, OPENAI, ROWS, SERVERS, Row
+from tests.integration.fault_servers import OPENAI, SERVERS
+from tests.integration.fault_table import LOST, ROWS, Row
 from understudy import providers
 
 OTHER_SERVERS = {"azure", "hosted_vllm"}  # OpenAI's words in other places
