@@ -54,7 +54,7 @@ def judge(row: Row, told: Told) -> None:
         assert fired and times in {fired, None}, f"a fault of the row struck {fired} times: {told}"
     assert told.seen <= STATUSES, told.seen
     if isinstance(row.sees.status, int):
-        _refused(row, told)
+        _refused(row, told) if told.status != 200 else _told_by_its_job(row, told)
     else:
         _ended(row, told)
     _once(row, told)
@@ -90,6 +90,15 @@ def _refused(row: Row, told: Told) -> None:
         assert left == [("failed", "outcome_unknown")]
     else:
         assert left == []
+
+
+def _told_by_its_job(row: Row, told: Told) -> None:
+    """The first try lost its answer on the way to the caller: the next one, with the same key, leads to the job."""
+    assert told.tries > 1, told
+    assert row.sees.code == "outcome_unknown", told
+    assert told.video is not None
+    assert told.video["status"] == "failed", told
+    _useful(told.video["error"], "outcome_unknown")
 
 
 def _ended(row: Row, told: Told) -> None:

@@ -115,6 +115,19 @@ def test_it_finds_what_is_wrong(told: Callable[[], tuple[Row, Told]], changes: d
         judge(row, replace(right, **changes))
 
 
+def test_a_lost_answer_may_be_told_by_its_job_to_the_second_try_only() -> None:
+    row, told = refused()
+    video = told.listed[0]
+    second = replace(told, tries=2, status=200, headers={}, body=video, video=video)
+    judge(row, second)
+    with pytest.raises(AssertionError):
+        judge(row, replace(second, tries=1))
+    with pytest.raises(AssertionError):
+        judge(row, replace(second, video={**video, "status": "completed"}))
+    with pytest.raises(AssertionError):
+        judge(row, replace(second, submits=2))
+
+
 def test_a_refusal_that_forbids_nothing_may_not_leave_a_job() -> None:
     row = next(row for row in ROWS if row.fault == "429 without" and row.server is OPENAI)
     error = {"message": "Try again later.", "type": "rate_limit_error", "param": None, "code": "rate_limit_exceeded"}
