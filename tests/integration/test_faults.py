@@ -101,7 +101,7 @@ def _play(stack: Stack, key: str, row: Row) -> Told:
         told.status, told.headers, told.body = answer.status_code, answer.headers, answer.json()
         if answer.status_code == 200:
             told.video = _wait(api, told.body["id"], told.seen)
-        told.listed = answered(api.get("/videos"))["data"]
+        told.listed = _read(api, "/videos")["data"]
         if told.video and told.video["status"] == "completed":
             told.film_seconds = playing_time(api.download(told.video["id"]).content)
         faults = {fault["id"]: fault for fault in simulator.faults()}
@@ -138,10 +138,19 @@ def _image() -> str:
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
+def _read(api: Api, path: str) -> Json:
+    """A GET, which may be repeated as often as the gateway is too busy for it."""
+    until = time.monotonic() + PATIENCE
+    while (answer := api.get(path)).status_code >= 500 and answer.json()["error"]["code"] in NO_ANSWER_YET:
+        assert time.monotonic() < until, answer.text
+        time.sleep(PACE)
+    return answered(answer)
+
+
 def _wait(api: Api, video_id: str, seen: set[str]) -> Json:
     until = time.monotonic() + PATIENCE
     while True:
-        video = answered(api.get(f"/videos/{video_id}"))
+        video = _read(api, f"/videos/{video_id}")
         seen.add(video["status"])
         if video["status"] in {"completed", "failed"}:
             return video
