@@ -16,8 +16,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "layers" / "understudy"))
 
-from understudy import providers  # noqa: E402
-from understudy.providers.base import CharacterSupport, Profile, Provider, SourceLimits  # noqa: E402
+from understudy import catalogue, providers  # noqa: E402
+from understudy.providers.base import CharacterSupport, Operation, Profile, Provider, SourceLimits, rate  # noqa: E402
 
 TARGET = ROOT / "docs" / "providers.md"
 FORMS = {
@@ -25,6 +25,18 @@ FORMS = {
     "reference_video": "reference clips",
     "reference_image": "stills",
     "start_frame": "the first frame",
+}
+OPERATIONS: tuple[Operation, ...] = ("create", "edit", "extend", "remix")
+# What is asked for, or comes on top.
+ASKED = {
+    "create": "new",
+    "characters": "with characters",
+    "edit": "edit",
+    "extend": "extend",
+    "remix": "remix",
+    "source": "the source that goes in",
+    "clips": "the characters' clips",
+    "character": "a character",
 }
 HEAD = """\
 # Providers
@@ -37,14 +49,17 @@ where its facts come from. Other models of a provider can be named in the deploy
 models can do is in `GET /v1/models`.
 
 * **Characters**: the form in which a character travels there, and how many fit into one video. The clip may be as long
-  as said; "cut" means that a longer one is cut to that length.
+  as said; "cut" means that a longer one is cut to that length. Where a video with characters may be less than one
+  without, it says so: in which lengths here, in which sizes under the provider.
 * **Edit, extend**: "own" is a video that the same deployment made, "any" a clip from anywhere: an upload, a file in the
   request, or the finished video of another provider; then how long and how large a clip may be. Extensions say first
   by how many seconds. "Emulated": of any, as a new video that begins with the source's last picture, joined to the
   source here.
-* **Price** is per second of output. It is what budgets count with, and it is the provider's list price on the day that
-  the file names; where none is known nothing is counted.
-* A finished video is copied into your bucket, whatever the provider does with its own, and stays until you delete it.
+* **Price** is in dollars for a second of what is made: of an edit or a remix all of it, of an extension what it adds.
+  Lines with a + come on top. It is what budgets count with, and it is the provider's list price on the day that the
+  file names; where none is known nothing is counted. A clip of another size costs what the nearest size does.
+* **Kept** is how long the provider keeps a finished file. It is copied into your bucket before that, and stays there
+  until you delete it.
 """
 
 
@@ -58,20 +73,21 @@ def document() -> str:
 
 
 def _overview(found: list[Provider]) -> Iterator[str]:
-    yield "| Provider | Model | Seconds | Characters | First frame | Edit | Extend | Remix | $ a second |"
-    yield "|---|---|---|---|---|---|---|---|---|"
+    yield "| Provider | Model | Seconds | Characters | First frame | Edit | Extend | Remix | $ a second | Kept |"
+    yield "|---|---|---|---|---|---|---|---|---|---|"
     for provider in found:
         for model, profile in _profiles(provider):
             cells = (
                 f"[{provider.name}](#{provider.name})",
                 model,
                 _ranges(profile.seconds) or "none made",
-                _characters(profile.characters),
-                "yes" if profile.input_image else "no",
+                _characters(profile),
+                _first_frame(profile),
                 _sources(profile.edit, profile.edit_upload, profile.edit_source),
                 _extend(profile),
                 "yes" if profile.remix else "no",
-                _span(sorted(set(profile.micro_dollars.values()))),
+                _span(profile),
+                _kept(profile.kept_seconds),
             )
             yield f"| {' | '.join(cells)} |"
     yield ""
@@ -92,12 +108,11 @@ def _section(provider: Provider) -> Iterator[str]:
     lost = "is looked for there by our reference" if first.findable else "ends as `outcome_unknown`"
     yield f"* An order whose answer was lost {lost}; it is never sent again."
     yield ""
-    yield "| Model | $ a second | Sizes (the first of all is the default) | Prompt |"
-    yield "|---|---|---|---|"
+    yield "| Model | Prompt | Sizes (**the default**) | Of | $ |"
+    yield "|---|---|---|---|---|"
     for model, profile in profiles:
-        for price, sizes in _by_price(profile).items():
-            makes = ", ".join(sizes) or "as the source"
-            yield f"| {model} | {_dollars(price)} | {makes} | {profile.prompt_characters} |"
+        for sizes, of, price in _prices(profile):
+            yield f"| {model} | {profile.prompt_characters} | {sizes} | {of} | {price} |"
     yield ""
 
 
@@ -106,14 +121,26 @@ def _profiles(provider: Provider) -> list[tuple[str, Profile]]:
     return named or [("any", provider.profile("", {}))]
 
 
-def _characters(support: CharacterSupport) -> str:
+def _characters(profile: Profile) -> str:
+    support = profile.characters
     if support.form is None:
         return "no"
-    lengths = ""
+    said = ""
     if support.form in {"native", "reference_video"} and support.clip_seconds != CharacterSupport().clip_seconds:
         shortest, longest = support.clip_seconds
-        lengths = f", clips {f'of {shortest:g} to' if shortest else 'up to'} {longest:g} s"
-    return f"{support.most}, as {FORMS[support.form]}{lengths}{', cut' if support.trim else ''}"
+        said = f", clips {f'of {shortest:g} to' if shortest else 'up to'} {longest:g} s"
+    said += ", cut" if support.trim else ""
+    lengths = profile.playing(cast=True).seconds
+    said += f", in videos of {_ranges(lengths)} s" if lengths != profile.seconds else ""
+    return f"{support.most}, as {FORMS[support.form]}{said}"
+
+
+def _first_frame(profile: Profile) -> str:
+    """Does it take one, and beside how many characters?"""
+    support = profile.characters
+    if not profile.input_image or support.beside == support.most:
+        return "yes" if profile.input_image else "no"
+    return f"beside {support.beside} characters" if support.beside else "not beside characters"
 
 
 def _sources(own: bool, upload: bool, limits: SourceLimits) -> str:
@@ -148,25 +175,44 @@ def _ranges(numbers: tuple[int, ...]) -> str:
     return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs)
 
 
-def _by_price(profile: Profile) -> dict[int, list[str]]:
-    """The sizes by what a second of them costs; 0 where no price is known."""
-    rest = profile.micro_dollars.get("", 0)
-    prices: dict[int, list[str]] = {}
-    for size in sorted(profile.sizes, key=lambda size: size != profile.default_size):
-        prices.setdefault(profile.micro_dollars.get(size, rest), []).append(size)
-    return prices or {rest: []}
+def _prices(profile: Profile) -> Iterator[tuple[str, str, str]]:
+    """Lines of the price list: sizes, what costs so much in them, and how much that is."""
+    listed = catalogue.price_list([profile])
+    priced = {size for line in listed if "create" in line["of"] for size in line["sizes"]}
+    if rest := [size for size in profile.sizes if size not in priced]:
+        yield _sizes(rest, profile), ASKED["create"] if listed else "all", "not known"
+    for line in listed:
+        again = "create" not in line["of"] and len(line["sizes"]) == len(profile.sizes)
+        of = "all" if set(line["of"]) == _makes(profile) else ", ".join(ASKED[one] for one in line["of"])
+        on_top, per = set(line["of"]) <= set(catalogue.ON_TOP), " each" if line["per"] == "character" else " a second"
+        sizes = "any of them" if again else _sizes(line["sizes"], profile)
+        yield sizes, of, f"{'+ ' if on_top else ''}{_dollars(line['least'])}{per}"
 
 
-def _span(prices: list[int]) -> str:
-    if not prices:
-        return "not known"
-    return " to ".join(_dollars(price) for price in dict.fromkeys((prices[0], prices[-1])))
+def _makes(profile: Profile) -> set[str]:
+    """All that it makes, in the words of the price list."""
+    ways = {of for of in OPERATIONS if profile.way(of, own=True) or profile.way(of, own=False)}
+    return {*ways, *(["characters"] if profile.characters.most else [])}
+
+
+def _sizes(sizes: list[str], profile: Profile) -> str:
+    return ", ".join(f"**{size}**" if size == profile.default_size else size for size in sizes)
+
+
+def _span(profile: Profile) -> str:
+    """What a new video costs, from the cheapest size to the dearest."""
+    prices = sorted({rate(profile.prices.create, size) for size in profile.sizes} - {0})
+    return " to ".join(_dollars(price) for price in dict.fromkeys((prices[0], prices[-1]))) if prices else "not known"
 
 
 def _dollars(micro_dollars: int) -> str:
-    if not micro_dollars:
-        return "not known"
     return f"{micro_dollars / 1_000_000:.{3 if micro_dollars % 10_000 else 2}f}"
+
+
+def _kept(seconds: int | None) -> str:
+    if seconds is None:
+        return "not known"
+    return f"{seconds / 86_400:g} days" if seconds > 48 * 3600 else f"{seconds / 3600:g} h"
 
 
 def _deadline(profile: Profile) -> str:

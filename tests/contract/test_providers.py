@@ -154,14 +154,51 @@ def test_its_characters_are_sane(provider: Provider, model: str, options: dict[s
         assert support.native
     if support.trim:
         assert support.reference_videos
+    if not support.most:
+        assert support.seconds is support.sizes is support.beside_image is None
+    assert support.beside_image is None or 0 <= support.beside_image < support.most
+
+
+@each_case
+def test_a_video_with_characters_is_one_that_it_makes(provider: Provider, model: str, options: dict[str, Any]) -> None:
+    profile = provider.profile(model, options)
+    able = profile.playing(cast=True)
+    assert able.characters.most == profile.characters.most
+    for every, some, declared in (
+        (profile.seconds, able.seconds, profile.characters.seconds),
+        (profile.sizes, able.sizes, profile.characters.sizes),
+    ):
+        assert some
+        assert set(declared or some) == set(some) <= set(every)  # type: ignore[arg-type]
+    assert able.default_seconds in able.seconds
+    assert able.default_size in able.sizes
 
 
 @each_case
 def test_its_prices_are_sane(provider: Provider, model: str, options: dict[str, Any]) -> None:
-    """Micro-dollars a second: from a tenth of a cent to five dollars, for sizes that it makes."""
+    """Micro-dollars a second: from a tenth of a cent to five dollars, for sizes and things that it makes."""
     profile = provider.profile(model, options)
-    assert set(profile.micro_dollars) <= {"", *profile.sizes}
-    assert all(isinstance(price, int) and 1_000 <= price <= 5_000_000 for price in profile.micro_dollars.values())
+    prices, support = profile.prices, profile.characters
+    for rates in (prices.create, prices.characters or {}, prices.edit or {}, prices.extend or {}):
+        assert set(rates) <= {"", *profile.sizes}
+        assert all(type(price) is int and 1_000 <= price <= 5_000_000 for price in rates.values())
+    for rates in (prices.source, prices.clips):
+        assert set(rates) <= {"", *profile.sizes}
+        assert all(type(price) is int and 100 <= price <= 1_000_000 for price in rates.values())
+    assert type(prices.character) is int
+    assert 0 <= prices.character <= 1_000_000
+    assert set(prices.characters or {}) <= {"", *profile.playing(cast=True).sizes}
+    assert support.most or (prices.characters, prices.clips, prices.character) == (None, {}, 0)
+    assert prices.edit is None or profile.edit or profile.edit_upload or profile.remix
+    assert prices.extend is None or profile.extend_seconds
+    assert not prices.source or profile.edit or profile.extend_seconds
+
+
+@each_case
+def test_its_files_are_kept_for_a_while(provider: Provider, model: str, options: dict[str, Any]) -> None:
+    """Long enough to be copied, and not for ever: that would be None."""
+    kept = provider.profile(model, options).kept_seconds
+    assert kept is None or 600 <= kept <= 365 * 24 * 3600
 
 
 def orders(profile: Profile, model: str) -> Iterator[Order]:
@@ -179,8 +216,15 @@ def orders(profile: Profile, model: str) -> Iterator[Order]:
     if profile.input_image:
         yield order(image=media("image.png", "image/png"))
     if profile.characters.most:
+        able, most = profile.playing(cast=True), _cast(profile.characters, profile.characters.most)
         yield order(cast=_cast(profile.characters, 1))
-        yield order(cast=_cast(profile.characters, profile.characters.most))
+        for seconds in able.seconds:
+            yield order(cast=most, seconds=seconds)
+        for size in able.sizes:
+            yield order(cast=most, size=size)
+    if profile.input_image and profile.characters.beside:
+        cast = _cast(profile.characters, profile.characters.beside)
+        yield order(cast=cast, image=media("image.png", "image/png"))
     own = Source(clip=media()) if profile.source_by_clip else Source("video_0")
     for operation, can_own, can_upload in (
         ("edit", profile.edit, profile.edit_upload),

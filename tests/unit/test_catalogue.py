@@ -27,13 +27,31 @@ def test_every_model_with_what_it_can_do(stage: Stage) -> None:
         "default_seconds": "4",
         "default_size": "720x1280",
         "input_reference": True,
-        "characters": {"most": 2, "forms": ["native"]},
+        "characters": {
+            "most": 2,
+            "beside_input_reference": 2,
+            "forms": ["native"],
+            "seconds": ["4", "8", "12", "16", "20"],
+            "sizes": ["720x1280", "1280x720"],
+        },
         "edit": {"own": "native", "other": "native"},
         "extend": {"own": "native", "other": "native"},
         "extend_seconds": ["4", "8", "12", "16", "20"],
         "remix": True,
+        "micro_dollars": [
+            {
+                "of": ["create", "characters", "edit", "extend", "remix"],
+                "sizes": ["720x1280", "1280x720"],
+                "per": "second",
+                "least": 100_000,
+                "most": 100_000,
+            }
+        ],
+        "kept_seconds": 3600,
     }
-    assert models["wan"]["characters"] == {"most": 0, "forms": []}
+    nobody = {"most": 0, "beside_input_reference": 0, "forms": [], "seconds": [], "sizes": []}
+    assert models["wan"]["characters"] == nobody
+    assert (models["wan"]["micro_dollars"], models["wan"]["kept_seconds"]) == ([], None)
     assert (models["wan"]["edit"], models["wan"]["remix"]) == ({"own": "none", "other": "none"}, False)
     assert models["wan"]["extend"] == {"own": "emulated", "other": "emulated"}
     assert models["wan"]["extend_seconds"] == models["wan"]["seconds"]
@@ -54,6 +72,7 @@ def test_what_it_says_is_what_is_checked(stage: Stage, upstream: object) -> None
             assert stage.create(model=model, seconds=seconds).status == 200
         for size in can["sizes"]:
             assert stage.create(model=model, size=size).status == 200
+        assert {size for line in can["micro_dollars"] for size in line["sizes"]} <= set(can["sizes"])
         defaults = stage.create(model=model).body
         assert (defaults["seconds"], defaults["size"]) == (can["default_seconds"], can["default_size"])
 
@@ -67,7 +86,13 @@ def test_a_name_with_several_deployments_can_what_any_of_them_can(order: tuple[i
     (model,) = catalogue.models(Deployments([both[n] for n in order]), CALLER)
     can = model["capabilities"]
     assert can["seconds"] == ["3", "4", "5"]
-    assert can["characters"] == {"most": 4, "forms": ["native", "reference_image"]}
+    assert can["characters"] == {
+        "most": 4,
+        "beside_input_reference": 4,
+        "forms": ["native", "reference_image"],
+        "seconds": can["seconds"],
+        "sizes": can["sizes"],
+    }
     assert can["default_seconds"] == ("4" if order == (0, 1) else "5")
     assert set(can["sizes"]) == {"720x1280", "1280x720", "832x480", "480x832"}
     assert can["remix"]
@@ -88,3 +113,65 @@ def test_its_own_videos_and_others() -> None:
     assert model["capabilities"]["extend"] == {"own": "none", "other": "none"}
     assert model["capabilities"]["extend_seconds"] == []
     assert model["capabilities"]["input_reference"] is False
+
+
+def can(*deployments: Deployment) -> dict[str, Any]:
+    """What the one model of these can do."""
+    (model,) = catalogue.models(Deployments(list(deployments)), CALLER)
+    return dict(model["capabilities"])
+
+
+def test_what_a_video_with_characters_may_be() -> None:
+    """A model may make less with them; a name with several deployments, what any of them makes."""
+    grok = Deployment("a", "xai", "https://a", {"m": "grok-imagine-video"})
+    newer = Deployment("b", "xai", "https://b", {"m": "grok-imagine-video-1.5"})
+    alone, both = can(grok), can(grok, newer)
+    assert (alone["seconds"][-1], alone["characters"]["seconds"][-1]) == ("15", "10")
+    assert alone["characters"]["beside_input_reference"] == 0
+    assert both["characters"]["seconds"][-1] == "15"
+    assert both["characters"]["beside_input_reference"] == 14
+    assert "1080x1920" in both["sizes"]
+    assert "1080x1920" not in both["characters"]["sizes"]
+
+
+def test_a_price_list_of_one() -> None:
+    grok = can(Deployment("a", "xai", "https://a", {"m": "grok-imagine-video"}))
+    small, large = grok["sizes"][:7], grok["sizes"][7:]
+    made = ["create", "characters", "edit", "extend"]
+    assert ("848x480" in small, "1280x720" in large) == (True, True)
+    assert grok["micro_dollars"] == [
+        {"of": made, "sizes": small, "per": "second", "least": 50_000, "most": 50_000},
+        {"of": made, "sizes": large, "per": "second", "least": 70_000, "most": 70_000},
+        {"of": ["source"], "sizes": grok["sizes"], "per": "second", "least": 10_000, "most": 10_000},
+        {"of": ["character"], "sizes": grok["sizes"], "per": "character", "least": 6_000, "most": 6_000},
+    ]
+    assert grok["kept_seconds"] == 24 * 3600
+
+
+def test_a_price_list_of_several_goes_from_the_cheapest_to_the_dearest() -> None:
+    """Those that make the size and have a price for it; an emulated extension costs what a new video does."""
+    options = {"sizes": ["1280x720", "720x1280"], "micro_dollars": {"": 100_000, "edit": {"": 300_000}}}
+    own = Deployment("a", "openai", "https://a", {"m": "x"}, options=options | {"kept_seconds": 7200})
+    cheap = {"sizes": ["1280x720"], "micro_dollars": {"1280x720": 40_000}, "extend_seconds": [], "edit": False}
+    other = Deployment("b", "openai", "https://b", {"m": "x"}, options=cheap | {"remix": False, "characters": 0})
+    free = Deployment("c", "hosted_vllm", "https://c", {"m": "x"}, options={"sizes": ["1280x720", "640x360"]})
+    both = can(own, other, free)
+    assert both["micro_dollars"] == [
+        {"of": ["create", "extend"], "sizes": ["1280x720"], "per": "second", "least": 40_000, "most": 100_000},
+        {"of": ["create", "extend"], "sizes": ["720x1280"], "per": "second", "least": 100_000, "most": 100_000},
+        {
+            "of": ["characters"],
+            "sizes": ["1280x720", "720x1280"],
+            "per": "second",
+            "least": 100_000,
+            "most": 100_000,
+        },
+        {
+            "of": ["edit", "remix"],
+            "sizes": ["1280x720", "720x1280"],
+            "per": "second",
+            "least": 300_000,
+            "most": 300_000,
+        },
+    ]
+    assert both["kept_seconds"] == 3600  # of `b`: the first to go

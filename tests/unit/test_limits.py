@@ -13,6 +13,7 @@ from understudy.limits import Wish
 from understudy.providers.base import CharacterSupport, Profile, SourceLimits
 
 HERE = Deployment("here", "openai", "https://here.example", {"m": "x"})
+FEW = CharacterSupport(native=2, seconds=(4,), sizes=("1280x720", "720x1280"), beside_image=1)
 CLIPS = SourceLimits((3.0, 8.0), sides=(700, 1000), whole=20.0)
 PROFILE = Profile(
     seconds=(4, 8),
@@ -69,6 +70,18 @@ def create(**facts: Any) -> Wish:
             {"characters": CharacterSupport(reference_videos=1, trim=True, clip_seconds=(1, 5))},
             None,
         ),
+        # What the model makes, but not with characters.
+        (create(seconds=8, size="1080x1920"), {"characters": FEW}, None),
+        (create(seconds=8, characters=[character()]), {"characters": FEW}, "seconds"),
+        (create(seconds=4, characters=[character()]), {"characters": FEW}, None),
+        (create(size="1080x1920", characters=[character()]), {"characters": FEW}, "size"),
+        (create(size="1024x1792", characters=[character()]), {"characters": FEW}, "size"),
+        (create(size="640x360", characters=[character()]), {"characters": FEW}, None),
+        (create(size="1280x720", characters=[character()]), {"characters": FEW, "sizes": ("1080x1920",)}, "size"),
+        (create(characters=[character()]), {"characters": FEW, "sizes": ("1080x1920",)}, "characters"),
+        (create(has_image=True, characters=[character()]), {"characters": FEW}, None),
+        (create(has_image=True, characters=[character()] * 2), {"characters": FEW}, "characters"),
+        (create(has_image=True, characters=[character()]), {"characters": replace(FEW, beside_image=0)}, "characters"),
         (create(characters=[CLIPLESS]), {}, None),
         (create(characters=[CLIPLESS] * 3), {}, "characters"),
         (create(characters=[character(), replace(CLIPLESS, home="there")]), {}, "characters[1]"),
@@ -128,6 +141,27 @@ def test_an_objection_says_what_is_possible() -> None:
         error = limits.objection(wish, HERE, PROFILE)
         assert error is not None
         assert words in error.message
+
+
+def test_an_objection_to_characters_says_what_is_possible_with_them() -> None:
+    cast = [character()]
+    for wish, words in (
+        (create(seconds=8, characters=cast), 'with characters this model cannot make "8". Possible: "4".'),
+        (create(size="1080x1920", characters=cast), "makes neither 1080x1920 nor larger of that shape. Possible: 128"),
+        (create(has_image=True, characters=cast * 2), "beside an input_reference this model takes at most 1."),
+    ):
+        error = limits.objection(wish, HERE, replace(PROFILE, characters=FEW))
+        assert isinstance(error, Unsupported)  # so that the models that can are named
+        assert words in error.message
+
+
+def test_defaults_are_possible_with_characters_too() -> None:
+    few = replace(FEW, seconds=(8,), sizes=("1080x1920", "720x1280"))
+    profile = replace(PROFILE, characters=few)
+    assert (profile.playing(cast=False), profile.default_seconds, profile.default_size) == (profile, 4, "1280x720")
+    able = profile.playing(cast=True)
+    assert (able.seconds, able.default_seconds) == ((8,), 8)
+    assert (able.sizes, able.default_size) == (("720x1280", "1080x1920"), "720x1280")
 
 
 @pytest.mark.parametrize(

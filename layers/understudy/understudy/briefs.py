@@ -9,6 +9,7 @@ from understudy.characters import Character
 from understudy.deployments import Deployment
 from understudy.errors import Reason, Refused
 from understudy.jobs import File, Job
+from understudy.ledger import Bill
 from understudy.limits import fit
 from understudy.providers.base import CastMember, Media, Order, Profile, Source
 
@@ -34,10 +35,19 @@ def size(job: Job, profile: Profile) -> str:
     return _measure(job, profile)[0] or profile.default_size
 
 
-def price(job: Job, profile: Profile) -> int:
-    """What making the job is going to cost, in micro-dollars."""
-    size, seconds = _measure(job, profile)
-    return ledger.price(profile, size, seconds if job.operation == "create" else job.billed_seconds)
+def price(job: Job, profile: Profile, size: str | None = None, seconds: int | None = None) -> int:
+    """What making the job costs, in micro-dollars: as it is ordered, or as it was made with this size and length."""
+    ordered, length = _measure(job, profile)
+    return ledger.price(
+        profile,
+        Bill(
+            operation="create" if job.emulated else job.operation,
+            size=size or ordered or job.size,
+            seconds=(seconds or length) if job.operation == "create" else job.billed_seconds,
+            source_seconds=0 if job.emulated else job.source_seconds,
+            clips=job.clips,
+        ),
+    )
 
 
 def cast_of(job: Job) -> Iterator[Character]:
@@ -66,6 +76,7 @@ def maker(source: Job) -> str | None:
 
 def _measure(job: Job, profile: Profile) -> tuple[str | None, int | None]:
     """Size and seconds of the order."""
+    profile = profile.playing(cast=bool(job.characters))
     seconds, size = job.seconds, fit(job.size, profile.sizes) if job.size else None
     if job.operation == "create":
         # What this one cannot make was not asked for: it is the default of the deployment that was to make it first.

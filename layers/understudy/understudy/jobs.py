@@ -87,6 +87,8 @@ class Job:
     signed_with: int | None = None  # the key of its id, which outlives a rotation
     payer: str = ""  # the API key whose slots and budget it uses
     billed_seconds: int | None = None
+    source_seconds: int = 0  # of the video that is edited or extended; some providers bill them, too
+    clips: list[int] = field(default_factory=list)  # milliseconds of each character's clip; these as well
     month: str | None = None  # whose budget holds `hold` micro-dollars
     hold: int = 0
     slot_until: int = 0  # the lease on one of the key's slots; 0: takes none

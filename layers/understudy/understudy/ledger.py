@@ -11,14 +11,16 @@ the next job is refused.
 from __future__ import annotations
 
 import contextlib
+import math
 import time
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from understudy import table
 from understudy.errors import NO_RETRY, RateLimited
 from understudy.keys import Limits
-from understudy.providers.base import Profile
+from understudy.providers.base import Profile, rate
 from understudy.table import Change, Put
 
 if TYPE_CHECKING:
@@ -27,21 +29,29 @@ if TYPE_CHECKING:
 LEASE_GRACE = 900  # seconds after a provider's deadline within which the job is ended in any case
 
 
-def price(profile: Profile, size: str | None, seconds: int | None) -> int:
-    """What a video costs in micro-dollars by the profile; 0 where no price is known.
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What is paid for: so many seconds of this, and what was sent with the order for it.
 
-    A size that is not listed, such as a clip's own, costs what the listed one does that is nearest to it in pixels.
+    `clips` has the milliseconds of each character's clip, 0 for one without; `source_seconds` is how long the video is
+    that is edited or extended.
     """
-    prices = profile.micro_dollars
-    if "" not in prices and prices and size not in prices:
-        pixels = _pixels(size or profile.default_size)
-        size = min(prices, key=lambda listed: (abs(_pixels(listed) - pixels), -prices[listed]))
-    return prices.get(size or "", prices.get("", 0)) * (seconds or profile.default_seconds)
+
+    operation: str
+    size: str | None
+    seconds: int | None
+    source_seconds: int = 0
+    clips: Sequence[int] = ()
 
 
-def _pixels(size: str) -> int:
-    width, _, height = size.partition("x")
-    return int(width) * int(height)
+def price(profile: Profile, bill: Bill) -> int:
+    """What a video costs in micro-dollars by the profile; 0 where no price is known."""
+    prices, size = profile.prices, bill.size or profile.default_size
+    longest = profile.characters.clip_seconds[1] if profile.characters.trim else math.inf
+    clips = sum(min(milliseconds / 1000, longest) for milliseconds in bill.clips)
+    cost = rate(prices.rates(bill.operation, cast=bool(bill.clips)), size) * (bill.seconds or profile.default_seconds)
+    cost += rate(prices.source, size) * bill.source_seconds
+    return cost + math.ceil(rate(prices.clips, size) * clips) + prices.character * len(bill.clips)
 
 
 def opened(job: Job, limits: Limits, micro_dollars: int) -> Job:

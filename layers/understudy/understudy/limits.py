@@ -40,7 +40,7 @@ def objection(wish: Wish, deployment: Deployment, profile: Profile) -> ApiError 
     way = way_of(wish, deployment, profile)
     checks = (_operation(wish, deployment, profile, way), _prompt(wish, profile), _seconds(wish, profile, way))
     source = _joined(wish, profile) if way == "emulated" else _source(wish, deployment, profile)
-    others = (_size(wish, profile), source, _characters(wish, deployment, profile))
+    others = (_size(wish, profile), source, _characters(wish, deployment, profile), _playing(wish, profile))
     return next((error for error in (*checks, *others) if error), None)
 
 
@@ -81,14 +81,36 @@ def _prompt(wish: Wish, profile: Profile) -> ApiError | None:
     return InvalidRequest(f"prompt: this model takes at most {profile.prompt_characters} characters.", param="prompt")
 
 
+def _playing(wish: Wish, profile: Profile) -> ApiError | None:
+    """What the model makes, but not with characters."""
+    if not wish.characters:
+        return None
+    able = profile.playing(cast=True)
+    if not able.characters.most:
+        return Unsupported("This model takes no characters in what it is configured to make.", param="characters")
+    if wish.seconds is not None and wish.seconds not in able.seconds:
+        message = (
+            f'seconds: with characters this model cannot make "{wish.seconds}". Possible: {_listed(able.seconds)}.'
+        )
+        return Unsupported(message, param="seconds")
+    if wish.size is not None and fit(wish.size, able.sizes) is None:
+        message = f"size: with characters this model makes neither {wish.size} nor larger of that shape."
+        return Unsupported(f"{message} Possible: {', '.join(able.sizes)}.", param="size")
+    return None
+
+
+def _listed(lengths: Iterable[int]) -> str:
+    return ", ".join(f'"{seconds}"' for seconds in lengths)
+
+
 def _seconds(wish: Wish, profile: Profile, way: Way | None) -> ApiError | None:
     possible = {"create": profile.seconds, "extend": profile.extend_seconds}.get(wish.operation)
     if way == "emulated":
         possible = profile.seconds
     if possible is None or wish.seconds is None or wish.seconds in possible:
         return None
-    listed = ", ".join(f'"{seconds}"' for seconds in possible)
-    return InvalidRequest(f'seconds: this model cannot make "{wish.seconds}". Possible: {listed}.', param="seconds")
+    message = f'seconds: this model cannot make "{wish.seconds}". Possible: {_listed(possible)}.'
+    return InvalidRequest(message, param="seconds")
 
 
 def _size(wish: Wish, profile: Profile) -> ApiError | None:
@@ -167,6 +189,9 @@ def _characters(wish: Wish, deployment: Deployment, profile: Profile) -> ApiErro
         return Unsupported("This model takes no characters.", param="characters")
     if count > support.most:
         return Unsupported(f"characters: this model takes at most {support.most} in one video.", param="characters")
+    if wish.has_image and count > support.beside:
+        most = f"at most {support.beside}" if support.beside else "none"
+        return Unsupported(f"characters: beside an input_reference this model takes {most}.", param="characters")
     shortest, longest = support.clip_seconds
     for i, character in enumerate(wish.characters):
         if not character.has_clip:

@@ -92,7 +92,7 @@ def place(draft: Job, choices: list[Option], attempt: Attempt, limits: Limits, d
     """
     first, rest = choices[0], choices[1:]
     # Any of them may make it in the end, so the dearest is held for.
-    hold = max(briefs.price(draft, one.profile) for one in choices)
+    hold = max(briefs.price(replace(draft, emulated=one.emulated), one.profile) for one in choices)
     longest = max(one.profile.deadline_seconds for one in choices)
     late_at = max(draft.late_at, draft.created_at) + longest  # it may have to wait for its source
     draft = ledger.opened(replace(draft, emulated=first.emulated, late_at=late_at), limits, hold)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from understudy import accounts, briefs, continuation, jobs, ledger, media, routing, sniff, storage, troubles
+from understudy import accounts, briefs, continuation, jobs, media, routing, sniff, storage, troubles
 from understudy.deployments import Deployment
 from understudy.errors import ApiError, InvalidRequest, ProviderError, Reason, Refused
 from understudy.jobs import File, Job
@@ -45,7 +45,7 @@ def take_home(job: Job, deployment: Deployment, progress: Progress, deadline: fl
         return troubles.passing(job, error)
     size, seconds = _size(job, facts), round(facts.get("duration", 0)) or job.seconds
     if spent is None:
-        spent = ledger.price(profile, size, seconds if job.operation == "create" else job.billed_seconds)
+        spent = briefs.price(job, profile, size, seconds)
     jobs.complete(job, file, spent, size=size, seconds=seconds)
     return None
 

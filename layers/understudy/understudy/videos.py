@@ -39,11 +39,13 @@ def create(call: Call, request: CreateVideo) -> tuple[Job, bool]:
     )
     model, asked = _routes(call, request, [character.home for character in cast])
     choices = orders.options(wish, model, asked, call.caller)
+    profile = choices[0].profile.playing(cast=bool(cast))
     draft = replace(
         _draft(call, "create", model, choices[0].deployment, request.prompt),
-        seconds=request.seconds or choices[0].profile.default_seconds,
-        size=request.size or choices[0].profile.default_size,
+        seconds=request.seconds or profile.default_seconds,
+        size=request.size or profile.default_size,
         characters=[character.id for character in cast],
+        clips=[character.milliseconds for character in cast],
     )
     draft = replace(draft, billed_seconds=draft.seconds)
     if request.input_reference is not None:
@@ -63,13 +65,15 @@ def remake(call: Call, operation: Operation, request: EditVideo | ExtendVideo) -
         orders.options(wish, model, asked, call.caller)  # what nobody does is said before a clip is opened
         record = jobs.new_id()
         clip, facts = inputs.clip(call, request.video, record)
+        length = math.ceil(facts.milliseconds / 1000)
         wish = replace(wish, source_seconds=facts.milliseconds / 1000, source_size=f"{facts.width}x{facts.height}")
         choices = orders.options(wish, model, asked, call.caller)
         draft = replace(
             _draft(call, operation, model, choices[0].deployment, request.prompt),
             id=record,
             seconds=seconds,
-            billed_seconds=seconds or math.ceil(facts.milliseconds / 1000),
+            billed_seconds=seconds or length,
+            source_seconds=length,
             size=wish.source_size,
             source_clip=clip,
         )
@@ -116,6 +120,7 @@ def _from_job(
         # An extension answers its added seconds until it is finished; an edit keeps the source's length and size.
         seconds=seconds or source.seconds,
         billed_seconds=seconds or source.seconds,
+        source_seconds=source.seconds or 0,
         size=source.size,
         source=source.id,
         late_at=0 if source.done else source.late_at,

@@ -347,7 +347,7 @@ class TestProfile:
     def test_by_model(self) -> None:
         older, newer = GEMINI.profile(OLDER, {}), GEMINI.profile(NEWER, {})
         assert (older.seconds, newer.seconds) == (tuple(range(3, 11)), tuple(range(3, 16)))
-        assert (older.micro_dollars["720x1280"], newer.micro_dollars["720x1280"]) == (101_360, 69_500)
+        assert (older.prices.create["720x1280"], newer.prices.create["720x1280"]) == (101_360, 69_500)
         for profile in (older, newer):
             assert (profile.characters.most, profile.characters.clip_seconds, profile.characters.trim) == (
                 3,
@@ -355,7 +355,7 @@ class TestProfile:
                 True,
             )
             assert profile.extend_seconds == tuple(range(3, 11))
-            assert set(profile.micro_dollars) == set(profile.sizes)
+            assert set(profile.prices.create) == set(profile.sizes)
             assert {"720x1280", "1280x720", "1080x1920", "1920x1080"} < set(profile.sizes)
 
     def test_options(self) -> None:

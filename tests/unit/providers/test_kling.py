@@ -164,7 +164,7 @@ class TestVideos:
         time.sleep(0.06)
         for size, job in zip(profile.sizes, jobs, strict=False):  # what it costs is what the profile says
             billed = KLING.poll(where, job["id"]).micro_dollars
-            assert billed == pytest.approx(profile.micro_dollars[size] * profile.default_seconds)
+            assert billed == pytest.approx(profile.prices.create[size] * profile.default_seconds)
 
     def test_models_that_are_not_omni(self, kling: Simulator, folder: Path, bucket: str) -> None:
         KLING.submit(account(kling), order(model=TURBO, **SMALL))
@@ -198,6 +198,7 @@ class TestVideos:
         ]
         assert record["json"]["settings"] == {"resolution": "720p", "audio": "original", "multi_shot": False}
         done = finish(kling, placed)
+        assert done.micro_dollars == 3 * KLING.profile(OMNI, {}).prices.rates("edit")["1280x720"]
         assert done.micro_dollars == 3 * 126_000  # a video that goes in costs more
         found = facts(kling, done, tmp_path / "video.mp4")
         assert (found.width, found.height, round(found.duration)) == (1280, 720, 3)
@@ -437,8 +438,8 @@ class TestProfile:
         assert all(profile.characters.native_slow and profile.characters.deletable for profile in (omni, o1))
         assert all(profile.findable and profile.source_by_clip and not profile.extend_seconds for profile in (omni, o1))
         assert ("2160x3840" in omni.sizes, "2160x3840" in o1.sizes) == (True, False)
-        assert (omni.micro_dollars["720x1280"], turbo.micro_dollars["1920x1080"]) == (112_000, 140_000)
-        assert KLING.profile("kling-2.6", {}).micro_dollars == {
+        assert (omni.prices.create["720x1280"], turbo.prices.create["1920x1080"]) == (112_000, 140_000)
+        assert KLING.profile("kling-2.6", {}).prices.create == {
             "720x1280": 42_000,
             "1280x720": 42_000,
             "1080x1920": 140_000,
@@ -446,7 +447,9 @@ class TestProfile:
         }
 
     def test_options(self) -> None:
-        assert KLING.profile(OMNI, {"audio": "off"}).micro_dollars["720x1280"] == 84_000
+        assert KLING.profile(OMNI, {"audio": "off"}).prices.create["720x1280"] == 84_000
+        prices = KLING.profile(OMNI, {"elements": "video"}).prices
+        assert (prices.rates("create")["720x1280"], prices.rates("create", cast=True)["720x1280"]) == (112_000, 126_000)
         clips = KLING.profile(OMNI, {"elements": "video"}).characters
         assert (clips.native, clips.clip_seconds) == (3, (3.0, 8.0))
         assert KLING.profile("kling-4.0-omni", {"seconds": [5, 30]}).characters.native == 7

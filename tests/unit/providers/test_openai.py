@@ -8,7 +8,7 @@ import pytest
 
 from tests.fakes.account import BASE, KEY, Server, media
 from understudy.errors import OutcomeUnknown, Reason, Refused
-from understudy.providers.base import CastMember, Operation, Order, Progress, Source
+from understudy.providers.base import CastMember, Operation, Order, Prices, Progress, Source
 from understudy.providers.openai import MAX_ID, OpenAI
 
 OPENAI = OpenAI()
@@ -456,7 +456,8 @@ class TestProfile:
                 "remix": False,
                 "extend_seconds": [],
                 "prompt_characters": 100,
-                "micro_dollars": {"": 5},
+                "micro_dollars": {"": 5, "edit": {"": 7}},
+                "kept_seconds": 90,
                 "deadline_seconds": 60,
                 "delete": False,
             },
@@ -466,7 +467,8 @@ class TestProfile:
         assert profile.characters.most == 1
         assert not any((profile.edit, profile.edit_upload, profile.remix, profile.delete, profile.extend_upload))
         assert profile.extend_seconds == ()
-        assert (profile.prompt_characters, profile.deadline_seconds, profile.micro_dollars) == (100, 60, {"": 5})
+        assert (profile.prompt_characters, profile.deadline_seconds, profile.kept_seconds) == (100, 60, 90)
+        assert profile.prices == Prices({"": 5}, edit={"": 7})
 
     def test_no_characters(self) -> None:
         assert OPENAI.profile("x", {"characters": 0}).characters.most == 0

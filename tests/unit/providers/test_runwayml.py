@@ -140,7 +140,7 @@ class TestAgainstTheSimulator:
         assert [job["size"] for job in runway.jobs()] == sizes
         assert [job["seconds"] for job in runway.jobs()][len(profile.sizes) :] == list(profile.seconds)
         for job in runway.jobs()[: len(profile.sizes)]:
-            price = profile.micro_dollars.get(job["size"])
+            price = profile.prices.create.get(job["size"])
             credits_held = job["estimatedCost"]["credits"] if "estimatedCost" in job else job["cost"]["credits"]
             assert price in {None, credits_held * 10_000 // job["seconds"]}
 
@@ -361,6 +361,14 @@ class TestProfile:
         assert all(profile.edit and profile.edit_upload for profile in profiles.values())
         assert [model for model, profile in profiles.items() if profile.extend_seconds] == [OMNI]
         assert not RUNWAY.profile("gen4.5", {"edit": False}).edit_upload
+
+    def test_edits_have_a_price_of_their_own(self) -> None:
+        for model in ("gen4.5", "seedance2", "wan9"):  # by aleph2, whatever the size
+            assert RUNWAY.profile(model, {}).prices.rates("edit") == {"": 280_000}
+        omni, own = RUNWAY.profile(OMNI, {}).prices, RUNWAY.profile("seedance2_5", {}).prices
+        assert (omni.rates("edit"), own.rates("edit")) == ({}, own.create)
+        assert own.source == own.clips
+        assert (own.create["854x480"], own.clips["854x480"]) == (200_000, 100_000)
 
     def test_a_model_that_is_not_known_is_described_by_options(self) -> None:
         profile = RUNWAY.profile("wan9", {"seconds": [3, 6], "sizes": ["1280x720"], "micro_dollars": {"": 7}})

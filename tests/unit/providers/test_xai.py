@@ -328,8 +328,17 @@ class TestProfile:
         assert [profile.characters.most for profile in (classic, newer, lite)] == [7, 14, 1]
         assert "1920x1080" not in classic.sizes
         assert "1920x1080" in newer.sizes
-        assert newer.micro_dollars["1080x1920"] == 250_000
-        assert all(set(profile.micro_dollars) == set(profile.sizes) for profile in (classic, newer, lite))
+        assert newer.prices.create["1080x1920"] == 250_000
+        assert all(set(profile.prices.create) == set(profile.sizes) for profile in (classic, newer, lite))
+        assert [profile.prices.character for profile in (classic, newer, lite)] == [6_000, 30_000, 0]
+        assert [profile.prices.source for profile in (classic, newer, lite)] == [{"": 10_000}, {}, {}]
+
+    def test_what_a_video_with_characters_may_be(self) -> None:
+        classic, newer, lite = (XAI.profile(model, {}).playing(cast=True) for model in (CLASSIC, NEWER, LITE))
+        assert [profile.seconds[-1] for profile in (classic, newer, lite)] == [10, 15, 15]
+        assert ["1080x1920" in profile.sizes for profile in (newer, lite)] == [False, True]
+        assert "720x1280" in newer.sizes
+        assert [profile.characters.beside for profile in (classic, newer, lite)] == [0, 14, 0]
 
     @pytest.mark.parametrize("name", ["grok-imagine-video-1.5-preview", "grok-imagine-video-1.5-2026-05-30"])
     def test_dated_names(self, name: str) -> None:

@@ -5,7 +5,8 @@ answer
 410 since; kept for subscriptions that still answer. `models` maps to the deployment name. A key goes out as `api-key`;
 with the option `entra = true` the secret is an Entra token and goes out as Bearer.
 
-Source: Foundry REST reference (excerpts, 2026-09), azure-ai-docs retirement schedule (2026-09-02).
+Sources: Foundry REST reference (excerpts, 2026-09), azure-ai-docs: the retirement schedule (2026-09-02) and the page on
+video generation (2025-09-16: a job can be had for 24 hours after it was created).
 """
 
 from __future__ import annotations
@@ -22,7 +23,13 @@ class Azure(OpenAI):
     name = "azure"
 
     def profile(self, model: str, options: Mapping[str, Any]) -> Profile:
-        profile = replace(super().profile(model, {}), seconds=(4, 8, 12), extend_seconds=(), extend_upload=False)
+        profile = replace(
+            super().profile(model, {}),
+            seconds=(4, 8, 12),
+            extend_seconds=(),
+            extend_upload=False,
+            kept_seconds=24 * 3600,
+        )
         return with_options(profile, options)
 
     def headers(self, account: Account) -> dict[str, str]:

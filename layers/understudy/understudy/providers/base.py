@@ -13,7 +13,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal
 
 from understudy.errors import Reason, Refused
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 Operation = Literal["create", "edit", "extend", "remix"]
 Status = Literal["queued", "in_progress", "completed", "failed"]
 Way = Literal["native", "emulated"]
+Rates = Mapping[str, int]  # whole micro-dollars a second by 'WIDTHxHEIGHT'; '' for any size
+_RATED = re.compile(r"([1-9][0-9]*x[1-9][0-9]*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class CharacterSupport:
     """What a model can do with characters. Counts are per video; 0 means that this form is not taken.
 
     native: the provider keeps characters of its own, made from the clip.  native_slow: making one outlasts a request.
+    seconds, sizes: what a video with characters may be, where that is less than one without; None: the same.
     """
 
     native: int = 0
@@ -42,11 +45,19 @@ class CharacterSupport:
     trim: bool = False  # a longer clip is cut to the longest before it is sent
     deletable: bool = False  # native ones can be deleted there
     findable: bool = False  # native ones can be asked for by their id
+    seconds: tuple[int, ...] | None = None
+    sizes: tuple[str, ...] | None = None
+    beside_image: int | None = None  # how many fit in beside an `input_reference`; None: as many as without
 
     @property
     def most(self) -> int:
         """How many characters fit into one video."""
         return max(self.native, self.reference_videos, self.reference_images, int(self.start_frame))
+
+    @property
+    def beside(self) -> int:
+        """How many of them beside an `input_reference`."""
+        return self.most if self.beside_image is None else min(self.most, self.beside_image)
 
     @property
     def form(self) -> str | None:
@@ -68,6 +79,66 @@ class SourceLimits:
     seconds: tuple[float, float] = (0.0, 600.0)
     sides: tuple[int, int] = (1, 16_384)
     whole: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """What a model takes. One that takes the same for everything is `Prices({"": 100_000})`; no rates: not known.
+
+    The rates of what is made are per second of it: of an edit all, of an extension what it adds. A size that is not
+    listed costs what the nearest one does. `source`, `clips` and `character` come on top.
+    """
+
+    create: Rates = field(default_factory=dict)
+    characters: Rates | None = None  # a new video with characters; None: like one without
+    edit: Rates | None = None  # a remix, too; None: like a new video
+    extend: Rates | None = None  # None: like a new video
+    source: Rates = field(default_factory=dict)  # per second of what is edited or extended, by the size that is made
+    clips: Rates = field(default_factory=dict)  # per second of the characters' clips, as long as they are sent
+    character: int = 0  # for each character, whatever the length: the pictures that are sent of it
+
+    def rates(self, operation: str, *, cast: bool = False) -> Rates:
+        """By the size: what a second of this costs. `cast`: with characters."""
+        special = {"create": self.characters if cast else None, "extend": self.extend}
+        special |= dict.fromkeys(("edit", "remix"), self.edit)
+        found = special.get(operation)
+        return self.create if found is None else found
+
+    @classmethod
+    def of(cls, table: Mapping[str, Any]) -> Prices:
+        """Prices as a deployment's option says them: by size, and what costs something else by its name here.
+
+        `{"": 100000, "edit": {"": 280000}, "character": 20000}`. Raises ValueError for anything else.
+        """
+        named: dict[str, Any] = {name: table[name] for name in cls.__slots__ if name in table and name != "create"}
+        rates = {size: price for size, price in table.items() if size not in named}
+        for one in (rates, *(value for name, value in named.items() if name != "character")):
+            if (
+                not isinstance(one, Mapping)
+                or not all(map(_RATED.fullmatch, one))
+                or not all(map(_whole, one.values()))
+            ):
+                raise ValueError(f"micro_dollars: {one!r} should be whole micro-dollars a second by size")
+        if not _whole(named.get("character", 0)):
+            raise ValueError("micro_dollars: character should be whole micro-dollars")
+        return cls(rates, **named)
+
+
+def rate(rates: Rates, size: str) -> int:
+    """What a second in this size costs: as listed, else as the listed size that is nearest in pixels; 0: not known."""
+    if size in rates or "" in rates or not rates:
+        return rates.get(size, rates.get("", 0))
+    pixels = _pixels(size)
+    return rates[min(rates, key=lambda listed: (abs(_pixels(listed) - pixels), -rates[listed]))]
+
+
+def _pixels(size: str) -> int:
+    width, _, height = size.partition("x")
+    return int(width) * int(height)
+
+
+def _whole(price: object) -> bool:
+    return isinstance(price, int) and not isinstance(price, bool) and price >= 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +165,8 @@ class Profile:
     findable: bool = False  # after a lost answer the job can be found by our reference
     poll_seconds: float = 5.0
     deadline_seconds: int = 3600  # a job older than this at the provider has failed
-    micro_dollars: Mapping[str, int] = field(default_factory=dict)  # per second of output, by size; '' for any
+    kept_seconds: int | None = None  # how long a finished file stays there; None: until it is deleted, or not known
+    prices: Prices = Prices()
 
     def way(self, operation: Operation, *, own: bool) -> Way | None:
         """How the model does this to a video, `own` if the same deployment made it; None: not at all.
@@ -110,6 +182,23 @@ class Profile:
         if native[operation]:
             return "native"
         return "emulated" if operation == "extend" and self.input_image and self.seconds else None
+
+    def playing(self, *, cast: bool) -> Profile:
+        """The profile as it is for a new video, `cast`: with characters, which may leave fewer lengths and sizes."""
+        support = self.characters
+        if not cast or (support.seconds is None and support.sizes is None):
+            return self
+        seconds = tuple(one for one in self.seconds if support.seconds is None or one in support.seconds)
+        sizes = tuple(one for one in self.sizes if support.sizes is None or one in support.sizes)
+        if not seconds or not sizes:  # options have left nothing of what the model makes with them
+            return replace(self, characters=CharacterSupport())
+        return replace(
+            self,
+            seconds=seconds,
+            sizes=sizes,
+            default_seconds=self.default_seconds if self.default_seconds in seconds else seconds[0],
+            default_size=self.default_size if self.default_size in sizes else sizes[0],
+        )
 
 
 @dataclass(frozen=True, slots=True)

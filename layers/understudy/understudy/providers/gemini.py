@@ -51,6 +51,7 @@ from understudy.providers.base import (
     Media,
     Operation,
     Order,
+    Prices,
     Profile,
     Progress,
     Provider,
@@ -116,7 +117,8 @@ class Gemini(Provider):
             slow_inputs=True,
             poll_seconds=5.0,
             deadline_seconds=1800,
-            micro_dollars={size: prices[resolution] for size, (_, resolution) in _SIZES.items()},
+            kept_seconds=48 * 3600,
+            prices=Prices({size: prices[resolution] for size, (_, resolution) in _SIZES.items()}),
         )
         profile = with_options(profile, options)
         return replace(

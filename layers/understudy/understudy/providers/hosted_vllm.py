@@ -39,6 +39,7 @@ class HostedVllm(OpenAI):
             default_size="832x480",
             characters=characters,
             delete=True,
+            kept_seconds=None,  # until it is deleted, unless the server's FILE_TTL says otherwise
         )
         return replace(with_options(profile, options), characters=characters)
 

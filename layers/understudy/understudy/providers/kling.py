@@ -47,9 +47,11 @@ from understudy.providers.base import (
     Handle,
     Media,
     Order,
+    Prices,
     Profile,
     Progress,
     Provider,
+    Rates,
     SourceLimits,
     Status,
     at_address,
@@ -96,7 +98,8 @@ _NO_SUCH = re.compile(r"not (found|exist)", re.I)
 
 @dataclass(frozen=True, slots=True)
 class _Model:
-    """Facts of a model. Prices are micro-dollars a second by resolution: `native` with sound, `silent` without.
+    """Facts of a model. Prices are micro-dollars a second by resolution: `native` with sound, `silent` without, `video`
+    with a video that goes in.
 
     `audio` is what its `settings.audio` may say beside off; '' if it has no such field.
     """
@@ -104,6 +107,7 @@ class _Model:
     seconds: tuple[int, ...]
     native: Mapping[str, int] = field(default_factory=dict)
     silent: Mapping[str, int] = field(default_factory=dict)
+    video: Mapping[str, int] = field(default_factory=dict)
     audio: str = ""
     omni: bool = False
     multi_shot: bool = False
@@ -111,16 +115,27 @@ class _Model:
 
 
 _LONG, _CHEAP = tuple(range(3, 16)), {"720p": 84_000, "1080p": 112_000, "4k": 420_000}
+_VIDEO = {"720p": 126_000, "1080p": 168_000}
 _OMNI = _Model(
-    _LONG, {"720p": 112_000, "1080p": 140_000, "4k": 420_000}, _CHEAP, "native original", omni=True, multi_shot=True
+    _LONG,
+    {"720p": 112_000, "1080p": 140_000, "4k": 420_000},
+    _CHEAP,
+    _VIDEO | {"4k": 420_000},
+    "native original",
+    omni=True,
+    multi_shot=True,
 )
 _OLD = {"720p": 42_000, "1080p": 70_000}
 _MODELS = {
     "kling-3.0-omni": _OMNI,
-    "kling-o1": _Model(tuple(range(3, 11)), {}, {"720p": 84_000, "1080p": 112_000}, "original", omni=True, prompt=2500),
-    "kling-3.0": _Model(_LONG, {"720p": 126_000, "1080p": 168_000, "4k": 420_000}, _CHEAP, "native", multi_shot=True),
+    "kling-o1": _Model(
+        tuple(range(3, 11)), {}, {"720p": 84_000, "1080p": 112_000}, _VIDEO, "original", omni=True, prompt=2500
+    ),
+    "kling-3.0": _Model(
+        _LONG, {"720p": 126_000, "1080p": 168_000, "4k": 420_000}, _CHEAP, audio="native", multi_shot=True
+    ),
     "kling-3.0-turbo": _Model(_LONG, {"720p": 112_000, "1080p": 140_000}, prompt=2500),  # always with sound
-    "kling-2.6": _Model((5, 10), {"1080p": 140_000}, _OLD, "native", prompt=2500),
+    "kling-2.6": _Model((5, 10), {"1080p": 140_000}, _OLD, audio="native", prompt=2500),
     "kling-2.5-turbo": _Model((5, 10), {}, _OLD, prompt=2500),
 }
 
@@ -136,10 +151,14 @@ class Kling(Provider):
         clips = options.get("elements") == "video"
         count = MAX_WITH_FRAME if clips else MAX_ELEMENTS
         support = CharacterSupport(
-            native=count, native_slow=True, deletable=True, clip_seconds=(3.0, 8.0) if clips else (0.0, 600.0)
+            native=count,
+            native_slow=True,
+            deletable=True,
+            clip_seconds=(3.0, 8.0) if clips else (0.0, 600.0),
+            beside_image=MAX_WITH_FRAME,
         )
-        prices = {**facts.silent, **(facts.native if _sound(options) or not facts.silent else {})}
-        sizes = {size: prices[resolution] for size, (_, resolution) in _SIZES.items() if resolution in prices}
+        sizes = _rates({**facts.silent, **(facts.native if _sound(options) or not facts.silent else {})})
+        with_video = _rates(facts.video) if facts.video else None
         profile = Profile(
             seconds=facts.seconds,
             sizes=tuple(sizes),
@@ -154,7 +173,9 @@ class Kling(Provider):
             findable=True,
             poll_seconds=5.0,
             deadline_seconds=3600,
-            micro_dollars=sizes,
+            kept_seconds=30 * 24 * 3600,
+            # Whether a character that was made of a clip is a video that goes in is not said; held is what that costs.
+            prices=Prices(sizes, characters=with_video if clips else None, edit=with_video),
         )
         return with_options(profile, {name: options[name] for name in options if name != "characters"})
 
@@ -220,6 +241,11 @@ class Kling(Provider):
         except Refused as refused:
             if refused.reason is not Reason.NOT_FOUND:
                 raise
+
+
+def _rates(prices: Mapping[str, int]) -> Rates:
+    """Prices by resolution as prices by size."""
+    return {size: prices[resolution] for size, (_, resolution) in _SIZES.items() if resolution in prices}
 
 
 def _fields(order: Order, facts: _Model, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

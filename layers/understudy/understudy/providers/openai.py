@@ -12,7 +12,8 @@ OpenAI's own service was switched off on 2026-09-24; what is left are servers th
     find_character    GET {base}/videos/characters/{id}        {id, name, created_at}
 
 Deployment options change the profile for servers that do less or other: `seconds`, `sizes`, `characters` (how many,
-0: none), `first_frame`, `edit`, `remix`, `extend_seconds`, `prompt_characters`, `micro_dollars`, `deadline_seconds`.
+0: none), `first_frame`, `edit`, `remix`, `extend_seconds`, `prompt_characters`, `micro_dollars`, `kept_seconds`,
+`deadline_seconds`.
 
 Source: openapi.yaml of openai-openapi (2026-08-21), the video guide (2026-09), openai-python 3.54.0.
 """
@@ -37,6 +38,7 @@ from understudy.providers.base import (
     Operation,
     Order,
     Part,
+    Prices,
     Profile,
     Progress,
     Provider,
@@ -61,8 +63,9 @@ PATHS: dict[Operation, str] = {
 _STANDARD = ("720x1280", "1280x720")
 _PRO = (*_STANDARD, "1024x1792", "1792x1024", "1080x1920", "1920x1080")
 _PRO_PRICES = (300_000, 300_000, 500_000, 500_000, 700_000, 700_000)
-# Micro-dollars a second when OpenAI still sold it (pricing page, 2026-08): 0.10; pro 0.30, 0.50 and 0.70 by size.
-_PRICES = {"sora-2": {"": 100_000}, "sora-2-pro": dict(zip(_PRO, _PRO_PRICES, strict=True))}
+# Micro-dollars a second when OpenAI still sold it (pricing page, 2026-08): 0.10; pro 0.30, 0.50 and 0.70 by size. The
+# page knew one price of a second, whatever it was made from.
+_PRICES = {"sora-2": Prices({"": 100_000}), "sora-2-pro": Prices(dict(zip(_PRO, _PRO_PRICES, strict=True)))}
 
 _SECONDS = re.compile(r"[0-9]{1,4}")
 _SIZE = re.compile(r"[0-9]{1,5}x[0-9]{1,5}")
@@ -94,7 +97,8 @@ class OpenAI(Provider):
             extend_upload=True,
             remix=True,
             delete=True,
-            micro_dollars=_PRICES.get("sora-2-pro" if pro else model, {}),
+            kept_seconds=3600,  # the guide: a file can be had for an hour at most
+            prices=_PRICES.get("sora-2-pro" if pro else model, Prices()),
         )
         return with_options(profile, options)
 
@@ -184,9 +188,11 @@ def with_options(profile: Profile, options: Mapping[str, Any]) -> Profile:
     for name in ("seconds", "sizes", "extend_seconds"):
         if name in options:
             changes[name] = tuple(options[name])
-    for name in ("edit", "remix", "delete", "prompt_characters", "micro_dollars", "deadline_seconds"):
+    for name in ("edit", "remix", "delete", "prompt_characters", "kept_seconds", "deadline_seconds"):
         if name in options:
             changes[name] = options[name]
+    if "micro_dollars" in options:
+        changes["prices"] = Prices.of(options["micro_dollars"])
     if "first_frame" in options:
         changes["input_image"] = bool(options["first_frame"])
     if "edit" in options:

@@ -48,9 +48,11 @@ from understudy.providers.base import (
     Media,
     Order,
     Part,
+    Prices,
     Profile,
     Progress,
     Provider,
+    Rates,
     Source,
     SourceLimits,
     Status,
@@ -85,12 +87,12 @@ _720 = (*_HD, "834x1112", "1112x834", "960x960", "1470x630")
 _1080 = (*_FULL_HD, "1248x1664", "1664x1248", "1440x1440", "2206x946")
 _4K = ("2160x3840", "3840x2160", "2880x3840", "3840x2880", "3840x3840", "3840x1646")
 _ALEPH = SourceLimits((2.0, 30.0), sides=(1, 1920))
-_NONE, _START = CharacterSupport(), CharacterSupport(start_frame=True)
+_NONE, _START = CharacterSupport(), CharacterSupport(start_frame=True, beside_image=0)
 
 
 def _clips(shortest: float, longest: float) -> CharacterSupport:
     """Three reference clips: the limit that a model has for all of them together, shared out."""
-    return CharacterSupport(reference_videos=3, clip_seconds=(shortest, longest), trim=True)
+    return CharacterSupport(reference_videos=3, clip_seconds=(shortest, longest), trim=True, beside_image=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,8 @@ class _Model:
     source: str = "videoUri"
     edit: Mapping[str, Any] = field(default_factory=lambda: {"model": "aleph2"})  # what an edit says besides
     edits: SourceLimits = _ALEPH
+    edit_price: int | None = 28  # credits a second; None: like a new video
+    inputs: Mapping[int, tuple[str, ...]] = field(default_factory=dict)  # credits a second of clips that go in
     extend: tuple[int, ...] = ()
 
 
@@ -118,6 +122,7 @@ _MODELS = {
         _clips(0.0, 3.0),
         edit={"mode": "edit"},
         edits=SourceLimits((0.0, 10.0)),
+        edit_price=None,
         extend=tuple(range(3, 11)),
     ),
     "seedance2": _Model(tuple(range(4, 16)), {36: (*_480, *_720), 40: _1080, 150: _4K}, _clips(2.0, 5.0), 3500, True),
@@ -132,6 +137,8 @@ _MODELS = {
         "promptVideo",
         {"mode": "edit", "duration": "auto"},
         SourceLimits((2.0, 30.0)),
+        edit_price=None,
+        inputs={10: _480_5, 15: _720, 34: _1080},
     ),
 }
 _UNKNOWN = _Model((5,), {0: _HD})
@@ -145,7 +152,6 @@ class Runway(Provider):
 
     def profile(self, model: str, options: Mapping[str, Any]) -> Profile:
         facts = _MODELS.get(model, _UNKNOWN)
-        prices = {size: price * CREDIT for price, sizes in facts.prices.items() if price for size in sizes}
         profile = Profile(
             seconds=facts.seconds,
             sizes=tuple(size for sizes in facts.prices.values() for size in sizes),
@@ -163,7 +169,13 @@ class Runway(Provider):
             delete=True,
             slow_inputs=True,
             poll_seconds=6.0,
-            micro_dollars=prices,
+            kept_seconds=24 * 3600,
+            prices=Prices(
+                _rates(facts.prices),
+                edit=None if facts.edit_price is None else {"": facts.edit_price * CREDIT},
+                source=_rates(facts.inputs),
+                clips=_rates(facts.inputs),
+            ),
         )
         return with_options(profile, options)
 
@@ -189,6 +201,10 @@ class Runway(Provider):
         answer = account.http.delete(_task_url(account, upstream_id), _headers(account))
         if answer.status not in {200, 204, 404}:
             raise _refusal(account, answer, gone=False)
+
+
+def _rates(prices: Mapping[int, tuple[str, ...]]) -> Rates:
+    return {size: price * CREDIT for price, sizes in prices.items() if price for size in sizes}
 
 
 def _create(account: Account, order: Order) -> tuple[str, dict[str, Any]]:

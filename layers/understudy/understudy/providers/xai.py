@@ -45,6 +45,7 @@ from understudy.providers.base import (
     Media,
     Operation,
     Order,
+    Prices,
     Profile,
     Progress,
     Provider,
@@ -62,6 +63,7 @@ PATHS: dict[Operation, str] = {
 }
 STILLS_EACH = 3  # of a character: more views, not more cost than a few cents
 INLINE_BYTES = 512 * 1024  # of an image: their fetcher waits 5 s for a URL, a data URI needs none
+SOURCE_PRICE = 10_000  # micro-dollars a second of a video that is edited or extended (models page, 2026-11)
 TICKS = 10_000  # of a micro-dollar
 
 _SHAPES = ("16:9", "9:16", "1:1", "4:3", "3:4", "3:2", "2:3")
@@ -85,9 +87,11 @@ _NO_MODEL = re.compile(r"\bmodel\b.*(not found|does not exist)", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class _Model:
-    """Facts of a model; `prices` are micro-dollars a second by resolution (models page, 2026-11)."""
+    """Facts of a model; `prices` are micro-dollars a second by resolution, `image` is for each that goes in (models
+    page, 2026-11)."""
 
     prices: Mapping[str, int]
+    image: int = 0
     references: int = 0
     reference_seconds: int = 15  # the longest video with references
     keeps_first_frame: bool = False  # takes a first frame beside references
@@ -98,9 +102,11 @@ class _Model:
 _MODELS = {
     "grok-imagine-video-1.5-lite": _Model({"480p": 20_000, "720p": 30_000, "1080p": 140_000}),
     "grok-imagine-video-1.5": _Model(
-        {"480p": 80_000, "720p": 140_000, "1080p": 250_000}, references=14, keeps_first_frame=True
+        {"480p": 80_000, "720p": 140_000, "1080p": 250_000}, image=10_000, references=14, keeps_first_frame=True
     ),
-    "grok-imagine-video": _Model({"480p": 50_000, "720p": 70_000}, references=7, reference_seconds=10, remakes=True),
+    "grok-imagine-video": _Model(
+        {"480p": 50_000, "720p": 70_000}, image=2_000, references=7, reference_seconds=10, remakes=True
+    ),
 }
 
 
@@ -113,12 +119,20 @@ class Xai(Provider):
     def profile(self, model: str, options: Mapping[str, Any]) -> Profile:
         facts = _facts(model)
         sizes = {size: resolution for size, (_, resolution) in _SIZES.items() if resolution in facts.prices}
+        support = CharacterSupport(start_frame=True, beside_image=0)
+        if facts.references:
+            support = CharacterSupport(
+                reference_images=facts.references,
+                seconds=tuple(range(1, facts.reference_seconds + 1)),
+                sizes=tuple(size for size, resolution in sizes.items() if resolution != "1080p"),
+                beside_image=None if facts.keeps_first_frame else 0,
+            )
         return Profile(
             seconds=tuple(range(1, 16)),
             sizes=tuple(sizes),
             default_seconds=4,  # theirs is 8: what code written for Sora expects is less than it would pay for
             default_size="720x1280",
-            characters=CharacterSupport(reference_images=facts.references, start_frame=not facts.references),
+            characters=support,
             edit=facts.remakes,
             edit_upload=facts.remakes,
             extend_seconds=tuple(range(2, 11)) if facts.remakes else (),
@@ -127,7 +141,12 @@ class Xai(Provider):
             extend_source=SourceLimits((2.0, 30.0)),  # 15 in the REST reference, 30 in the SDK: they know
             source_by_clip=True,
             poll_seconds=5.0,
-            micro_dollars={size: facts.prices[resolution] for size, resolution in sizes.items()},
+            kept_seconds=24 * 3600,
+            prices=Prices(
+                {size: facts.prices[resolution] for size, resolution in sizes.items()},
+                source={"": SOURCE_PRICE} if facts.remakes else {},
+                character=STILLS_EACH * facts.image if facts.references else 0,  # the most that are sent of one
+            ),
         )
 
     def submit(self, account: Account, order: Order) -> Progress:
