@@ -158,6 +158,9 @@ class Simulator:
     def faults(self) -> list[dict[str, Any]]:
         return list(self._call("GET", "faults"))
 
+    def remove_fault(self, number: int) -> None:
+        self._call("DELETE", f"faults/{number}")
+
     def clear_faults(self) -> None:
         self._call("DELETE", "faults")
 

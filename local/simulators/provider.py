@@ -30,7 +30,8 @@ class Caller:
 
 @dataclass
 class Request:
-    """A request with its body parsed. `params` are decoded parts of the path; handlers set `created` to a new id."""
+    """A request with its body parsed. `params` are decoded parts of the path; handlers set `created` to a new id, and
+    `reference` to the name that the caller has given it."""
 
     method: str
     path: str
@@ -40,6 +41,7 @@ class Request:
     params: dict[str, str]
     body: Body
     created: str | None = None
+    reference: str | None = None
 
 
 @dataclass

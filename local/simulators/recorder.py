@@ -37,8 +37,8 @@ class Recorder:
     """One record a request, as `begin` lays it out; `headers` are those of interest only.
 
     `body` is its kind, `bytes` its length as it came; `fields`, `files` and `json` are what `Body.describe` tells.
-    `created` is the id of what was made. `outcome` is answered, reset, half, died or client_gone; null while the
-    request is under way.
+    `created` is the id of what was made, `names` all that it can be asked for by. `outcome` is answered, reset, half,
+    died or client_gone; null while the request is under way.
     """
 
     def __init__(self, store: Store) -> None:
@@ -70,6 +70,7 @@ class Recorder:
                 "files": [],
                 "json": None,
                 "created": None,
+                "names": [],
                 "status": None,
                 "outcome": None,
                 "fault": None,

@@ -6,16 +6,19 @@ the socket.
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import socket
 import struct
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, BinaryIO, cast
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from local.simulators.body import Body, Incoming, read
 from local.simulators.control import PREFIX, Control
@@ -94,7 +97,15 @@ class _Handler(BaseHTTPRequestHandler):
         return going_on
 
     def _exchange(self, record: Record, incoming: Incoming) -> None:
-        fault = self.simulator.faults.take(self.command, record["path"], record["account"])
+        reader = _Reader(lambda: self._read_body(incoming))
+        try:
+            self._go_through(record, incoming, reader)
+        finally:
+            reader.discard()
+
+    def _go_through(self, record: Record, incoming: Incoming, reader: _Reader) -> None:
+        faults, target = self.simulator.faults, f"{record['path']}?{record['query']}"
+        fault = faults.take(self.command, record["path"], record["account"], record["query"], reader.words)
         if fault is not None:
             record["fault"] = fault.id
         if fault is not None and fault.before:
@@ -102,8 +113,9 @@ class _Handler(BaseHTTPRequestHandler):
             if fault.action == "reset":
                 self._reset(record)
                 return
-        response = self._process(record, incoming, fault)
+        response = self._process(record, incoming, reader, fault)
         response.headers["x-request-id"] = record["request_id"]
+        faults.follow(target, reader.words, [*record["names"], *_addresses(response)])
         self.simulator.recorder.save(record)  # before anything can go wrong with the answer: the work is done
         if fault is not None and not fault.before:
             time.sleep(fault.delay)
@@ -113,15 +125,14 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(response)
         self.simulator.recorder.finish(record, "answered", response.status)
 
-    def _process(self, record: Record, incoming: Incoming, fault: Fault | None) -> Response:
+    def _process(self, record: Record, incoming: Incoming, reader: _Reader, fault: Fault | None) -> Response:
         """Does the work, unless a fault says that it is not done; refusals come back as answers."""
         provider = self.simulator.provider
-        body = Body()
         try:
             account = provider.authorise(provider.identify(self.headers), self.headers)
             route, params = provider.find(self.command, record["path"])
             record["operation"] = route.operation
-            body = self._read_body(incoming)
+            body = reader.body()
             record |= body.describe()
             if fault is not None and fault.before and fault.action is not None:
                 return Response(204)
@@ -134,7 +145,6 @@ class _Handler(BaseHTTPRequestHandler):
             traceback.print_exc()
             return provider.refuse(Refusal(500, "The simulator has a defect; see its log.", "simulator_defect"))
         finally:
-            body.discard()
             self._drain(incoming)
             record["bytes"] = incoming.count
 
@@ -152,6 +162,7 @@ class _Handler(BaseHTTPRequestHandler):
             return route.handler(request)
         finally:
             record["created"] = request.created
+            record["names"] = [name for name in (request.created, request.reference) if name]
 
     def _spoil(self, record: Record, fault: Fault, response: Response) -> None:
         recorder = self.simulator.recorder
@@ -164,7 +175,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(response, half=True)
             recorder.finish(record, "half", response.status)
         else:
-            spoilt = _ordered_answer(fault)
+            spoilt = _altered(response, fault) if fault.action == "alter" else _ordered_answer(fault)
             self._send(spoilt)
             recorder.finish(record, "answered", spoilt.status)
 
@@ -211,6 +222,54 @@ class _Handler(BaseHTTPRequestHandler):
 # The base class looks for a method per verb.
 for _verb in ("GET", "POST", "DELETE", "PUT", "PATCH", "HEAD", "OPTIONS"):
     setattr(_Handler, f"do_{_verb}", _Handler._serve)
+
+
+class _Reader:
+    """A request's body, read when somebody wants it and once; what was wrong with it is said each time."""
+
+    def __init__(self, read: Callable[[], Body]) -> None:
+        self._read = read
+        self._body: Body | None = None
+        self._refusal: Refusal | None = None
+
+    def body(self) -> Body:
+        """Raises Refusal, and ConnectionError when the client has gone."""
+        if self._refusal is not None:
+            raise self._refusal
+        if self._body is None:
+            try:
+                self._body = self._read()
+            except Refusal as refusal:
+                self._refusal = refusal
+                raise
+        return self._body
+
+    def words(self) -> str:
+        """All that the body says; nothing if it cannot be read."""
+        try:
+            body = self.body()
+        except Refusal:
+            return ""
+        return json.dumps([body.json, [value for _, value in body.parts if isinstance(value, str)]], ensure_ascii=False)
+
+    def discard(self) -> None:
+        if self._body is not None:
+            self._body.discard()
+
+
+def _addresses(response: Response) -> list[str]:
+    """The paths of the addresses in an answer."""
+    if isinstance(response.body, Path):
+        return []
+    return [urlsplit(found).path for found in re.findall(r'https?://[^"\s]+', response.body.decode("utf-8", "replace"))]
+
+
+def _altered(response: Response, fault: Fault) -> Response:
+    """The answer with what the fault replaces in it."""
+    text = response.body.read_text("utf-8") if isinstance(response.body, Path) else response.body.decode()
+    for pattern, replacement in fault.replace.items():
+        text = re.sub(pattern, replacement, text)
+    return Response(response.status, text.encode(), response.headers)
 
 
 def _ordered_answer(fault: Fault) -> Response:

@@ -75,6 +75,22 @@ class Stack:
         """A new key for a team."""
         return stack.mint(self.settings, self.outputs["TableName"], team, *scopes)
 
+    def mint_limited(self, teams: Sequence[str], *, concurrent: int, budget: int) -> list[str]:
+        """A new key for each team, with so many videos at once and so many micro-dollars a month."""
+        environment = {
+            **self.settings.root_credentials,
+            "PATH": os.environ.get("PATH", ""),
+            "PYTHONPATH": str(ROOT / "layers" / "understudy"),
+            "TABLE_NAME": self.outputs["TableName"],
+            "POWERTOOLS_SERVICE_NAME": "understudy",
+        }
+        limits = f"keys.Limits(concurrent={concurrent}, budget={budget})"
+        code = (
+            f"import sys; from understudy import keys; [print(keys.mint(t, limits={limits})[0]) for t in sys.argv[1:]]"
+        )
+        command = [sys.executable, "-c", code, *teams]
+        return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.split()
+
     def environments(self, function: str) -> list[int]:
         """The processes that run a function."""
         mark = str(self.settings.folder / "tmp" / f"ministack-lambda-understudy-{function}-")

@@ -26,7 +26,7 @@ def no_faults_left(upstream: Simulator, killed: Any, late: Any) -> Iterator[None
     yield
     for fault in upstream.faults():
         if fault["account"] == "faulty":
-            upstream._call("DELETE", f"faults/{fault['id']}")
+            upstream.remove_fault(fault["id"])
 
 
 @pytest.fixture(scope="module")

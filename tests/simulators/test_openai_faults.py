@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import openai
@@ -13,6 +14,11 @@ from openai import OpenAI
 from local.simulators.process import Simulator, SimulatorError
 
 CREATE = {"method": "POST", "path": "/videos$"}
+SENSELESS = [
+    {"action": "alter"},
+    {"action": "answer", "replace": {"a": "b"}},
+    {"action": "alter", "replace": {"(": ""}},
+]
 
 
 def outcomes(simulator: Simulator) -> list[tuple[str, bool]]:
@@ -88,7 +94,9 @@ def test_faults_can_be_taken_back(http: httpx.Client, simulator: Simulator) -> N
     assert http.get("/videos").status_code == 200
 
 
-@pytest.mark.parametrize("order", [{"acton": "reset"}, {}, {"action": "half", "when": "before"}, {"path": "("}])
+@pytest.mark.parametrize(
+    "order", [{"acton": "reset"}, {}, {"action": "half", "when": "before"}, {"path": "("}, *SENSELESS]
+)
 def test_senseless_orders_are_refused(simulator: Simulator, order: dict[str, object]) -> None:
     with pytest.raises(SimulatorError):
         simulator.fault(**order)
@@ -116,3 +124,53 @@ def test_death_after_the_submit(start_simulator: Callable[..., Simulator]) -> No
     (job,) = simulator.jobs()
     (record,) = simulator.requests()
     assert (record["outcome"], record["created"]) == ("died", job["id"])
+
+
+def test_another_word_in_the_real_answer(http: httpx.Client, simulator: Simulator) -> None:
+    made = http.post("/videos", json={"prompt": "x"}).json()
+    simulator.fault(method="GET", action="alter", replace={'"status": "\\w+"': '"status": "simmering"'})
+    odd, plain = (http.get(f"/videos/{made['id']}").json() for _ in range(2))
+    assert odd["status"] == "simmering"
+    assert plain["status"] != "simmering"
+    assert odd["id"] == plain["id"]
+
+
+def test_a_fault_about_one_order_strikes_no_other(http: httpx.Client, simulator: Simulator) -> None:
+    simulator.fault(about="a heron", action="answer", status=500, method="GET", times=None)
+    simulator.fault(about="a heron", action="answer", status=429, method="POST", skip=1)
+    heron, stork = (http.post("/videos", json={"prompt": text}).json()["id"] for text in ("a heron", "a stork"))
+    assert [http.get(f"/videos/{one}").status_code for one in (heron, stork, heron)] == [500, 200, 500]
+    assert http.get(f"/videos/{heron}/content").status_code == 500
+    assert http.get(f"/videos/{heron}x").status_code == 404
+    form = [("prompt", (None, text)) for text in ("a stork",)], [("prompt", (None, "a heron flies"))]
+    assert [http.post("/videos", files=fields).status_code for fields in form] == [200, 429]
+    assert len(simulator.jobs()) == 3
+
+
+def test_it_goes_along_with_the_addresses_that_are_answered(tmp_path: Path) -> None:
+    with Simulator(tmp_path, speed=50, module="local.simulators.kling") as kling:
+        kling.fault(about="a heron", method="GET", path="^/outputs/", action="answer", status=403)
+        headers = {"Authorization": "Bearer sim-a"}
+        with httpx.Client(base_url=kling.url, timeout=20) as client:
+            files = {}
+            for prompt in ("a heron", "a stork"):
+                order = {"prompt": prompt, "options": {"external_task_id": f"our-{prompt[2:]}"}}
+                made = client.post("/text-to-video/kling-2.5-turbo", json=order, headers=headers).json()["data"]
+                query = {"external_task_ids": made["external_id"]}
+                while not (task := client.get("/tasks", params=query, headers=headers).json()["data"][0]).get(
+                    "outputs"
+                ):
+                    time.sleep(0.02)
+                files[prompt] = task["outputs"][0]["url"]
+            assert [client.get(files[prompt]).status_code for prompt in ("a stork", "a heron", "a heron")] == [
+                200,
+                403,
+                200,
+            ]
+
+
+def test_a_body_that_cannot_be_read_is_about_nothing(http: httpx.Client, simulator: Simulator) -> None:
+    simulator.fault(about="a heron", action="answer", status=500)
+    broken = http.post("/videos", content=b"{a heron", headers={"content-type": "application/json"})
+    assert broken.status_code == 400
+    assert simulator.faults()[0]["matched"] == 0

@@ -184,7 +184,7 @@ class TestPollTroubles:
     def test_the_pauses_grow_and_are_never_shorter_than_the_pace(
         self, stage: Stage, upstream: Upstream, video: str
     ) -> None:
-        upstream.rules["GET", HOST, "/video_0"] = refuse(503)
+        upstream.rules["GET", HOST, "/video_0"] = answer(503, "<html>")
         stage.run(900)
         delays = [message.delay for message in stage.queue.sent[1:]]
         assert delays[:8] == [5, 5, 5, 8, 16, 32, 64, 120]

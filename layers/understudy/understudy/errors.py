@@ -23,6 +23,8 @@ UnderstudyError
 
 from __future__ import annotations
 
+import re
+import time
 from enum import StrEnum
 from typing import Any
 
@@ -165,15 +167,29 @@ MOVABLE = frozenset({Reason.CREDENTIALS, Reason.ARREARS, Reason.GONE, Reason.BUS
 
 
 class ProviderError(UnderstudyError):
-    """Base of what a provider file raises."""
+    """Base of what a provider file raises. `retry_after` is the header of that name: seconds, or a date."""
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, *, retry_after: str | None = None) -> None:
         super().__init__(message)
         self.message = message
+        self.retry_after = retry_after
+
+    @property
+    def pause(self) -> float:
+        """For how many seconds the provider wants to be left alone; 0 if it does not say, or nothing sensible."""
+        wanted = (self.retry_after or "").strip()
+        if re.fullmatch(r"\d{1,9}(\.\d*)?", wanted, re.ASCII):
+            return float(wanted)
+        from email.utils import parsedate_to_datetime  # only here: most functions never see a provider
+
+        try:
+            return max(parsedate_to_datetime(wanted).timestamp() - time.time(), 0.0) if wanted else 0.0
+        except (ValueError, OverflowError):
+            return 0.0
 
 
 class Refused(ProviderError):
-    """A definite no. `status` is the provider's HTTP status (0: never reached); `retry_after` is in seconds."""
+    """A definite no. `status` is the provider's HTTP status (0: never reached)."""
 
     def __init__(
         self,
@@ -185,12 +201,11 @@ class Refused(ProviderError):
         param: str | None = None,
         retry_after: str | None = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(message, retry_after=retry_after)
         self.reason = reason
         self.status = status
         self.code = code
         self.param = param
-        self.retry_after = retry_after
 
     @property
     def movable(self) -> bool:
@@ -204,8 +219,8 @@ class OutcomeUnknown(ProviderError):
     `timed_out` tells a late answer from a broken one.
     """
 
-    def __init__(self, message: str, *, timed_out: bool = False) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, timed_out: bool = False, retry_after: str | None = None) -> None:
+        super().__init__(message, retry_after=retry_after)
         self.timed_out = timed_out
 
 

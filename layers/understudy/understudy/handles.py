@@ -1,7 +1,8 @@
 """What a provider calls a character: made lazily, one maker at a time, and kept.
 
 making   somebody is asking the provider now (`lease_until`)
-pending  the provider is still making it; `reference` is asked for again
+pending  the provider is still making it; `reference` is asked for again, if it wants to be left alone not before
+         `lease_until`
 ready    `reference` is the provider's id
 unknown  the provider's answer was lost; a new one is made at the next use, not before
 refused  the provider said no, with its reason
@@ -9,6 +10,8 @@ refused  the provider said no, with its reason
 
 from __future__ import annotations
 
+import contextlib
+import math
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -16,12 +19,13 @@ from dataclasses import asdict, dataclass
 from understudy import accounts, origins, table
 from understudy.characters import Character
 from understudy.deployments import Deployment
-from understudy.errors import OutcomeUnknown, Reason, Refused
+from understudy.errors import OutcomeUnknown, ProviderError, Reason, Refused
 from understudy.ids import Kind
 from understudy.providers import load
 from understudy.providers.base import Handle as ProviderHandle
 from understudy.table import Put
 
+MAX_PAUSE = 900  # however long a provider wants to be left alone
 MAKE_SECONDS = 300  # a maker that has not come back by then is dead
 
 
@@ -62,7 +66,8 @@ def ensure(character: Character, deployment: Deployment, deadline: float) -> Han
     handle = find(character, deployment)
     if handle is not None and handle.state == "refused":
         raise Refused(Reason.MODERATION, handle.message or "The provider refused the character.", code=handle.code)
-    if handle is not None and (handle.ready or (handle.state == "making" and handle.lease_until > time.time())):
+    resting = handle is not None and handle.state in {"making", "pending"} and handle.lease_until > time.time()
+    if handle is not None and (handle.ready or resting):
         return handle
     if handle is not None and handle.state == "pending" and handle.reference:
         return _poll(character, deployment, deadline, handle)
@@ -135,10 +140,21 @@ def _poll(character: Character, deployment: Deployment, deadline: float, handle:
         if refused.reason in {Reason.MODERATION, Reason.INVALID}:
             _note_refusal(_key(character, deployment), refused)
             raise
-        return handle
-    except OutcomeUnknown:
-        return handle
+        return _left_alone(character, deployment, handle, refused)
+    except OutcomeUnknown as unknown:
+        return _left_alone(character, deployment, handle, unknown)
     return _made(character, deployment, made)
+
+
+def _left_alone(character: Character, deployment: Deployment, handle: Handle, error: ProviderError) -> Handle:
+    """Nobody asks for a pending one before the provider wants to be asked."""
+    if not error.pause:
+        return handle
+    with contextlib.suppress(table.RowChanged):
+        until = math.ceil(time.time() + min(error.pause, MAX_PAUSE))
+        expect = {"state": "pending", "reference": handle.reference}
+        return _handle(table.update(_key(character, deployment), {"lease_until": until}, expect=expect))
+    return handle
 
 
 def _note_refusal(key: table.Key, refused: Refused) -> None:

@@ -83,6 +83,7 @@ class Job:
     error: dict[str, str] | None = None
     output: File | None = None
     troubles: int = 0  # passing failures in a row
+    lost: int = 0  # of these, the last ones in a row that said that it is not there
     seen: bool = False  # the caller has used the id
     signed_with: int | None = None  # the key of its id, which outlives a rotation
     payer: str = ""  # the API key whose slots and budget it uses

@@ -32,7 +32,7 @@ def take_home(job: Job, deployment: Deployment, progress: Progress, deadline: fl
     try:
         file = _fetched(deployment, progress, continuation.key(job) if job.emulated else key(job), deadline)
     except ProviderError as error:
-        return _trouble(job, error)
+        return _trouble(job, error, progress)
     profile, spent = routing.profile_of(deployment, job.model), progress.micro_dollars
     if job.emulated:
         first_time = {} if job.spent is not None else {"troubles": 0}
@@ -80,15 +80,16 @@ def _fetched(deployment: Deployment, progress: Progress, key: str, deadline: flo
     return File(key, "video/mp4", accounts.call(deployment, deadline, copy))
 
 
-def _trouble(job: Job, error: ProviderError) -> float | None:
+def _trouble(job: Job, error: ProviderError, progress: Progress) -> float | None:
     """The video is made and paid for: it is fetched until the job's deadline, or for a while if the file is gone."""
     logger.warning("fetching failed", extra={"video": job.id, "error": str(error)})
-    gone = isinstance(error, Refused) and error.reason is Reason.NOT_FOUND
-    if job.troubles >= troubles.MOST and (gone or troubles.late(job)):
+    gone, late = troubles.lost(job, error) > troubles.MOST, job.troubles >= troubles.MOST and troubles.late(job)
+    if gone or late:
         message = "The provider made the video, and its file could not be fetched."
-        jobs.fail(job, "output_unavailable", message, spent=job.hold)
+        spent = troubles.owed(job) if progress.micro_dollars is None else progress.micro_dollars
+        jobs.fail(job, "output_unavailable", message, spent=spent)
         return None
-    return troubles.again(job, "archiving")
+    return troubles.again(job, "archiving", error)
 
 
 def _previews(job: Job) -> dict[str, Any]:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
 from understudy import table
 from understudy.aws import dynamodb
-from understudy.deployments import Deployment, Deployments
+from understudy.deployments import Deployment, Deployments, deployments
 from understudy.errors import InvalidRequest, Refused
 from understudy.providers import load
 from understudy.providers.base import Profile
@@ -88,6 +89,19 @@ def try_in_turn(options: list[T], deployment_of: Callable[[T], Deployment], ask:
         raise refusal
     ask(options[0])
     return options[0]
+
+
+def rest(deployment: Deployment, model: str, refused: Refused) -> None:
+    """Open the circuit of a deployment that has refused work outside `try_in_turn`, if others serve the model, too."""
+    if sum(model in one.models for one in deployments()) < 2:
+        return
+    from aws_lambda_powertools.utilities.circuit_breaker import CircuitBreakerOpenError
+
+    def refuse() -> None:
+        raise refused
+
+    with suppress(_Moved, CircuitBreakerOpenError):
+        _guarded(deployment.id, refuse)
 
 
 class _Moved(Exception):

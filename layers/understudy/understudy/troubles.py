@@ -6,24 +6,31 @@ import time
 
 from understudy import jobs, routing
 from understudy.deployments import deployments
-from understudy.errors import ApiError
+from understudy.errors import ApiError, ProviderError, Reason, Refused
 from understudy.jobs import Job, State
 from understudy.telemetry import logger
 
 MOST = 8  # passing failures in a row, with growing pauses: about five minutes
 
 
-def again(job: Job, state: State) -> float:
-    """One trouble more; seconds until the next try."""
-    jobs.move(job, state, troubles=job.troubles + 1)
-    return _pause(job)
+def again(job: Job, state: State, error: Exception | None = None) -> float:
+    """One trouble more; seconds until the next try: not before the provider wants to be asked again."""
+    jobs.move(job, state, troubles=job.troubles + 1, lost=lost(job, error))
+    return max(_pause(job), error.pause if isinstance(error, ProviderError) else 0.0)
+
+
+def lost(job: Job, error: Exception | None) -> int:
+    """How often in a row the provider has said that something of the job is not there, this time included. What else
+    goes wrong in between says nothing about that, so it does not count."""
+    gone = isinstance(error, Refused) and error.reason in {Reason.NOT_FOUND, Reason.LOST}
+    return job.lost + 1 if gone else 0
 
 
 def passing(job: Job, error: Exception) -> float | None:
     """Again after a growing pause, a few times; then the job fails with what is wrong."""
     logger.warning("job step failed", extra={"video": job.id, "state": job.state, "error": str(error)})
     if job.troubles < MOST:
-        return again(job, job.state)
+        return again(job, job.state, error)
     if isinstance(error, ApiError):
         jobs.fail(job, error.code or "provider_failed", error.message, spent=owed(job))
     else:

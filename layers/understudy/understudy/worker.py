@@ -31,7 +31,7 @@ from understudy.telemetry import logger
 
 LEASE_SECONDS = 330  # longer than run_job may run
 CALL_SECONDS = 60.0
-MAX_LOST = 3  # so often may a provider say that it does not know a job or a character of its own
+MAX_LOST = 3  # so often in a row may a provider say that it does not know a job or a character of its own
 PREPARE_SECONDS = 1800  # how long a provider may take to make a character
 ABSENT_SECONDS = 3600  # beyond its deadline, a job waits so long for its deployment to be configured again
 ABSENT_PAUSE = 60.0
@@ -99,7 +99,8 @@ def _moves_on(job: Job) -> bool:
     """The next deployment that may make it takes over, if there is one."""
     others = [one for one in map(deployments().find, job.others) if one is not None]
     if others:
-        jobs.move(job, "preparing", others=[one.id for one in others[1:]], **orders.taken_by(job, others[0]))
+        left, changes = [one.id for one in others[1:]], orders.taken_by(job, others[0])
+        jobs.move(job, "preparing", others=left, troubles=0, lost=0, **changes)
     return bool(others)
 
 
@@ -138,12 +139,14 @@ def _wait_for_character(job: Job, deployment: Deployment) -> float | None:
 def _refused(job: Job, deployment: Deployment, refused: Refused) -> float | None:
     """Nothing was made: the next deployment, if the refusal is of the kind that moves; later, if that helps; again with
     characters that the provider had lost; else the end."""
-    if refused.movable and _moves_on(job):
-        return 0
+    if refused.movable:
+        routing.rest(deployment, job.model, refused)
+        if _moves_on(job):
+            return 0
     if refused.reason in {Reason.BUSY, Reason.UNAVAILABLE} and job.troubles < troubles.MOST:
-        return troubles.again(job, "preparing")
-    if refused.reason is Reason.LOST and job.troubles < MAX_LOST and _forget_cast(job, deployment):
-        return troubles.again(job, "preparing")
+        return troubles.again(job, "preparing", refused)
+    if refused.reason is Reason.LOST and job.lost < MAX_LOST and _forget_cast(job, deployment):
+        return troubles.again(job, "preparing", refused)
     error = from_refusal(refused)
     jobs.fail(job, error.code or "provider_refused", error.message)
     return None
@@ -160,28 +163,28 @@ def _wait_for_submit(job: Job, pace: float) -> float | None:
     if left > 0:
         return min(left, max(pace, 2.0))
     message = "The provider's answer was lost here, so the video may exist and may be billed. It was not asked again."
-    jobs.fail(job, "outcome_unknown", message, spent=job.hold)
+    jobs.fail(job, "outcome_unknown", message, spent=troubles.owed(job))
     return None
 
 
 def _reconcile(job: Job, deployment: Deployment, deadline: float) -> float | None:
-    provider, found, asked = load(deployment.provider), None, False
+    provider, found, trouble = load(deployment.provider), None, None
     try:
         found = accounts.call(deployment, deadline, lambda account: provider.find(account, job.id))
-        asked = True
     except ProviderError as error:
+        trouble = error
         logger.warning("reconciling failed", extra={"video": job.id, "error": str(error)})
     if found is not None:
-        jobs.ordered(job, found.upstream_id, troubles=0, late_at=routing.late_at(deployment, job.model))
+        jobs.ordered(job, found.upstream_id, troubles=0, lost=0, late_at=routing.late_at(deployment, job.model))
         return routing.pace(deployment, job.model)
     if time.time() > job.submit_by + LOST_SECONDS:
-        if asked:
+        if trouble is None:
             jobs.fail(job, "outcome_unknown", "The provider's answer was lost, and it knows of no such video.")
         else:
             message = "The provider's answer was lost, and it could not be asked again. The video may be billed."
-            jobs.fail(job, "outcome_unknown", message, spent=job.hold)
+            jobs.fail(job, "outcome_unknown", message, spent=troubles.owed(job))
         return None
-    return troubles.again(job, "unknown")
+    return troubles.again(job, "unknown", trouble)
 
 
 def _poll(job: Job, deployment: Deployment, deadline: float) -> float | None:
@@ -194,18 +197,15 @@ def _poll(job: Job, deployment: Deployment, deadline: float) -> float | None:
         _failed(job, progress)
         return None
     if progress.status == "completed":
-        job = jobs.move(job, "archiving", progress=99, troubles=0, **_facts(job, progress))
+        job = jobs.move(job, "archiving", progress=99, troubles=0, lost=0, **_facts(job, progress))
         return _archive(job, deployment, deadline, progress)
     if troubles.late(job):
-        jobs.fail(job, "provider_timeout", "The provider has not finished this video in time.", spent=job.hold)
+        jobs.fail(
+            job, "provider_timeout", "The provider has not finished this video in time.", spent=troubles.owed(job)
+        )
         return None
-    jobs.move(
-        job,
-        "running",
-        upstream_status=progress.status,
-        progress=max(job.progress, min(progress.progress, 98)),
-        troubles=0,
-    )
+    done = max(job.progress, min(progress.progress, 98))
+    jobs.move(job, "running", upstream_status=progress.status, progress=done, troubles=0, lost=0)
     return routing.pace(deployment, job.model)
 
 
@@ -227,17 +227,17 @@ def _ask(job: Job, deployment: Deployment, deadline: float) -> Progress | Except
 def _poll_trouble(job: Job, error: Exception) -> float | None:
     if job.unconfirmed and isinstance(error, Refused) and error.reason in rawids.UNKNOWN_THERE:
         return rawids.ask_next(job)
-    if isinstance(error, Refused) and error.reason is Reason.NOT_FOUND and job.troubles + 1 >= MAX_LOST:
-        jobs.fail(job, "provider_lost_video", "The provider no longer knows this video.", spent=job.hold)
+    # One that was finished is given up no sooner than its file.
+    if troubles.lost(job, error) >= (troubles.MOST if job.state == "archiving" else MAX_LOST):
+        jobs.fail(job, "provider_lost_video", "The provider no longer knows this video.", spent=troubles.owed(job))
         return None
     # A paid video is not given up because the provider is away for a while: only its deadline ends it.
     if troubles.late(job):
-        jobs.fail(
-            job, "provider_timeout", "The provider could not be asked about this video for too long.", spent=job.hold
-        )
+        message = "The provider could not be asked about this video for too long."
+        jobs.fail(job, "provider_timeout", message, spent=troubles.owed(job))
         return None
     logger.warning("poll failed", extra={"video": job.id, "error": str(error)})
-    return troubles.again(job, job.state)
+    return troubles.again(job, job.state, error)
 
 
 def _archive(job: Job, deployment: Deployment, deadline: float, progress: Progress | None = None) -> float | None:

@@ -137,7 +137,7 @@ class KlingProvider(Provider):
             }
             self.store.put("task", job.id, self._tasks[job.id])
             self._studio.add(job)
-            request.created = job.id
+            request.created, request.reference = job.id, wish.external_id
             return _answer(self._present(request, job))
 
         return create

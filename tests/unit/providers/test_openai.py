@@ -187,7 +187,8 @@ class TestRefusals:
             submit(server, order())
         refused = caught.value
         assert (refused.reason, refused.status, refused.message) == (reason, status, "No.")
-        assert (refused.code, refused.param, refused.retry_after) == (code, "prompt", "7")
+        told = "moderation_blocked" if reason is Reason.MODERATION else code
+        assert (refused.code, refused.param, refused.retry_after) == (told, "prompt", "7")
 
     @pytest.mark.parametrize("status", [200, 201, 500, 502, 504, 520, 599])
     def test_unknown(self, server: Server, status: int) -> None:
@@ -291,6 +292,18 @@ class TestPoll:
         error = {"code": "moderation_blocked", "message": f"Blocked ({KEY})"}
         server.answer(200, {**VIDEO, "status": "failed", "error": error})
         assert self.poll(server).error == ("moderation_blocked", "Blocked (***)")
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            {"code": "contentFilter", "message": "Filtered."},
+            {"code": "content_policy_violation", "message": "No."},
+            {"code": "internal_error", "message": "The output did not pass moderation."},
+        ],
+    )
+    def test_moderation_is_called_so_whatever_it_is_called_there(self, server: Server, error: Any) -> None:
+        server.answer(200, {**VIDEO, "status": "failed", "error": error})
+        assert self.poll(server).error == ("moderation_blocked", error["message"])
 
     @pytest.mark.parametrize("error", [None, {}, "", 5, {"code": None, "message": None}])
     def test_a_failure_without_words_has_some(self, server: Server, error: Any) -> None:

@@ -375,7 +375,9 @@ def at_address(account: Account, progress: Progress) -> Iterator[Content]:
         if status != 200:
             gone = status in {401, 403, 404, 410}  # an address that has died says one of these
             reason = Reason.NOT_FOUND if gone else Reason.UNAVAILABLE
-            raise Refused(reason, f"The video's address answered {status}.", status=status)
+            raise Refused(
+                reason, f"The video's address answered {status}.", status=status, retry_after=headers.get("retry-after")
+            )
         yield content_of(headers, chunks)
 
 

@@ -220,13 +220,14 @@ def refusal(account: Account, answer: Answer, *, gone: bool) -> Refused | Outcom
     message = clean(account, details.get("message")) or f"The provider refused this with status {answer.status}."
     param = clean(account, details.get("param"), MAX_CODE) if isinstance(details.get("param"), str) else None
 
+    retry_after = answer.headers.get("retry-after")
+
     def refused(reason: Reason) -> Refused:
-        retry_after = answer.headers.get("retry-after")
         return Refused(reason, message, status=answer.status, code=code, param=param, retry_after=retry_after)
 
-    words = f"{code} {message}".lower() if answer.status in {400, 403, 422} else ""
     match answer.status:
-        case _ if any(word in words for word in ("moderation", "content_policy", "content_filter", "contentfilter")):
+        case 400 | 403 | 422 if _moderated(code, message):
+            code = "moderation_blocked"
             return refused(Reason.MODERATION)
         case 401 | 403:
             return refused(Reason.CREDENTIALS)
@@ -250,7 +251,13 @@ def refusal(account: Account, answer: Answer, *, gone: bool) -> Refused | Outcom
             return refused(Reason.INVALID)
         case status if 300 <= status < 400:
             return refused(Reason.UNAVAILABLE)  # a moved base_url: nothing was made there
-    return OutcomeUnknown(f"The provider answered {answer.status} without a video: {message}")
+    return OutcomeUnknown(f"The provider answered {answer.status} without a video: {message}", retry_after=retry_after)
+
+
+def _moderated(code: str | None, message: str) -> bool:
+    """Is it moderation, however it is called there?"""
+    words = f"{code} {message}".lower()
+    return any(word in words for word in ("moderation", "content_policy", "content_filter", "contentfilter"))
 
 
 def clean(account: Account, message: Any, length: int = 500) -> str:
@@ -269,6 +276,8 @@ def _progress(account: Account, body: dict[str, Any]) -> Progress:
     status = STATUSES.get(str(body.get("status")), "in_progress")
     error = body.get("error") if status == "failed" else None
     details = error if isinstance(error, dict) else {"message": error}
+    code, message = clean(account, details.get("code"), MAX_CODE), clean(account, details.get("message"))
+    code = "moderation_blocked" if _moderated(code, message) else code or "provider_failed"
     seconds, size = str(body.get("seconds") or ""), body.get("size")
     progress, model = body.get("progress"), body.get("model")
     return Progress(
@@ -278,14 +287,7 @@ def _progress(account: Account, body: dict[str, Any]) -> Progress:
         seconds=int(seconds) if _SECONDS.fullmatch(seconds) else None,
         size=size if isinstance(size, str) and _SIZE.fullmatch(size) else None,
         model=model if isinstance(model, str) else None,
-        error=(
-            (
-                clean(account, details.get("code"), MAX_CODE) or "provider_failed",
-                clean(account, details.get("message")) or "It failed there.",
-            )
-            if status == "failed"
-            else None
-        ),
+        error=(code, message or "It failed there.") if status == "failed" else None,
     )
 
 

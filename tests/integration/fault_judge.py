@@ -1,0 +1,111 @@
+"""What became of a row of the fault table, and whether that is what the table says."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.integration.fault_table import Json, Row
+
+STATUSES = {"queued", "in_progress", "completed", "failed"}
+SECONDS = 4
+
+
+@dataclass
+class Told:
+    """What caller, provider and ledger have to tell of a row. Money is in micro-dollars, `polls` are moments."""
+
+    tries: int = 0  # how often the caller had to send the call, with one Idempotency-Key
+    status: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Json = field(default_factory=dict)
+    seen: set[str] = field(default_factory=set)
+    video: Json | None = None  # as it was at the end
+    listed: list[Json] = field(default_factory=list)
+    film_seconds: float | None = None
+    submits: int = 0
+    made: int = 0
+    polls: list[float] = field(default_factory=list)
+    open: int = 0  # slots in use
+    committed: int = 0
+    spent: int = 0
+    fired: list[tuple[int, int | None]] = field(default_factory=list)  # how often each fault struck, and should have
+
+    def hear(self, row: Row, requests: list[Json], faults: list[Json]) -> None:
+        """What the provider has recorded of the row: its orders and the polls of what they made."""
+        numbers = {fault["id"] for fault in faults}
+        orders = [one for one in requests if one["method"] == "POST"]
+        mine = [one for one in orders if row.mark in json.dumps(one) or one["fault"] in numbers]
+        names = {name for one in mine for name in one["names"]}
+        self.submits, self.made = len(mine), sum(one["created"] is not None for one in mine)
+        asked = [one for one in requests if one["method"] == "GET"]
+        self.polls = [one["time"] for one in asked if any(name in one["path"] + one["query"] for name in names)]
+        self.fired = [(fault["fired"], fault["times"]) for fault in faults]
+
+
+def judge(row: Row, told: Told) -> None:
+    """Raises AssertionError where it is not as the table says."""
+    for fired, times in told.fired:
+        assert fired and times in {fired, None}, f"a fault of the row struck {fired} times: {told}"
+    assert told.seen <= STATUSES, told.seen
+    if isinstance(row.sees.status, int):
+        _refused(row, told)
+    else:
+        _ended(row, told)
+    _once(row, told)
+    assert told.open == 0, f"a slot was not given back: {told}"
+    assert (told.committed, told.spent) == (row.micro_dollars, row.micro_dollars), told
+    assert "sim-" not in json.dumps([told.body, told.video, told.listed]), "our key got out"
+    if row.rests:
+        first, second, *_ = told.polls
+        assert second - first >= 0.9 * row.rests, told.polls
+        assert all(later >= sooner for sooner, later in itertools.pairwise(told.polls))
+
+
+def _once(row: Row, told: Told) -> None:
+    """Nothing is sent twice. What was refused for certain is forgotten, so then every try of the caller may be sent."""
+    assert told.made == row.ordered, told
+    if not row.connects:
+        assert told.submits == 0, told
+    elif isinstance(row.sees.status, int) and row.sees.code != "outcome_unknown":
+        assert 1 <= told.submits <= told.tries, told
+    else:
+        assert told.submits == 1, told
+
+
+def _refused(row: Row, told: Told) -> None:
+    """In OpenAI's envelope; and either nothing is left or the job says that nobody knows."""
+    assert told.status == row.sees.status, told
+    assert set(told.body) == {"error"}, told.body
+    _useful(told.body["error"], row.sees.code)
+    assert set(told.body["error"]) == {"message", "type", "param", "code"}
+    assert told.headers.get("retry-after") == row.sees.retry_after, told.headers
+    left = [(video["status"], video["error"]["code"]) for video in told.listed]
+    if row.sees.code == "outcome_unknown":
+        assert told.headers["x-should-retry"] == "false"
+        assert left == [("failed", "outcome_unknown")]
+    else:
+        assert left == []
+
+
+def _ended(row: Row, told: Told) -> None:
+    assert told.status == 200, told
+    assert told.video is not None
+    assert [video["id"] for video in told.listed] == [told.video["id"]]
+    assert told.video["status"] == row.sees.status, told.video
+    if row.sees.status == "completed":
+        assert told.video["error"] is None
+        assert told.video["progress"] == 100
+        assert told.film_seconds is not None
+        assert round(told.film_seconds) == SECONDS
+    else:
+        _useful(told.video["error"], row.sees.code)
+        assert told.video["completed_at"]
+
+
+def _useful(error: Any, code: str | None) -> None:
+    assert error["code"] == code, error
+    assert len(error["message"].split()) > 1, error

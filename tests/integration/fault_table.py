@@ -1,0 +1,380 @@
+"""What may go wrong at a provider, as a table: the fault, what the caller sees, what is ordered, what is charged.
+
+A provider is a `Server`: where it is asked for what, and how it words what the rows need. Rows are made of each server
+by `rows`; `MODERATION` has each one's own disguises. To add a provider: its simulator, two deployments in
+`deployments.toml` (`faults-NAME`, and `deaf-NAME` where nobody ever answers), a `Server`, its rows of `MODERATION`.
+
+`test_faults.py` plays the rows against the deployed stack, those that take hours `tests/unit/test_patience.py` with a
+clock of its own. `docs/faults.md` is made of them by `scripts/faults.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+Json = dict[str, Any]
+When = Literal["ordering", "waiting", "fetching"]
+Charged = Literal["nothing", "held", "price"]
+
+HOLD = 200_000  # micro-dollars for the 4 seconds that every row orders, by the options of the deployments
+HTML: Json = {"status": 200, "headers": {"Content-Type": "text/html"}, "body": "<html>It works!</html>"}
+GATEWAY: Json = {"status": 502, "headers": {"Content-Type": "text/html"}, "body": "<html>Bad Gateway</html>"}
+MINUTE = 60
+
+
+@dataclass(frozen=True)
+class Server:
+    """A provider. `order`, `poll` and `fetch` are its requests (method, path); the rest are its own words, as answers.
+
+    `bill` is what it says that a video of the rows has cost, in micro-dollars; None: it does not say, and the price of
+    what came is settled. `hold` is what is held. `findable`: an order whose answer was lost can be asked for.
+    """
+
+    name: str
+    order: Json
+    poll: Json
+    fetch: Json
+    busy: Json  # 429
+    down: Json  # 503, said by itself and not by a balancer
+    broke: Json  # our account there cannot pay
+    unknown: Json  # of a job: it is not there
+    dead: Json  # of a file: its address is not good any more
+    odd: Json  # of a job: a status that nobody knows
+    bill: int | None = None
+    hold: int = HOLD
+    findable: bool = False
+
+    @property
+    def price(self) -> int:
+        """What a video of the rows costs, in micro-dollars."""
+        return self.hold if self.bill is None else self.bill
+
+
+@dataclass(frozen=True)
+class Sees:
+    """What the caller sees: how the video ends, or the status with which the call is refused."""
+
+    status: int | Literal["completed", "failed"]
+    code: str | None = None
+    retry_after: str | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A fault. `hooks` are what the simulator is told (see `local/simulators/faults.py`), `prompt` words that mean
+    something to it; with `connects` False nobody answers the phone. `hours`: not to be waited for. `back_after`: the
+    faults are taken away after so many seconds. `rests`: how long the provider wants to be left alone after the first.
+    """
+
+    server: Server
+    fault: str
+    when: When
+    sees: Sees
+    ordered: int = 1
+    charged: Charged = "nothing"
+    hooks: tuple[Json, ...] = ()
+    prompt: str = ""
+    connects: bool = True
+    hours: bool = False
+    back_after: int | None = None
+    rests: float = 0.0
+    mark: str = ""  # what its prompt is known by, in one run
+
+    @property
+    def id(self) -> str:
+        return f"{self.server.name}: {self.fault}"
+
+    @property
+    def slow(self) -> bool:
+        """Does the call that orders it take long?"""
+        return not self.connects or any(hook.get("delay") for hook in self.hooks)
+
+    @property
+    def model(self) -> str:
+        """The name by which the caller orders."""
+        return f"{'faults' if self.connects else 'deaf'}-{self.server.name}"
+
+    @property
+    def account(self) -> str:
+        """The simulator's account that the order comes to."""
+        return f"faults-{self.server.name}"
+
+    @property
+    def text(self) -> str:
+        """The prompt."""
+        return f"A heron {self.mark} {self.prompt}".strip()
+
+    @property
+    def micro_dollars(self) -> int:
+        """What the row's key has to have spent at the end."""
+        return {"nothing": 0, "held": self.server.hold, "price": self.server.price}[self.charged]
+
+
+def answer(request: Json, said: Json, **more: Any) -> Json:
+    """The fault that this request is answered so."""
+    return {**request, "action": "answer", **said, **more}
+
+
+def says(status: int, body: Any, **headers: str) -> Json:
+    """An answer."""
+    return {"status": status, "body": body, "headers": headers}
+
+
+def _nested(message: str, code: str) -> Json:
+    return {"error": {"message": message, "type": "x", "param": None, "code": code}}
+
+
+def _google(code: int, status: str, message: str, **more: Any) -> Json:
+    return {"error": {"code": code, "status": status, "message": message, **more}}
+
+
+COMPLETED, MODERATED = Sees("completed"), Sees("failed", "moderation_blocked")
+REFUSED, LOST = Sees(400, "moderation_blocked"), Sees(502, "outcome_unknown")
+
+OPENAI = Server(
+    "openai",
+    order={"method": "POST", "path": "/videos$"},
+    poll={"method": "GET", "path": "/videos/[^/]+$"},
+    fetch={"method": "GET", "path": "/content$"},
+    busy=says(429, _nested("Rate limit reached.", "rate_limit_exceeded")),
+    down=says(503, _nested("The engine is overloaded.", "overloaded")),
+    broke=says(429, _nested("You exceeded your current quota.", "insufficient_quota")),
+    unknown=says(404, _nested("Video not found.", "not_found")),
+    dead=says(404, _nested("The video has expired.", "not_found")),
+    odd={"action": "alter", "replace": {'"status": "\\w+"': '"status": "simmering"'}},
+)
+XAI = Server(
+    "xai",
+    order={"method": "POST", "path": "/videos/generations$"},
+    poll={"method": "GET", "path": "^/v1/videos/[^/]+$"},
+    fetch={"method": "GET", "path": "^/vidgen/"},
+    busy=says(429, _nested("Too many requests.", "rate_limit_exceeded")),
+    down=says(503, {"error": "Service temporarily unavailable."}),
+    broke=says(403, {"code": "permission-denied", "error": "Your team has used all available credits."}),
+    unknown=says(404, {"code": "not-found", "error": "The request was not found."}),
+    dead=says(403, {"code": "permission-denied", "error": "The address has expired."}),
+    odd=says(200, {"status": "simmering", "progress": 5}) | {"action": "answer"},
+    bill=280_000,
+    hold=280_000,  # it has no option for prices
+)
+GEMINI = Server(
+    "gemini",
+    order={"method": "POST", "path": "/interactions$"},
+    poll={"method": "GET", "path": "/interactions/[^/]+$"},
+    fetch={"method": "GET", "path": ":download$"},
+    busy=says(429, _google(429, "RESOURCE_EXHAUSTED", "Resource has been exhausted.")),
+    down=says(503, _google(503, "UNAVAILABLE", "The model is overloaded.")),
+    broke=says(429, _google(429, "RESOURCE_EXHAUSTED", "Your prepayment credits are depleted.")),
+    unknown=says(400, {"error": {"code": "invalid_request", "message": "Invalid interaction name."}}),
+    dead=says(403, _google(403, "PERMISSION_DENIED", "You do not have permission to access the File.")),
+    odd={"action": "alter", "replace": {'"status": "\\w+"': '"status": "simmering"'}},
+)
+RUNWAY = Server(
+    "runwayml",
+    order={"method": "POST", "path": "/text_to_video$"},
+    poll={"method": "GET", "path": "^/v1/tasks/"},
+    fetch={"method": "GET", "path": "^/outputs/"},
+    busy=says(429, {"error": "You have reached your daily task limit."}),
+    down=says(503, {"error": "Service unavailable."}),
+    broke=says(400, {"error": "You do not have enough credits to run this task."}),
+    unknown=says(404, {"error": "An asset or task with this ID was not found."}),
+    dead=says(403, {"error": "The signature of this address has expired."}),
+    odd={"action": "alter", "replace": {'"status": "\\w+"': '"status": "SIMMERING"'}},
+    bill=480_000,
+)
+KLING = Server(
+    "kling",
+    order={"method": "POST", "path": "^/omni-video/"},
+    poll={"method": "GET", "path": "^/tasks$"},
+    fetch={"method": "GET", "path": "^/outputs/"},
+    busy=says(429, {"code": 1302, "message": "The API request is too fast."}),
+    down=says(503, {"code": 5001, "message": "The server is temporarily unavailable."}),
+    broke=says(429, {"code": 1102, "message": "Account balance not enough."}),
+    unknown=says(200, {"code": 0, "message": "SUCCEED", "data": []}),
+    dead=says(403, "<Error><Code>AccessDenied</Code></Error>"),
+    odd={"action": "alter", "replace": {'"status": "\\w+"': '"status": "simmering"'}},
+    bill=448_000,
+    findable=True,
+)
+SERVERS = (OPENAI, XAI, GEMINI, RUNWAY, KLING)
+
+
+def _lost(server: Server, sees: Sees, **facts: Any) -> Json:
+    """How a row ends whose order was taken and whose answer was lost."""
+    if server.findable:
+        return {"when": "ordering", "sees": COMPLETED, "charged": "price", **facts}
+    return {"when": "ordering", "sees": sees, "charged": "held", **facts}
+
+
+def _ordering(one: Server) -> Iterator[Row]:
+    after, always = {"when": "after"}, {"times": None}
+    away, busy = Sees(503, "provider_unavailable"), Sees(429, "rate_limit_exceeded")
+    resting = one.busy | {"headers": {"Retry-After": "7"}}
+    yield Row(one, "time-out before anything was sent", "ordering", away, ordered=0, connects=False)
+    yield Row(
+        one,
+        "time-out after the order was sent",
+        hooks=({**one.order, **after, "delay": 40.0},),
+        **_lost(one, Sees(504, "outcome_unknown")),
+    )
+    yield Row(
+        one,
+        "reset after the order was taken",
+        hooks=({**one.order, **after, "action": "reset"},),
+        **_lost(one, LOST),
+    )
+    not_taken: Json = {"sees": Sees("failed", "outcome_unknown"), "hours": True} if one.findable else {"sees": LOST}
+    yield Row(
+        one,
+        "reset before the order was taken",
+        "ordering",
+        ordered=0,
+        charged="nothing" if one.findable else "held",
+        hooks=({**one.order, "action": "reset"},),
+        **not_taken,
+    )
+    yield Row(one, "half an answer", hooks=({**one.order, "action": "half"},), **_lost(one, LOST))
+    again = replace(busy, retry_after="7")
+    yield Row(one, "429 with Retry-After", "ordering", again, 0, hooks=(answer(one.order, resting, **always),))
+    yield Row(one, "429 without", "ordering", busy, 0, hooks=(answer(one.order, one.busy, **always),))
+    yield Row(one, "503 in its own words", "ordering", away, 0, hooks=(answer(one.order, one.down, **always),))
+    yield Row(one, "502 by a balancer", hooks=(answer(one.order, GATEWAY, **after),), **_lost(one, LOST))
+    yield Row(one, "HTML for JSON, with a 200", hooks=(answer(one.order, HTML, **after),), **_lost(one, LOST))
+    arrears = Sees(502, "provider_arrears")
+    yield Row(one, "our account cannot pay", "ordering", arrears, 0, hooks=(answer(one.order, one.broke, **always),))
+
+
+def _waiting(one: Server) -> Iterator[Row]:
+    def row(fault: str, *hooks: Json, **facts: Any) -> Row:
+        given: Json = {"sees": COMPLETED, "charged": "price", **facts}
+        return Row(one, fault, "waiting", hooks=tuple({**one.poll, **hook} for hook in hooks), **given)
+
+    def said(what: Json, **more: Any) -> Json:
+        return answer({}, what, **more)
+
+    yield row("polls: 429 with Retry-After", said(one.busy | {"headers": {"Retry-After": "4"}}), rests=4.0)
+    yield row("polls: 429 without", said(one.busy))
+    yield row("polls: 5xx", said(GATEWAY), said(one.down))
+    yield row("polls: reset, then half an answer", {"action": "reset"}, {"action": "half"})
+    yield row("polls: HTML for JSON, with a 200", said(HTML))
+    yield row("polls: a status that nobody knows", {**one.odd, "times": 2})
+    yield row("polls: twice a 5xx, then once not there", said(GATEWAY, times=2), said(one.unknown))
+    lost = Sees("failed", "provider_lost_video")
+    yield row("polls: it no longer knows the job", said(one.unknown, times=None), sees=lost, charged="held")
+    late = Sees("failed", "provider_timeout")
+    yield row("the job never ends", prompt="sticks-forever", sees=late, charged="held", hours=True)
+    yield row("away for twenty minutes", said(one.down, times=None), back_after=20 * MINUTE, hours=True)
+    yield row("away for good", said(one.down, times=None), sees=late, charged="held", hours=True)
+
+
+def _fetching(one: Server) -> Iterator[Row]:
+    def row(fault: str, *hooks: Json, **facts: Any) -> Row:
+        given: Json = {"sees": COMPLETED, "charged": "price", **facts}
+        return Row(one, fault, "fetching", hooks=tuple({**one.fetch, **hook} for hook in hooks), **given)
+
+    def said(what: Json, **more: Any) -> Json:
+        return answer({}, what, **more)
+
+    yield row("the file's address has died", said(one.dead, times=2))
+    yield row("HTML for the file, called video/mp4", said(HTML | {"headers": {"Content-Type": "video/mp4"}}))
+    yield row("half the file", {"action": "half"})
+    yield row("the file: 5xx, then a reset", said(GATEWAY), {"action": "reset"})
+    gone = Sees("failed", "output_unavailable")
+    yield row("the file is gone for good", said(one.dead, times=None), sees=gone, charged="price", hours=True)
+
+
+def _moderated(one: Server, how: str, sees: Sees, *hooks: Json, prompt: str = "", **facts: Any) -> Row:
+    when: When = "ordering" if sees is REFUSED else "waiting"
+    ordered = 0 if sees is REFUSED else 1
+    return Row(one, f"moderation: {how}", when, sees, ordered, hooks=hooks, prompt=prompt, **facts)
+
+
+_WITHHELD = "Generated video rejected by content moderation."
+_XAI_BILLED = {"code": "invalid-argument", "error": _WITHHELD, "usage": {"cost_in_usd_ticks": 2_800_000_000}}
+
+MODERATION: tuple[Row, ...] = (
+    _moderated(OPENAI, "a 400 that says so", REFUSED, prompt="forbidden"),
+    _moderated(
+        OPENAI,
+        "a 400 by a type only",
+        REFUSED,
+        answer(OPENAI.order, says(400, _nested("This is against our policies.", "content_policy"))),
+    ),
+    _moderated(OPENAI, "a job that failed", MODERATED, prompt="refused-later"),
+    _moderated(XAI, "a 403 about guidelines", REFUSED, prompt="forbidden"),
+    _moderated(XAI, "done, with a flag and no address", MODERATED, prompt="refused-later"),
+    _moderated(XAI, "a poll refused, and billed", MODERATED, answer(XAI.poll, says(400, _XAI_BILLED)), charged="price"),
+    _moderated(
+        XAI,
+        "a poll refused by a code",
+        MODERATED,
+        answer(XAI.poll, says(400, {"code": "imagine:content-moderated", "error": _WITHHELD})),
+    ),
+    _moderated(
+        XAI,
+        "an internal error by its words",
+        MODERATED,
+        answer(XAI.poll, says(200, {"status": "failed", "error": {"code": "internal_error", "message": _WITHHELD}})),
+    ),
+    _moderated(GEMINI, "a 400 with SAFETY as its reason", REFUSED, prompt="forbidden"),
+    _moderated(GEMINI, "completed, with words and no video", MODERATED, prompt="refused-later"),
+    _moderated(
+        GEMINI,
+        "a poll refused: input blocked",
+        MODERATED,
+        answer(
+            GEMINI.poll,
+            says(
+                400,
+                {"error": {"code": "invalid_request", "message": "Input blocked: The prompt could not be processed."}},
+            ),
+        ),
+    ),
+    _moderated(
+        GEMINI,
+        "a failed step",
+        MODERATED,
+        answer(
+            GEMINI.poll,
+            says(
+                200,
+                {"id": "v1", "status": "failed", "errors": [{"code": "safety", "message": "The output was blocked."}]},
+            ),
+        ),
+    ),
+    _moderated(
+        RUNWAY,
+        "a 400 about moderation",
+        REFUSED,
+        answer(RUNWAY.order, says(400, {"error": "The prompt did not pass our moderation."})),
+    ),
+    _moderated(RUNWAY, "SAFETY.INPUT at the end", MODERATED, prompt="forbidden"),
+    _moderated(RUNWAY, "SAFETY.OUTPUT at the end", MODERATED, prompt="refused-later"),
+    _moderated(KLING, "code 1301 inside a 400", REFUSED, prompt="forbidden"),
+    _moderated(
+        KLING,
+        "code 1300 inside a 400",
+        REFUSED,
+        answer(KLING.order, says(400, {"code": 1300, "message": "Trigger the platform's policy"})),
+    ),
+    _moderated(KLING, "a failed task, of risk control", MODERATED, prompt="refused-later"),
+)
+
+
+def rows() -> list[Row]:
+    """The whole table, provider by provider."""
+    return [
+        row
+        for server in SERVERS
+        for row in (
+            *_ordering(server),
+            *(one for one in MODERATION if one.server is server),
+            *_waiting(server),
+            *_fetching(server),
+        )
+    ]
+
+
+ROWS = rows()

@@ -1,0 +1,141 @@
+"""Every row of the fault table, played against the deployed stack: a provider fails, nothing is lost or paid twice.
+
+Many are played side by side. None can disturb another: each has a key and a team of its own, and a fault of a row
+strikes only what carries the row's mark, or was made by what did.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, nullcontext
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from tests.integration.fault_judge import Told, judge
+from tests.integration.fault_table import HOLD, ROWS, Row
+from tests.integration.live import Api, Film, Json, answered, together
+
+if TYPE_CHECKING:
+    from tests.integration.live import Stack
+
+AT_ONCE = 16
+PATIENCE = 300.0  # for a row; on a busy machine, and with all the others beside it
+PACE = 1.0
+DEAF = ("127.0.0.77", 4998)  # the base_url of the deployments deaf-...
+NO_ANSWER_YET = {"timeout", "authorizer_failed", "request_in_progress"}  # of the gateway, or of another try
+CALLS = threading.BoundedSemaphore(4)  # at one moment, of those that are answered at once: cold starts take turns
+QUICK = [row for row in ROWS if not row.hours]
+
+
+@pytest.fixture(scope="module")
+def deaf() -> Iterator[None]:
+    """A place where the telephone rings and nobody answers: its queue of callers is full."""
+    with ExitStack() as opened:
+        listener = opened.enter_context(socket.socket())
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(DEAF)
+        listener.listen(0)
+        for _ in range(3):
+            caller = opened.enter_context(socket.socket())
+            caller.setblocking(False)
+            caller.connect_ex(DEAF)
+        yield
+
+
+@pytest.fixture(scope="module")
+def told(request: pytest.FixtureRequest, stack: Stack, deaf: None) -> Iterator[dict[str, Future[Told]]]:
+    """What became of each row that is wanted, by its id. Those that take long begin first."""
+    wanted = [item.callspec.params["row"] for item in request.session.items if _plays(item)]  # type: ignore[attr-defined]
+    wanted.sort(key=lambda row: not row.slow)
+    run = secrets.token_hex(4)
+    marked = [replace(row, mark=f"{run}{n:03}") for n, row in enumerate(wanted)]
+    keys = stack.mint_limited([f"faults-{row.mark}" for row in marked], concurrent=1, budget=10 * HOLD)
+    warm = Api(stack.base_url, stack.key)
+    for count in (2, AT_ONCE // 2):  # cold starts take turns
+        together(lambda _: warm.post("/videos", {"seconds": "banana"}), range(count), workers=count)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        yield {row.id: pool.submit(_play, stack, key, row) for row, key in zip(marked, keys, strict=True)}
+        pool.shutdown(cancel_futures=True)
+
+
+@pytest.mark.parametrize("row", QUICK, ids=lambda row: row.id)
+def test_row(told: dict[str, Future[Told]], row: Row) -> None:
+    judge(row, told[row.id].result())
+
+
+def _plays(item: Any) -> bool:
+    return getattr(item, "originalname", None) == test_row.__name__ and item.module.__name__ == __name__
+
+
+def _play(stack: Stack, key: str, row: Row) -> Told:
+    """Have the provider fail as the row says, order a video, wait for its end, and ask everybody."""
+    simulator = stack.simulator(row.server.name)
+    since = max((record["number"] for record in simulator.requests(account=row.account)), default=0)
+    told, api = Told(), Api(stack.base_url, key)
+    numbers = [simulator.fault(**{"about": row.mark, **hook}) for hook in row.hooks]
+    try:
+        answer = _order(api, row, told)
+        told.status, told.headers, told.body = answer.status_code, answer.headers, answer.json()
+        if answer.status_code == 200:
+            told.video = _wait(api, told.body["id"], told.seen)
+        told.listed = answered(api.get("/videos"))["data"]
+        if told.video and told.video["status"] == "completed":
+            told.film_seconds = Film.of(api.download(told.video["id"]).content).seconds
+        faults = {fault["id"]: fault for fault in simulator.faults()}
+        told.hear(row, simulator.requests(account=row.account, since=since), [faults[one] for one in numbers])
+        _count(stack, key, told)
+        return told
+    finally:
+        for number in numbers:
+            simulator.remove_fault(number)
+
+
+def _order(api: Api, row: Row, told: Told) -> httpx.Response:
+    """The call, until the API has an answer: on a busy machine the gateway may give up before. A repetition with its
+    key orders nothing new; what it costs is counted in the end."""
+    headers, until = {"idempotency-key": str(uuid.uuid4())}, time.monotonic() + PATIENCE
+    while True:
+        told.tries += 1
+        with nullcontext() if row.slow else CALLS:
+            answer = api.post("/videos", {"prompt": row.text, "model": row.model, "seconds": "4"}, headers=headers)
+        if answer.status_code == 200 or answer.json()["error"]["code"] not in NO_ANSWER_YET:
+            return answer
+        assert time.monotonic() < until, answer.text
+        time.sleep(PACE)
+
+
+def _wait(api: Api, video_id: str, seen: set[str]) -> Json:
+    until = time.monotonic() + PATIENCE
+    while True:
+        video = answered(api.get(f"/videos/{video_id}"))
+        seen.add(video["status"])
+        if video["status"] in {"completed", "failed"}:
+            return video
+        assert time.monotonic() < until, json.dumps(video)
+        time.sleep(PACE)
+
+
+def _count(stack: Stack, key: str, told: Told) -> None:
+    """What the key has open, has committed and has spent, as DynamoDB has it."""
+    found = stack.settings.client("dynamodb").query(
+        TableName=stack.outputs["TableName"],
+        KeyConditionExpression="pk = :pk",
+        ExpressionAttributeValues={":pk": {"S": f"key#{hashlib.sha256(key.encode()).hexdigest()[:32]}"}},
+        ConsistentRead=True,
+    )
+    rows: dict[str, Any] = {row["sk"]["S"]: row for row in found["Items"]}
+    budgets = [row for sort, row in rows.items() if sort.startswith("budget#")]
+    told.open = len(rows["slots"]["open"]["M"])
+    told.committed = sum(int(row["committed"]["N"]) for row in budgets)
+    told.spent = sum(int(row.get("spent", {"N": "0"})["N"]) for row in budgets)

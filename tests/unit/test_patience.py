@@ -1,0 +1,171 @@
+"""What takes hours: the rows of the fault table that nobody can wait for, and an address that would be too old by then.
+
+The handlers run in this process and its time; the providers are the simulators, which are asked over HTTP.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import httpx
+import pytest
+
+from local.simulators.process import Simulator
+from tests.fakes.stage import Stage
+from tests.fakes.upstream import Upstream, refuse
+from tests.integration.fault_judge import SECONDS, Told, judge
+from tests.integration.fault_table import HOLD, ROWS, SERVERS, Row
+from tests.integration.live import Film
+from understudy import aws, jobs, keys, media, outbound, outputs, storage, table
+
+SPEED = 50.0  # of the simulators: a job is done after 40 ms
+BASES = {"openai": "/v1", "xai": "/v1", "gemini": "/v1beta", "runwayml": "/v1", "kling": ""}
+MODELS = {
+    "openai": "sora-2",
+    "xai": "grok-imagine-video",
+    "gemini": "gemini-omni-1.1-flash",
+    "runwayml": "gen4.5",
+    "kling": "kling-3.0-omni",
+}
+LONG = [row for row in ROWS if row.hours]
+
+
+@pytest.fixture(scope="module")
+def simulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Simulator]]:
+    """One of each provider, by its name."""
+    made = {
+        server.name: Simulator(
+            tmp_path_factory.mktemp(server.name), speed=SPEED, module=f"local.simulators.{server.name}"
+        )
+        for server in SERVERS
+    }
+    try:
+        with ThreadPoolExecutor(len(made)) as pool:
+            list(pool.map(Simulator.start, made.values()))
+        yield made
+    finally:
+        for simulator in made.values():
+            simulator.stop()
+
+
+@pytest.fixture
+def theatre(
+    stage: Stage, simulators: dict[str, Simulator], configure: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Stage]:
+    """The stage in front of the simulators. The media functions answer for a clip of 4 s."""
+    configure("".join(_deployment(name, simulator) for name, simulator in simulators.items()))
+    for name in simulators:
+        secret = {"Name": f"understudy/{name}", "SecretString": f"sim-faults-{name}"}
+        aws.secretsmanager().create_secret(**secret)
+    answers = media._call
+    monkeypatch.setattr(media, "_call", lambda *given: answers(*given) | {"duration": float(SECONDS)})
+    with httpx.Client(trust_env=False) as client:
+        monkeypatch.setattr(outbound, "_http", lambda: client)
+        yield stage
+
+
+def _deployment(name: str, simulator: Simulator) -> str:
+    return f"""
+[deployments.{name}]
+provider = "{name}"
+base_url = "{simulator.url}{BASES[name]}"
+secret = "secretsmanager:understudy/{name}"
+models = {{ "faults-{name}" = "{MODELS[name]}" }}
+poll_seconds = 30
+options = {{ micro_dollars = {{ "" = {HOLD // SECONDS} }} }}
+{"default = true" if name == "openai" else ""}
+"""
+
+
+@pytest.mark.parametrize("row", LONG, ids=lambda row: row.id)
+def test_row(theatre: Stage, simulators: dict[str, Simulator], row: Row) -> None:
+    row = replace(row, mark=secrets.token_hex(6))
+    simulator = simulators[row.server.name]
+    since = max((record["number"] for record in simulator.requests()), default=0)
+    caller = theatre.sign_in(row.account, limits=keys.Limits(concurrent=1, budget=10 * HOLD))
+    numbers = [simulator.fault(**{"about": row.mark, **hook}) for hook in row.hooks]
+    try:
+        reply = theatre.create(row.text, model=row.model, seconds=str(SECONDS))
+        told = Told(tries=1, status=reply.status, headers=reply.headers, body=reply.body)
+        if row.back_after is not None:
+            theatre.run(row.back_after)
+            told.seen.add(theatre.show(reply.body["id"])["status"])
+        faults = [fault for fault in simulator.faults() if fault["id"] in numbers]
+        if row.back_after is not None:
+            simulator.clear_faults()
+        theatre.run()
+        told.video = theatre.show(reply.body["id"])
+        told.seen.add(told.video["status"])
+        told.listed = theatre.listed()
+        faults = [fault for fault in simulator.faults() if fault["id"] in numbers] or faults
+        told.hear(row, simulator.requests(account=row.account, since=since), faults)
+    finally:
+        simulator.clear_faults()
+    assert theatre.queue.waiting == theatre.queue.dead == []
+    (job,) = jobs.newest(caller.team, limit=2, newest_first=True, after=None)
+    if job.output is not None:
+        kept = aws.s3().get_object(Bucket="bucket", Key=outputs.key(job))["Body"].read()
+        told.film_seconds = Film.of(kept).seconds
+    assert job.month
+    slots, budget = table.get(table.slots_key(caller.key_id)), table.get(table.budget_key(caller.key_id, job.month))
+    assert slots is not None
+    assert budget is not None
+    told.open, told.committed, told.spent = len(slots["open"]), int(budget["committed"]), int(budget["spent"])
+    judge(row, told)
+
+
+KLING = """
+[deployments.kling]
+provider = "kling"
+base_url = "https://kling.example"
+secret = "secretsmanager:understudy/a"
+models = { "kling" = "kling-3.0-omni" }
+poll_seconds = 300
+
+[deployments.solo]
+provider = "openai"
+base_url = "https://solo.example/v1"
+secret = "secretsmanager:understudy/c"
+models = { "solo" = "sora-2" }
+poll_seconds = 300
+options = { deadline_seconds = 86400 }
+default = true
+"""
+
+
+def test_an_order_that_waited_for_hours_brings_a_fresh_address(
+    stage: Stage, upstream: Upstream, configure: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kling is handed the address of a clip, which lives for an hour. It is signed for each try, not when the job is
+    written: here the source takes three hours, and then Kling wants to be left alone for longer than an hour."""
+    configure(KLING)
+    monkeypatch.setattr(storage, "presign", lambda key, **_: f"https://bucket/{key}?signed={int(stage.clock.now)}")
+    busy = refuse(429, "1302", "too fast", **{"retry-after": "900"})
+    taken = httpx.Response(200, json={"code": 0, "data": {"id": "task-1", "status": "submitted"}})
+    refusals = 5
+
+    def take(request: httpx.Request) -> httpx.Response:
+        nonlocal refusals
+        refusals -= 1
+        return busy(request) if refusals >= 0 else taken
+
+    upstream.rules["POST", "kling.example", ""] = take
+    source = stage.create("A fox", model="solo").body["id"]
+    edit = {"prompt": "Make it dusk", "video": {"id": source}, "model": "kling"}
+    assert stage.call("edit_video", json_body=edit).status == 200
+    start = stage.clock.now
+    stage.run(3 * 3600)
+    assert upstream.submits("kling.example") == []
+    upstream.finish()
+    stage.run(2 * 3600)
+    orders = upstream.submits("kling.example")
+    assert len(orders) == 6
+    assert orders[0].at - start >= 3 * 3600
+    assert orders[-1].at - orders[0].at >= storage.URL_SECONDS
+    for order in orders:
+        (clip,) = [one for one in json.loads(order.content)["contents"] if one["type"] == "base_video"]
+        assert clip["url"].endswith(f"?signed={int(order.at)}"), (clip, order.at)

@@ -1,0 +1,282 @@
+"""What may pass: what counts against a job, how long it is left alone, and what it has cost at the end."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from email.utils import formatdate
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.fakes.stage import Stage
+from tests.fakes.upstream import Answering, Upstream, answer, lose, refuse
+from tests.unit.test_worker import HOST, PACE, ended, job_of, submitted
+from understudy import aws, keys, media, table
+from understudy.errors import InvalidRequest, OutcomeUnknown, Reason, Refused
+from understudy.jobs import Job
+from understudy.providers.base import Account, Progress
+from understudy.providers.openai import OpenAI
+
+PRICE = 100_000  # micro-dollars a second of sora-2
+
+
+@pytest.fixture
+def video(stage: Stage) -> str:
+    """A video that the provider has just taken."""
+    return submitted(stage)
+
+
+def spent(job: Job) -> int:
+    """What the job's settlement says, in micro-dollars; what its key has committed must be the same."""
+    row = table.get(table.entry_key(job.team, job.id, "settlement"))
+    assert row
+    assert job.month
+    budget = table.get(table.budget_key(job.payer, job.month))
+    assert budget
+    assert budget["committed"] == budget["spent"] == row["micro_dollars"]
+    return int(row["micro_dollars"])
+
+
+class TestLost:
+    """Only 'it is not there', several times in a row, ends a job before its deadline."""
+
+    def test_one_404_among_other_troubles_is_no_loss(self, stage: Stage, upstream: Upstream, video: str) -> None:
+        upstream.script += [refuse(500), refuse(503), refuse(404), lose(), refuse(404), refuse(502)]
+        upstream.instant = True
+        stage.run()
+        assert ended(stage, video) == ("completed", None)
+
+    def test_a_good_answer_begins_the_row_again(self, stage: Stage, upstream: Upstream, video: str) -> None:
+        upstream.script += [refuse(404), refuse(404), upstream.serve, refuse(404), refuse(404)]
+        stage.run(60)
+        assert upstream.script == []
+        upstream.finish()
+        stage.run()
+        assert ended(stage, video) == ("completed", None)
+
+    def test_three_in_a_row_after_other_troubles_are_one(self, stage: Stage, upstream: Upstream, video: str) -> None:
+        upstream.script += [refuse(500), refuse(500), refuse(404), refuse(404), refuse(404)]
+        stage.run()
+        assert ended(stage, video) == ("failed", "provider_lost_video")
+        assert upstream.script == []
+
+    def test_a_file_that_is_missing_once_after_other_troubles_is_fetched(
+        self, stage: Stage, upstream: Upstream, video: str
+    ) -> None:
+        answers: list[Answering] = [refuse(500)] * 9 + [refuse(404)]
+        upstream.rules["GET", HOST, "/content"] = lambda request: (
+            answers.pop(0)(request) if answers else upstream.serve(request)
+        )
+        upstream.finish()
+        stage.run()
+        assert ended(stage, video) == ("completed", None)
+
+    def test_a_character_lost_after_other_troubles_is_made_again(self, stage: Stage, upstream: Upstream) -> None:
+        upstream.instant = True
+        video = stage.create("Luna", model="solo", characters=[{"id": stage.character()}]).body["id"]
+        lost = refuse(404, "not_found", "Character with id 'x' not found.")
+        answers: list[Answering] = [refuse(429), refuse(429), refuse(429), lost]
+        upstream.rules["POST", HOST, "/videos"] = lambda request: (
+            answers.pop(0)(request) if answers else upstream.serve(request)
+        )
+        stage.run()
+        assert ended(stage, video) == ("completed", None)
+
+
+BUSY: list[int] = [429, 503]
+
+
+class TestRetryAfter:
+    """A provider that says when it wants to be asked again is not asked before."""
+
+    @pytest.mark.parametrize("status", BUSY)
+    def test_polls_keep_to_it(self, stage: Stage, upstream: Upstream, video: str, status: int) -> None:
+        upstream.rules["GET", HOST, "/video_0"] = _busy(status, "77")
+        stage.run(77 + PACE)
+        first, second = (poll.at for poll in upstream.polls())
+        assert second - first >= 77
+
+    def test_so_do_they_when_a_balancer_says_it(self, stage: Stage, upstream: Upstream, video: str) -> None:
+        page = httpx.Response(503, content="<html>", headers={"retry-after": "77"})
+        upstream.rules["GET", HOST, "/video_0"] = lambda request: page
+        stage.run(77 + PACE)
+        first, second = (poll.at for poll in upstream.polls())
+        assert second - first >= 77
+
+    def test_orders_that_wait_keep_to_it(self, stage: Stage, upstream: Upstream) -> None:
+        upstream.instant = True
+        video = stage.create("Luna", model="solo", characters=[{"id": stage.character()}]).body["id"]
+        upstream.rules["POST", HOST, "/videos"] = _busy(429, "77")
+        start = stage.clock.now
+        stage.run(60)
+        upstream.rules.clear()
+        stage.run(start + 76 - stage.clock.now)
+        assert len(upstream.submits(HOST)) == 1
+        stage.run()
+        assert ended(stage, video) == ("completed", None)
+        refused, taken = upstream.submits(HOST)
+        assert taken.at - refused.at >= 77
+
+    def test_fetching_keeps_to_it(self, stage: Stage, upstream: Upstream, video: str) -> None:
+        upstream.rules["GET", HOST, "/content"] = _busy(503, "77")
+        upstream.finish()
+        stage.run(PACE + 77 + PACE)
+        fetches = [one.at for one in upstream.heard if one.path.endswith("/content")]
+        assert len(fetches) == 2
+        assert fetches[1] - fetches[0] >= 77
+
+    def test_looking_for_a_lost_order_keeps_to_it(
+        self, stage: Stage, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[float] = []
+
+        def find(provider: OpenAI, account: Account, reference: str) -> Progress | None:
+            asked.append(stage.clock.now)
+            raise Refused(Reason.BUSY, "later", retry_after="77")
+
+        profile = OpenAI.profile
+        monkeypatch.setattr(OpenAI, "profile", lambda *given: replace(profile(*given), findable=True))
+        monkeypatch.setattr(OpenAI, "find", find)
+        upstream.script.append(lose())
+        submitted(stage)
+        stage.run(PACE + 77 + PACE)
+        assert len(asked) == 2
+        assert asked[1] - asked[0] >= 77
+
+    def test_it_does_not_hold_up_more_than_a_message_can_wait(
+        self, stage: Stage, upstream: Upstream, video: str
+    ) -> None:
+        upstream.rules["GET", HOST, "/video_0"] = _busy(429, "86400")
+        stage.work()
+        assert stage.queue.sent[-1].delay == 900
+
+    @pytest.mark.parametrize(
+        ("said", "seconds"),
+        [
+            ("7", 7),
+            (" 7 ", 7),
+            ("1.5", 1.5),
+            ("0", 0),
+            (None, 0),
+            ("", 0),
+            ("-3", 0),
+            ("soon", 0),
+            ("nan", 0),
+            ("9" * 400, 0),
+            ("\N{ARABIC-INDIC DIGIT SEVEN}", 0),
+            ("Fri, 31 Dec 9999999 23:59:59 GMT", 0),
+            ("Wed, 21 Oct 2015 07:28:00 GMT", 0),
+        ],
+    )
+    def test_what_it_may_say(self, said: str | None, seconds: float) -> None:
+        assert Refused(Reason.BUSY, "", retry_after=said).pause == seconds
+        assert OutcomeUnknown("", retry_after=said).pause == seconds
+
+    def test_a_date(self) -> None:
+        said = formatdate(time.time() + 90, usegmt=True)
+        assert 85 < Refused(Reason.BUSY, "", retry_after=said).pause <= 90
+
+
+class TestCircuit:
+    """A refusal in the worker is known to the requests that come after it, as one in a request is."""
+
+    def waiting(self, stage: Stage) -> str:
+        """The host that is going to be asked, by the worker, for a video with a character from elsewhere."""
+        character = stage.character(model="solo")
+        assert stage.create("Luna", model="sora-2", characters=[{"id": character}]).status == 200
+        job = job_of(stage)
+        assert job.state == "preparing"
+        return f"{job.deployment}.example"
+
+    def test_requests_do_not_ask_who_has_just_refused_the_worker(self, stage: Stage, upstream: Upstream) -> None:
+        upstream.instant = True
+        home = self.waiting(stage)
+        upstream.rules["POST", home, "/videos"] = refuse(401)
+        stage.run()
+        assert len(upstream.submits(home)) == 1
+        for _ in range(5):
+            assert stage.create(model="sora-2").status == 200
+        assert len(upstream.submits(home)) == 1
+
+    def test_a_refusal_for_what_was_ordered_says_nothing_against_it(self, stage: Stage, upstream: Upstream) -> None:
+        upstream.rules["POST", self.waiting(stage), "/videos"] = refuse(400, "moderation_blocked")
+        stage.run()
+        assert _circuits() == []
+
+    def test_alone_there_is_no_circuit(self, stage: Stage, upstream: Upstream) -> None:
+        stage.create("Luna", model="solo", characters=[{"id": stage.character()}])
+        upstream.rules["POST", HOST, ""] = refuse(401)
+        stage.run()
+        assert _circuits() == []
+
+
+class TestOwed:
+    """Every end settles what is owed: the whole hold only where nobody knows better."""
+
+    @pytest.fixture(autouse=True)
+    def budget(self, stage: Stage) -> None:
+        stage.sign_in("blue", limits=keys.Limits(concurrent=1, budget=10_000_000))
+
+    def test_a_file_that_cannot_be_fetched_costs_what_its_provider_says(
+        self, stage: Stage, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        poll = OpenAI.poll
+        monkeypatch.setattr(OpenAI, "poll", lambda *given: replace(poll(*given), micro_dollars=123_456))
+        video = submitted(stage)
+        upstream.rules["GET", HOST, "/content"] = refuse(404)
+        upstream.finish()
+        stage.run()
+        assert ended(stage, video) == ("failed", "output_unavailable")
+        assert spent(job_of(stage)) == 123_456
+
+    def test_or_the_hold_if_it_says_nothing(self, stage: Stage, upstream: Upstream) -> None:
+        video = submitted(stage)
+        upstream.rules["GET", HOST, "/content"] = refuse(404)
+        upstream.finish()
+        stage.run()
+        assert ended(stage, video) == ("failed", "output_unavailable")
+        assert spent(job_of(stage)) == job_of(stage).hold == 4 * PRICE
+
+    def test_a_continuation_that_is_fetched_again_in_vain(
+        self, stage: Stage, upstream: Upstream, configure: Any, toml: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its price is known from the first time, and is not the hold."""
+        configure(toml.replace("deadline_seconds = 900", "deadline_seconds = 900, extend_seconds = []"))
+        poll = OpenAI.poll
+        monkeypatch.setattr(OpenAI, "poll", lambda *given: replace(poll(*given), micro_dollars=123_456))
+        upstream.instant = True
+        source = submitted(stage)
+        stage.run()
+        body = {"prompt": "It goes on", "seconds": "4", "video": {"id": source}, "model": "solo"}
+        video = stage.call("extend_video", json_body=body).body["id"]
+        answers = media._call
+
+        def call(function: str, event: dict[str, Any], param: str) -> dict[str, Any]:
+            if event.get("task") == "concatenate":
+                raise InvalidRequest("cannot be opened", code="unreadable")
+            return answers(function, event, param)
+
+        monkeypatch.setattr(media, "_call", call)
+        while not (job_of(stage).state == "archiving" and job_of(stage).spent is not None):
+            stage.work()
+        stage.work()
+        assert job_of(stage).continuation is None
+        upstream.rules["GET", HOST, ""] = answer(404, "<html>")
+        stage.run()
+        assert ended(stage, video)[0] == "failed"
+        row = table.get(table.entry_key("blue", job_of(stage).id, "settlement"))
+        assert row
+        assert row["micro_dollars"] == 123_456 != job_of(stage).hold
+
+
+def _busy(status: int, seconds: str) -> Answering:
+    return refuse(status, "busy", "later", **{"retry-after": seconds})
+
+
+def _circuits() -> list[dict[str, Any]]:
+    found = aws.dynamodb().query(
+        TableName="t", KeyConditionExpression="pk = :pk", ExpressionAttributeValues={":pk": {"S": table.CIRCUIT}}
+    )
+    return list(found["Items"])
