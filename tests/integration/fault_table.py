@@ -278,8 +278,8 @@ def _fetching(one: Server) -> Iterator[Row]:
         return answer({}, what, **more)
 
     yield row("the file's address has died", said(one.dead, times=2))
-    yield row("HTML for the file, called video/mp4", said(HTML | {"headers": {"Content-Type": "video/mp4"}}))
-    yield row("half the file", {"action": "half"})
+    page = said(HTML | {"headers": {"Content-Type": "video/mp4"}})
+    yield row("HTML for the file, called video/mp4, then half of it", page, {"action": "half"})
     yield row("the file: 5xx, then a reset", said(GATEWAY), {"action": "reset"})
     gone = Sees("failed", "output_unavailable")
     yield row("the file is gone for good", said(one.dead, times=None), sees=gone, charged="price", hours=True)
@@ -298,7 +298,7 @@ MODERATION: tuple[Row, ...] = (
     _moderated(OPENAI, "a 400 that says so", REFUSED, prompt="forbidden"),
     _moderated(
         OPENAI,
-        "a 400 by a type only",
+        "a 400 by its code only",
         REFUSED,
         answer(OPENAI.order, says(400, _nested("This is against our policies.", "content_policy"))),
     ),

@@ -24,14 +24,14 @@ import pytest
 
 from tests.integration.fault_judge import Told, judge
 from tests.integration.fault_table import HOLD, ROWS, Row
-from tests.integration.live import Api, Film, Json, answered, together
+from tests.integration.live import Api, Json, answered, playing_time, together
 
 if TYPE_CHECKING:
     from tests.integration.live import Stack
 
 AT_ONCE = 16
 PATIENCE = 300.0  # for a row; on a busy machine, and with all the others beside it
-PACE = 1.0
+PACE = 2.0
 DEAF = ("127.0.0.77", 4998)  # the base_url of the deployments deaf-...
 NO_ANSWER_YET = {"timeout", "authorizer_failed", "request_in_progress"}  # of the gateway, or of another try
 CALLS = threading.BoundedSemaphore(4)  # at one moment, of those that are answered at once: cold starts take turns
@@ -91,7 +91,7 @@ def _play(stack: Stack, key: str, row: Row) -> Told:
             told.video = _wait(api, told.body["id"], told.seen)
         told.listed = answered(api.get("/videos"))["data"]
         if told.video and told.video["status"] == "completed":
-            told.film_seconds = Film.of(api.download(told.video["id"]).content).seconds
+            told.film_seconds = playing_time(api.download(told.video["id"]).content)
         faults = {fault["id"]: fault for fault in simulator.faults()}
         told.hear(row, simulator.requests(account=row.account, since=since), [faults[one] for one in numbers])
         _count(stack, key, told)

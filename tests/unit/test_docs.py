@@ -72,7 +72,7 @@ def curls() -> list[tuple[str, str]]:
     return [route for command in commands if (route := routes_of(command)) is not None]
 
 
-@pytest.mark.parametrize("script", ["providers.py", "openapi.py"])
+@pytest.mark.parametrize("script", ["providers.py", "openapi.py", "faults.py"])
 def test_what_is_generated_is_current(script: str) -> None:
     run = subprocess.run(
         [sys.executable, f"scripts/{script}", "--check"], cwd=ROOT, capture_output=True, text=True, check=False

@@ -14,7 +14,7 @@ from tests.fakes.upstream import Answering, Upstream, answer, lose, refuse
 from understudy import characters, handles, origins, table
 from understudy.characters import Character
 from understudy.deployments import Deployment, deployments
-from understudy.errors import OutcomeUnknown, Reason, Refused
+from understudy.errors import OutcomeUnknown, ProviderError, Reason, Refused
 from understudy.handles import Handle
 from understudy.ids import Kind
 from understudy.providers.base import Account
@@ -212,6 +212,22 @@ class TestSlow:
         self.answers += [passing, ProviderHandle("element")]
         found = [ensure(stage, luna, solo) for _ in range(3)]
         assert [handle.state for handle in found if isinstance(handle, Handle)] == ["pending", "pending", "ready"]
+
+    @pytest.mark.parametrize("passing", [Refused(Reason.BUSY, "x", retry_after="77"), OutcomeUnknown("x")])
+    def test_nobody_asks_before_the_provider_wants_to_be_asked(
+        self, stage: Stage, luna: Character, solo: Deployment, asked: list[str], passing: ProviderError
+    ) -> None:
+        self.answers += [passing, ProviderHandle("element")]
+        for _ in range(2):
+            ensure(stage, luna, solo)
+        stage.clock.advance(passing.pause - 1)
+        found = ensure(stage, luna, solo)
+        assert isinstance(found, Handle)
+        assert (found.ready, len(asked)) == ((False, 1) if passing.pause else (True, 2))
+        stage.clock.advance(2)
+        assert state(luna, solo) == ("pending" if passing.pause else "ready")
+        assert isinstance(found := ensure(stage, luna, solo), Handle)
+        assert found.ready
 
     def test_one_that_is_refused_after_all(
         self, stage: Stage, luna: Character, solo: Deployment, asked: list[str]

@@ -6,6 +6,7 @@ The handlers run in this process and its time; the providers are the simulators,
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,18 +20,11 @@ from tests.fakes.stage import Stage
 from tests.fakes.upstream import Upstream, refuse
 from tests.integration.fault_judge import SECONDS, Told, judge
 from tests.integration.fault_table import HOLD, ROWS, SERVERS, Row
-from tests.integration.live import Film
+from tests.integration.live import DEPLOYMENTS, playing_time
 from understudy import aws, jobs, keys, media, outbound, outputs, storage, table
 
 SPEED = 50.0  # of the simulators: a job is done after 40 ms
-BASES = {"openai": "/v1", "xai": "/v1", "gemini": "/v1beta", "runwayml": "/v1", "kling": ""}
-MODELS = {
-    "openai": "sora-2",
-    "xai": "grok-imagine-video",
-    "gemini": "gemini-omni-1.1-flash",
-    "runwayml": "gen4.5",
-    "kling": "kling-3.0-omni",
-}
+PACE = 30  # seconds of the clock between two polls
 LONG = [row for row in ROWS if row.hours]
 
 
@@ -57,10 +51,9 @@ def theatre(
     stage: Stage, simulators: dict[str, Simulator], configure: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Stage]:
     """The stage in front of the simulators. The media functions answer for a clip of 4 s."""
-    configure("".join(_deployment(name, simulator) for name, simulator in simulators.items()))
+    configure(_deployments(simulators))
     for name in simulators:
-        secret = {"Name": f"understudy/{name}", "SecretString": f"sim-faults-{name}"}
-        aws.secretsmanager().create_secret(**secret)
+        aws.secretsmanager().create_secret(Name=f"understudy/sim-faults-{name}", SecretString=f"sim-faults-{name}")
     answers = media._call
     monkeypatch.setattr(media, "_call", lambda *given: answers(*given) | {"duration": float(SECONDS)})
     with httpx.Client(trust_env=False) as client:
@@ -68,17 +61,13 @@ def theatre(
         yield stage
 
 
-def _deployment(name: str, simulator: Simulator) -> str:
-    return f"""
-[deployments.{name}]
-provider = "{name}"
-base_url = "{simulator.url}{BASES[name]}"
-secret = "secretsmanager:understudy/{name}"
-models = {{ "faults-{name}" = "{MODELS[name]}" }}
-poll_seconds = 30
-options = {{ micro_dollars = {{ "" = {HOLD // SECONDS} }} }}
-{"default = true" if name == "openai" else ""}
-"""
+def _deployments(simulators: dict[str, Simulator]) -> str:
+    """Those of the deployed stack that the rows order from, in front of these simulators."""
+    tables = re.split(r"^(?=\[)", DEPLOYMENTS.read_text("utf-8"), flags=re.MULTILINE)
+    text = "".join(table for table in tables if table.startswith("[deployments.faults-"))
+    text = re.sub(r"\$\{simulator\.(\w+)\}", lambda found: simulators[found[1]].url, text)
+    text = re.sub(r"^poll_seconds = \d+$", f"poll_seconds = {PACE}", text, flags=re.MULTILINE)
+    return text.replace("\npoll_seconds", "\ndefault = true\npoll_seconds", 1)
 
 
 @pytest.mark.parametrize("row", LONG, ids=lambda row: row.id)
@@ -109,7 +98,7 @@ def test_row(theatre: Stage, simulators: dict[str, Simulator], row: Row) -> None
     (job,) = jobs.newest(caller.team, limit=2, newest_first=True, after=None)
     if job.output is not None:
         kept = aws.s3().get_object(Bucket="bucket", Key=outputs.key(job))["Body"].read()
-        told.film_seconds = Film.of(kept).seconds
+        told.film_seconds = playing_time(kept)
     assert job.month
     slots, budget = table.get(table.slots_key(caller.key_id)), table.get(table.budget_key(caller.key_id, job.month))
     assert slots is not None
