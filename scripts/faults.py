@@ -15,7 +15,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.integration.fault_table import ROWS, SERVERS, Row  # noqa: E402
+from tests.integration.fault_servers import SERVERS  # noqa: E402
+from tests.integration.fault_table import ROWS, Row  # noqa: E402
 
 TARGET = ROOT / "docs" / "faults.md"
 HEAD = """\
@@ -38,6 +39,7 @@ to the micro-dollar where it should. A video that is completed has been download
 """
 SECTIONS = {
     "ordering": "When it is ordered",
+    "preparing": "When `run_job` orders it",
     "waiting": "While it is made",
     "fetching": "When its file is fetched",
     "moderation": "Moderation, in each of its disguises",
@@ -46,6 +48,8 @@ NOTES = {
     "ordering": "A provider that takes a reference of ours with each order can be asked for it, and a lost answer is"
     f" found again ({', '.join(server.name for server in SERVERS if server.findable)}). Elsewhere the job ends at once:"
     " an order is not repeated to find out.",
+    "preparing": "Where files take long to travel, an order with one is sent after the call. A refusal that may move"
+    " goes to another deployment of the model; without one, a refusal that passes is waited out.",
     "waiting": "A paid video is given up for two reasons: its deadline at the provider has passed, or the provider has"
     " said three times in a row that it does not know it. `Retry-After` is kept to, up to 15 minutes at a time.",
     "fetching": "Each try asks the provider for the file's address again. A file is given up when it has been missing"
@@ -82,7 +86,7 @@ def _name(row: Row) -> str:
 
 def _cells(row: Row) -> tuple[str, ...]:
     """What is in the line, without the providers: those of one kind share it."""
-    fault = row.fault.removeprefix("moderation: ").removeprefix("polls: ")
+    fault = row.fault.removeprefix("moderation: ").removeprefix("polls: ").removeprefix("orders: ")
     sees = f"{row.sees.status}" + (f" `{row.sees.code}`" if row.sees.code else "")
     if row.sees.retry_after:
         sees += f", `retry-after: {row.sees.retry_after}`"

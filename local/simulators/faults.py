@@ -126,14 +126,12 @@ class FaultBook:
                     return fault
         return None
 
-    def follow(self, target: str, words: Callable[[], str], names: list[str]) -> None:
+    def follow(self, target: str, words: Callable[[], str], names: Callable[[], list[str]]) -> None:
         """Whatever a request has made, told or been told by name belongs to what it was about."""
-        if not any(fault.about is not None for fault in self._faults):
-            return
         with self._lock:
             for fault in self._faults:
                 if fault.about is not None and fault.concerns(target, words):
-                    fault.trail += [name for name in names if name not in fault.trail]
+                    fault.trail += [name for name in names() if name not in fault.trail]
 
     def list(self) -> list[dict[str, Any]]:
         with self._lock:

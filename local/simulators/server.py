@@ -115,7 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return
         response = self._process(record, incoming, reader, fault)
         response.headers["x-request-id"] = record["request_id"]
-        faults.follow(target, reader.words, [*record["names"], *_addresses(response)])
+        faults.follow(target, reader.words, lambda: [*record["names"], *_addresses(response)])
         self.simulator.recorder.save(record)  # before anything can go wrong with the answer: the work is done
         if fault is not None and not fault.before:
             time.sleep(fault.delay)

@@ -1,8 +1,8 @@
 """What may go wrong at a provider, as a table: the fault, what the caller sees, what is ordered, what is charged.
 
-A provider is a `Server`: where it is asked for what, and how it words what the rows need. Rows are made of each server
-by `rows`; `MODERATION` has each one's own disguises. To add a provider: its simulator, two deployments in
-`deployments.toml` (`faults-NAME`, and `deaf-NAME` where nobody ever answers), a `Server`, its rows of `MODERATION`.
+Rows are made of each `Server` by `rows`; `MODERATION` has each one's own disguises. To add a provider: its simulator,
+two deployments in `deployments.toml` (`faults-NAME`, and `deaf-NAME` where nobody ever answers), a `Server` in
+`fault_servers.py`, its rows of `MODERATION`.
 
 `test_faults.py` plays the rows against the deployed stack, those that take hours `tests/unit/test_patience.py` with a
 clock of its own. `docs/faults.md` is made of them by `scripts/faults.py`.
@@ -14,42 +14,27 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-Json = dict[str, Any]
-When = Literal["ordering", "waiting", "fetching"]
+from tests.integration.fault_servers import (
+    GEMINI,
+    KLING,
+    OPENAI,
+    REST,
+    RUNWAY,
+    SERVERS,
+    XAI,
+    Json,
+    Server,
+    answer,
+    nested,
+    says,
+)
+
+When = Literal["ordering", "preparing", "waiting", "fetching"]
 Charged = Literal["nothing", "held", "price"]
 
-HOLD = 200_000  # micro-dollars for the 4 seconds that every row orders, by the options of the deployments
 HTML: Json = {"status": 200, "headers": {"Content-Type": "text/html"}, "body": "<html>It works!</html>"}
 GATEWAY: Json = {"status": 502, "headers": {"Content-Type": "text/html"}, "body": "<html>Bad Gateway</html>"}
 MINUTE = 60
-
-
-@dataclass(frozen=True)
-class Server:
-    """A provider. `order`, `poll` and `fetch` are its requests (method, path); the rest are its own words, as answers.
-
-    `bill` is what it says that a video of the rows has cost, in micro-dollars; None: it does not say, and the price of
-    what came is settled. `hold` is what is held. `findable`: an order whose answer was lost can be asked for.
-    """
-
-    name: str
-    order: Json
-    poll: Json
-    fetch: Json
-    busy: Json  # 429
-    down: Json  # 503, said by itself and not by a balancer
-    broke: Json  # our account there cannot pay
-    unknown: Json  # of a job: it is not there
-    dead: Json  # of a file: its address is not good any more
-    odd: Json  # of a job: a status that nobody knows
-    bill: int | None = None
-    hold: int = HOLD
-    findable: bool = False
-
-    @property
-    def price(self) -> int:
-        """What a video of the rows costs, in micro-dollars."""
-        return self.hold if self.bill is None else self.bill
 
 
 @dataclass(frozen=True)
@@ -66,6 +51,7 @@ class Row:
     """A fault. `hooks` are what the simulator is told (see `local/simulators/faults.py`), `prompt` words that mean
     something to it; with `connects` False nobody answers the phone. `hours`: not to be waited for. `back_after`: the
     faults are taken away after so many seconds. `rests`: how long the provider wants to be left alone after the first.
+    `image`: the order brings one. `refusals`: so often it is refused before it is taken.
     """
 
     server: Server
@@ -80,6 +66,8 @@ class Row:
     hours: bool = False
     back_after: int | None = None
     rests: float = 0.0
+    image: bool = False
+    refusals: int = 0
     mark: str = ""  # what its prompt is known by, in one run
 
     @property
@@ -112,93 +100,8 @@ class Row:
         return {"nothing": 0, "held": self.server.hold, "price": self.server.price}[self.charged]
 
 
-def answer(request: Json, said: Json, **more: Any) -> Json:
-    """The fault that this request is answered so."""
-    return {**request, "action": "answer", **said, **more}
-
-
-def says(status: int, body: Any, **headers: str) -> Json:
-    """An answer."""
-    return {"status": status, "body": body, "headers": headers}
-
-
-def _nested(message: str, code: str) -> Json:
-    return {"error": {"message": message, "type": "x", "param": None, "code": code}}
-
-
-def _google(code: int, status: str, message: str, **more: Any) -> Json:
-    return {"error": {"code": code, "status": status, "message": message, **more}}
-
-
 COMPLETED, MODERATED = Sees("completed"), Sees("failed", "moderation_blocked")
 REFUSED, LOST = Sees(400, "moderation_blocked"), Sees(502, "outcome_unknown")
-
-OPENAI = Server(
-    "openai",
-    order={"method": "POST", "path": "/videos$"},
-    poll={"method": "GET", "path": "/videos/[^/]+$"},
-    fetch={"method": "GET", "path": "/content$"},
-    busy=says(429, _nested("Rate limit reached.", "rate_limit_exceeded")),
-    down=says(503, _nested("The engine is overloaded.", "overloaded")),
-    broke=says(429, _nested("You exceeded your current quota.", "insufficient_quota")),
-    unknown=says(404, _nested("Video not found.", "not_found")),
-    dead=says(404, _nested("The video has expired.", "not_found")),
-    odd={"action": "alter", "replace": {'"status": "\\w+"': '"status": "simmering"'}},
-)
-XAI = Server(
-    "xai",
-    order={"method": "POST", "path": "/videos/generations$"},
-    poll={"method": "GET", "path": "^/v1/videos/[^/]+$"},
-    fetch={"method": "GET", "path": "^/vidgen/"},
-    busy=says(429, _nested("Too many requests.", "rate_limit_exceeded")),
-    down=says(503, {"error": "Service temporarily unavailable."}),
-    broke=says(403, {"code": "permission-denied", "error": "Your team has used all available credits."}),
-    unknown=says(404, {"code": "not-found", "error": "The request was not found."}),
-    dead=says(403, {"code": "permission-denied", "error": "The address has expired."}),
-    odd=says(200, {"status": "simmering", "progress": 5}) | {"action": "answer"},
-    bill=280_000,
-    hold=280_000,  # it has no option for prices
-)
-GEMINI = Server(
-    "gemini",
-    order={"method": "POST", "path": "/interactions$"},
-    poll={"method": "GET", "path": "/interactions/[^/]+$"},
-    fetch={"method": "GET", "path": ":download$"},
-    busy=says(429, _google(429, "RESOURCE_EXHAUSTED", "Resource has been exhausted.")),
-    down=says(503, _google(503, "UNAVAILABLE", "The model is overloaded.")),
-    broke=says(429, _google(429, "RESOURCE_EXHAUSTED", "Your prepayment credits are depleted.")),
-    unknown=says(400, {"error": {"code": "invalid_request", "message": "Invalid interaction name."}}),
-    dead=says(403, _google(403, "PERMISSION_DENIED", "You do not have permission to access the File.")),
-    odd={"action": "alter", "replace": {'"status": "\\w+"': '"status": "simmering"'}},
-)
-RUNWAY = Server(
-    "runwayml",
-    order={"method": "POST", "path": "/text_to_video$"},
-    poll={"method": "GET", "path": "^/v1/tasks/"},
-    fetch={"method": "GET", "path": "^/outputs/"},
-    busy=says(429, {"error": "You have reached your daily task limit."}),
-    down=says(503, {"error": "Service unavailable."}),
-    broke=says(400, {"error": "You do not have enough credits to run this task."}),
-    unknown=says(404, {"error": "An asset or task with this ID was not found."}),
-    dead=says(403, {"error": "The signature of this address has expired."}),
-    odd={"action": "alter", "replace": {'"status": "\\w+"': '"status": "SIMMERING"'}},
-    bill=480_000,
-)
-KLING = Server(
-    "kling",
-    order={"method": "POST", "path": "^/omni-video/"},
-    poll={"method": "GET", "path": "^/tasks$"},
-    fetch={"method": "GET", "path": "^/outputs/"},
-    busy=says(429, {"code": 1302, "message": "The API request is too fast."}),
-    down=says(503, {"code": 5001, "message": "The server is temporarily unavailable."}),
-    broke=says(429, {"code": 1102, "message": "Account balance not enough."}),
-    unknown=says(200, {"code": 0, "message": "SUCCEED", "data": []}),
-    dead=says(403, "<Error><Code>AccessDenied</Code></Error>"),
-    odd={"action": "alter", "replace": {'"status": "\\w+"': '"status": "simmering"'}},
-    bill=448_000,
-    findable=True,
-)
-SERVERS = (OPENAI, XAI, GEMINI, RUNWAY, KLING)
 
 
 def _lost(server: Server, sees: Sees, **facts: Any) -> Json:
@@ -211,7 +114,6 @@ def _lost(server: Server, sees: Sees, **facts: Any) -> Json:
 def _ordering(one: Server) -> Iterator[Row]:
     after, always = {"when": "after"}, {"times": None}
     away, busy = Sees(503, "provider_unavailable"), Sees(429, "rate_limit_exceeded")
-    resting = one.busy | {"headers": {"Retry-After": "7"}}
     yield Row(one, "time-out before anything was sent", "ordering", away, ordered=0, connects=False)
     yield Row(
         one,
@@ -236,14 +138,31 @@ def _ordering(one: Server) -> Iterator[Row]:
         **not_taken,
     )
     yield Row(one, "half an answer", hooks=({**one.order, "action": "half"},), **_lost(one, LOST))
-    again = replace(busy, retry_after="7")
-    yield Row(one, "429 with Retry-After", "ordering", again, 0, hooks=(answer(one.order, resting, **always),))
+    again = replace(busy, retry_after=f"{REST}")
+    yield Row(one, "429 with Retry-After", "ordering", again, 0, hooks=(answer(one.order, one.resting, **always),))
     yield Row(one, "429 without", "ordering", busy, 0, hooks=(answer(one.order, one.busy, **always),))
     yield Row(one, "503 in its own words", "ordering", away, 0, hooks=(answer(one.order, one.down, **always),))
     yield Row(one, "502 by a balancer", hooks=(answer(one.order, GATEWAY, **after),), **_lost(one, LOST))
     yield Row(one, "HTML for JSON, with a 200", hooks=(answer(one.order, HTML, **after),), **_lost(one, LOST))
     arrears = Sees(502, "provider_arrears")
     yield Row(one, "our account cannot pay", "ordering", arrears, 0, hooks=(answer(one.order, one.broke, **always),))
+
+
+def _preparing(one: Server) -> Iterator[Row]:
+    def row(fault: str, *hooks: Json, **facts: Any) -> Row:
+        given: Json = {"sees": COMPLETED, "charged": "price", **facts}
+        return Row(one, fault, "preparing", hooks=hooks, image=True, **given)
+
+    if not one.slow_files:
+        return
+    yield row("orders: 429 with Retry-After", answer(one.order, one.resting), refusals=1, rests=REST)
+    yield row("orders: 503 in its own words", answer(one.order, one.down, times=2), refusals=2)
+    lost = Sees("failed", "outcome_unknown")
+    reset = {**one.order, "when": "after", "action": "reset"}
+    yield row("orders: reset after it was taken", reset, sees=lost, charged="held")
+    arrears = Sees("failed", "provider_arrears")
+    broke = answer(one.order, one.broke)
+    yield row("orders: our account cannot pay", broke, sees=arrears, ordered=0, charged="nothing")
 
 
 def _waiting(one: Server) -> Iterator[Row]:
@@ -254,7 +173,7 @@ def _waiting(one: Server) -> Iterator[Row]:
     def said(what: Json, **more: Any) -> Json:
         return answer({}, what, **more)
 
-    yield row("polls: 429 with Retry-After", said(one.busy | {"headers": {"Retry-After": "4"}}), rests=4.0)
+    yield row("polls: 429 with Retry-After", said(one.resting), rests=REST)
     yield row("polls: 429 without", said(one.busy))
     yield row("polls: 5xx", said(GATEWAY), said(one.down))
     yield row("polls: reset, then half an answer", {"action": "reset"}, {"action": "half"})
@@ -300,7 +219,7 @@ MODERATION: tuple[Row, ...] = (
         OPENAI,
         "a 400 by its code only",
         REFUSED,
-        answer(OPENAI.order, says(400, _nested("This is against our policies.", "content_policy"))),
+        answer(OPENAI.order, says(400, nested("This is against our policies.", "content_policy"))),
     ),
     _moderated(OPENAI, "a job that failed", MODERATED, prompt="refused-later"),
     _moderated(XAI, "a 403 about guidelines", REFUSED, prompt="forbidden"),
@@ -370,6 +289,7 @@ def rows() -> list[Row]:
         for server in SERVERS
         for row in (
             *_ordering(server),
+            *_preparing(server),
             *(one for one in MODERATION if one.server is server),
             *_waiting(server),
             *_fetching(server),

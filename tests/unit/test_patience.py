@@ -19,7 +19,8 @@ from local.simulators.process import Simulator
 from tests.fakes.stage import Stage
 from tests.fakes.upstream import Upstream, refuse
 from tests.integration.fault_judge import SECONDS, Told, judge
-from tests.integration.fault_table import HOLD, ROWS, SERVERS, Row
+from tests.integration.fault_servers import HOLD, SERVERS
+from tests.integration.fault_table import ROWS, Row
 from tests.integration.live import DEPLOYMENTS, playing_time
 from understudy import aws, jobs, keys, media, outbound, outputs, storage, table
 
