@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
     from tests.integration.live import Json, Stack
 
-LIVE = ("xai", "gemini", "runway", "kling")
+LIVE = ("xai", "gemini", "runway", "kling", "minimax")
 # Its examples stand in comments; they hold, too.
 EXAMPLE = re.compile(r"^# (?=\[deployments\.|[a-z_]+ = )", re.MULTILINE)
 SHIPPED = tomllib.loads(EXAMPLE.sub("", (ROOT / "config" / "deployments.toml").read_text("utf-8")))["deployments"]
 TESTS = tomllib.loads(DEPLOYMENTS.read_text("utf-8"))["deployments"]
 # What is special about a deployment's provider.
-EMULATES = {"kling"}  # an extension is put together here
-OWN_ONLY: set[str] = set()  # edits its own videos alone
+EMULATES = {"kling", "minimax"}  # an extension is put together here
+OWN_ONLY = {"minimax"}  # edits its own videos alone
 # What becomes of Sora's 1280x720 and 1024x1792: the smallest that is not smaller, of that shape.
 USUAL = ("1280x720", "1080x1920")
-SIZES: dict[str, tuple[str, str]] = {}
+SIZES = {"minimax": ("1344x768", "1440x2560")}
 
 
 class Relic(NamedTuple):

@@ -25,10 +25,17 @@ if TYPE_CHECKING:
     from tests.integration.live import Api, Json, Stack
 
 # Model -> the simulator that serves it.
-MODELS = {"sora-2": "openai", "grok": "xai", "omni": "gemini", "runway": "runwayml", "kling": "kling"}
+MODELS = {
+    "sora-2": "openai",
+    "grok": "xai",
+    "omni": "gemini",
+    "runway": "runwayml",
+    "kling": "kling",
+    "hailuo": "minimax",
+}
 PROMPT = "{} waits for the tram of {}"
 SIZE = "1280x720"
-SIZES: dict[str, str] = {}  # what a model makes of that, if it is another one
+SIZES = {"hailuo": "1344x768"}  # what a model makes of that, if it is another one
 
 
 class Pair(NamedTuple):
@@ -168,6 +175,19 @@ def to_runway(cast: list[Star], prompt: str) -> Sent:
     return Sent({**body, "referenceVideos": videos}, [sha(clip) for clip in clips])
 
 
+def to_hailuo(cast: list[Star], prompt: str) -> Sent:
+    """A clip of each, which the provider fetches, of 5 s at most."""
+    said = "".join(f"{star.name} is the character in Video {n}. " for n, star in enumerate(cast, 1))
+    clip = {"type": "video_url", "video_url": {"url": is_signed}, "role": "reference_video"}
+    content = [{"type": "text", "text": said + prompt}, *[clip for _ in cast]]
+    body = {"model": "MiniMax-H3", "content": content, "resolution": "768P", "duration": 4, "ratio": "16:9"}
+    return Sent(body, [sha(star.clip) for star in cast])
+
+
+def is_signed(url: str) -> bool:
+    return url.partition("?")[0].endswith("/clip") and "X-Amz-Signature=" in url
+
+
 def to_kling(cast: list[Star], prompt: str) -> Sent:
     """Elements of a frontal picture and others, cited by name."""
     for star in cast:
@@ -188,6 +208,7 @@ TO: dict[str, Callable[[list[Star], str], Sent]] = {
     "omni": to_omni,
     "runway": to_runway,
     "kling": to_kling,
+    "hailuo": to_hailuo,
 }
 
 
