@@ -31,6 +31,8 @@ SIMULATORS: dict[str, list[str]] = {
     "kling": ["local.simulators.kling"],
     "gemini": ["local.simulators.gemini"],
     "xai": ["local.simulators.xai"],
+    # The clips that simulators and tests draw have twelve pictures a second, which MiniMax would not take.
+    "minimax": ["local.simulators.minimax", "--set", "clip_rates=[12, 60]"],
 }
 
 

@@ -56,6 +56,10 @@ def resting(status: int, body: Any) -> Json:
     return says(status, body, **{"Retry-After": f"{REST}"})
 
 
+def minimax(kind: str, message: str) -> Json:
+    return {"type": "error", "error": {"type": kind, "message": message, "http_code": "0"}}
+
+
 def nested(message: str, code: str) -> Json:
     return {"error": {"message": message, "type": "x", "param": None, "code": code}}
 
@@ -140,4 +144,18 @@ KLING = Server(
     bill=448_000,
     findable=True,
 )
-SERVERS = (OPENAI, XAI, GEMINI, RUNWAY, KLING)
+MINIMAX = Server(
+    "minimax",
+    order={"method": "POST", "path": "^/v2/video_generation$"},
+    poll={"method": "GET", "path": "^/v2/query/video_generation/"},
+    fetch={"method": "GET", "path": "^/videos/"},
+    busy=says(429, minimax("rate_limit_error", "rate limit, please retry later (1002)")),
+    resting=resting(429, minimax("rate_limit_error", "rate limit, please retry later (1002)")),
+    down=says(503, minimax("server_error", "service unavailable (1000)")),
+    broke=says(402, minimax("insufficient_balance_error", "insufficient balance (1008)")),
+    unknown=says(500, minimax("server_error", "record not found (1000)")),
+    dead=says(403, "<Error><Code>AccessDenied</Code></Error>"),
+    odd={"action": "alter", "replace": {'"status": "\\w+"': '"status": "simmering"'}},
+    bill=320_000,
+)
+SERVERS = (OPENAI, XAI, GEMINI, RUNWAY, KLING, MINIMAX)

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from tests.integration.fault_servers import (
     GEMINI,
     KLING,
+    MINIMAX,
     OPENAI,
     REST,
     RUNWAY,
@@ -279,6 +280,23 @@ MODERATION: tuple[Row, ...] = (
         answer(KLING.order, says(400, {"code": 1300, "message": "Trigger the platform's policy"})),
     ),
     _moderated(KLING, "a failed task, of risk control", MODERATED, prompt="refused-later"),
+    _moderated(MINIMAX, "code 1026 inside a 422", REFUSED, prompt="forbidden"),
+    _moderated(
+        MINIMAX,
+        "code 1026 inside a 200",
+        REFUSED,
+        answer(MINIMAX.order, says(200, {"base_resp": {"status_code": 1026, "status_msg": "input new_sensitive"}})),
+    ),
+    _moderated(MINIMAX, "a failed task, code 1027", MODERATED, prompt="refused-later"),
+    _moderated(
+        MINIMAX,
+        "a failed task, by its words",
+        MODERATED,
+        answer(
+            MINIMAX.poll,
+            says(200, {"task": {"status": "failed", "error": {"message": "The output has sensitive content."}}}),
+        ),
+    ),
 )
 
 

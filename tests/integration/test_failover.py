@@ -21,6 +21,7 @@ TROUPE: dict[str, tuple[str, str, int, Any]] = {
     "omni": ("gemini", "gemini", 403, {"error": {"code": "permission_denied", "message": "switched off"}}),
     "runway": ("runwayml", "runway", 410, {"error": "This API has been switched off."}),
     "kling": ("kling", "kling", 503, {"code": 5001, "message": "maintenance"}),
+    "hailuo": ("minimax", "minimax", 200, {"base_resp": {"status_code": 2049, "status_msg": "invalid api key"}}),
 }
 
 

@@ -16,7 +16,7 @@ from local.simulators import footage
 from local.simulators.body import _shortened as shortened
 from local.simulators.render import sample_clip
 from local.stack import TEAM
-from tests.integration.live import Film, together
+from tests.integration.live import Film, answered, together
 from understudy.ids import IdCodec, Kind
 
 if TYPE_CHECKING:
@@ -25,8 +25,17 @@ if TYPE_CHECKING:
     from tests.integration.live import Api, Json, Stack
 
 # Model -> the simulator that serves it.
-MODELS = {"sora-2": "openai", "grok": "xai", "omni": "gemini", "runway": "runwayml", "kling": "kling"}
+MODELS = {
+    "sora-2": "openai",
+    "grok": "xai",
+    "omni": "gemini",
+    "runway": "runwayml",
+    "kling": "kling",
+    "hailuo": "minimax",
+}
 PROMPT = "{} waits for the tram of {}"
+SIZE = "1280x720"
+SIZES = {"hailuo": "1344x768"}  # what a model makes of that, if it is another one
 
 
 class Pair(NamedTuple):
@@ -74,7 +83,7 @@ def videos(api: Api, made: dict[str, list[Json]]) -> dict[Pair, str]:
     def ask(pair: Pair) -> tuple[str, str]:
         cast = made[pair.source][: pair.count]
         prompt = PROMPT.format(" with ".join(one["name"] for one in cast), pair.target)
-        body = {"prompt": prompt, "seconds": "4", "size": "1280x720", "characters": [{"id": one["id"]} for one in cast]}
+        body = {"prompt": prompt, "seconds": "4", "size": SIZE, "characters": [{"id": one["id"]} for one in cast]}
         return str(api.video(model=pair.target, **body)["id"]), prompt
 
     asked = together(ask, PAIRS)
@@ -166,6 +175,19 @@ def to_runway(cast: list[Star], prompt: str) -> Sent:
     return Sent({**body, "referenceVideos": videos}, [sha(clip) for clip in clips])
 
 
+def to_hailuo(cast: list[Star], prompt: str) -> Sent:
+    """A clip of each, which the provider fetches, of 5 s at most."""
+    said = "".join(f"{star.name} is the character in Video {n}. " for n, star in enumerate(cast, 1))
+    clip = {"type": "video_url", "video_url": {"url": is_signed}, "role": "reference_video"}
+    content = [{"type": "text", "text": said + prompt}, *[clip for _ in cast]]
+    body = {"model": "MiniMax-H3", "content": content, "resolution": "768P", "duration": 4, "ratio": "16:9"}
+    return Sent(body, [sha(star.clip) for star in cast])
+
+
+def is_signed(url: str) -> bool:
+    return url.partition("?")[0].endswith("/clip") and "X-Amz-Signature=" in url
+
+
 def to_kling(cast: list[Star], prompt: str) -> Sent:
     """Elements of a frontal picture and others, cited by name."""
     for star in cast:
@@ -186,6 +208,7 @@ TO: dict[str, Callable[[list[Star], str], Sent]] = {
     "omni": to_omni,
     "runway": to_runway,
     "kling": to_kling,
+    "hailuo": to_hailuo,
 }
 
 
@@ -213,13 +236,14 @@ def test_what_reaches_the_provider(stack: Stack, pair: Pair, stars: Any, videos:
     (order,) = [one for one in simulator.requests(method="POST") if one["created"] == job["id"]]
     assert list(differences(order["json"], wanted.body)) == []
     assert [file for _, file in job["references"]] == wanted.files
-    assert (str(job["seconds"]), job["size"]) == ("4", "1280x720")
+    assert (str(job["seconds"]), job["size"]) == ("4", SIZES.get(pair.target, SIZE))
 
 
 def prompt_of(sent: Sent) -> str:
     """The whole prompt, wherever it stands."""
     body = sent.body
-    texts = [one["text"] for one in [*body.get("input", []), *body.get("contents", [])] if "text" in one]
+    parts = [one for name in ("input", "contents", "content") for one in body.get(name, [])]
+    texts = [one["text"] for one in parts if "text" in one]
     return str(body.get("prompt") or body.get("promptText") or texts[0])
 
 
@@ -252,21 +276,24 @@ def test_an_element_is_made_of_the_stills_once(stack: Stack, stars: dict[str, li
 
 @pytest.mark.parametrize("model", [model for model in MODELS if model != "sora-2"])
 def test_edit_and_extend_where_it_was_made(api: Api, model: str) -> None:
-    source = api.finished(model=model, seconds="4", size="1280x720")
-    assert (source["seconds"], source["size"]) == ("4", "1280x720")
+    size = SIZES.get(model, SIZE)
+    source = api.finished(model=model, seconds="4", size=SIZE)
+    assert (source["seconds"], source["size"]) == ("4", size)
     edit = api.make("/videos/edits", prompt="Make it dusk", video={"id": source["id"]})
     body = {"prompt": "It goes on", "seconds": "4", "video": {"id": source["id"]}}
     extension = api.make("/videos/extensions", **body)
     api.wait_all([edit["id"], extension["id"]])
     assert api.wait(extension["id"])["seconds"] == "8"
     film = Film.of(api.download(extension["id"]).content)
-    assert (film.width, film.height, round(film.seconds)) == (1280, 720, 8)
+    assert (f"{film.width}x{film.height}", round(film.seconds)) == (size, 8)
 
 
 def test_a_video_of_one_is_edited_by_another(api: Api, movie: str) -> None:
+    """By each of those that take clips of others for that, which the model list says."""
+    can = {model["id"]: model["capabilities"]["edit"]["other"] for model in answered(api.get("/models"))["data"]}
+    editors = [model for model in MODELS if model != "sora-2" and can[model] == "native"]
+    assert {"grok", "omni", "runway", "kling"} <= set(editors)
     edits = [
-        api.make("/videos/edits", prompt="Make it dusk", video={"id": movie}, model=model)["id"]
-        for model in MODELS
-        if model != "sora-2"
+        api.make("/videos/edits", prompt="Make it dusk", video={"id": movie}, model=model)["id"] for model in editors
     ]
     api.wait_all(edits)

@@ -62,7 +62,7 @@ def report(caller: Api, luna_clip: Path, tmp_path_factory: pytest.TempPathFactor
         "videos": [caller.finished(model=model)["id"] for model in ("sora-2", "solo", "grok")],
         "characters": [caller.character(luna_clip, name)["id"] for name in ("Luna", "Moss")],
         "uploads": [caller.make("/videos/uploads", **upload)["id"] for _ in range(3)],
-        "models": ["sora-2", "solo", "grok", "omni", "runway", "kling", "wan-2.2", "azure-sora"],
+        "models": ["sora-2", "solo", "grok", "omni", "runway", "kling", "hailuo", "wan-2.2", "azure-sora"],
         "seconds": ["4", "8"],
     }
     config = folder / "schemathesis.toml"

@@ -1,0 +1,333 @@
+"""MiniMax's Hailuo 3: https://api.minimax.io, in China https://api.minimaxi.com (the base_url, without a version).
+
+    operation     call                                            answer
+    create, edit  POST {base}/v2/video_generation                 {task_id}
+    poll          GET {base}/v2/query/video_generation/{id}       {task: {id, status, content, error, usage, ...}}
+    content       GET task.content.url, without our key           the file, for about a day
+    delete        DELETE {base}/v2/video_generation/{id}          {task_id, status}; one that is queued is cancelled
+
+    what it says                                                  here
+    queued                                                        queued
+    running, any unknown word                                     in_progress
+    succeeded with an address                                     completed
+    failed, cancelled, expired; succeeded without an address      failed, moderation_blocked for 1026, 1027 and
+                                                                  whatever speaks of sensitive content
+    500 "record not found", "invalid task_id"                     there is no such task (it knows those of seven days)
+
+It keeps no characters: up to three go as reference clips, MP4 or MOV of 50 MB, at least 2 s each and 15 s in all, which
+the prompt cites as Video 1, Video 2, ...; clips of fewer than 23.976 pictures a second are refused, which no profile
+can say. References and a first frame exclude each other. MiniMax-H3-Max takes no references: a character is its first
+frame. An edit is a reference clip with an instruction, not exact to the frame. Its length has to be told, and of an
+uploaded clip no order says it: so H3 edits what it made itself; with the option `edit = true` any clip of 4 to 15 s,
+and of an uploaded one come 4 s back. There is no extension. With `watermark = true` videos say that a machine made
+them. Other options: `seconds`, `sizes`, `micro_dollars`, `kept_seconds`, `deadline_seconds`. The older API, /v1 with
+Hailuo 2.3 and S2V-01, is not used.
+
+Sources: mmx-cli 1.0.27, the vendor's client (paths, fields, limits, states, some codes), @ai-sdk/minimax 3.0.45,
+platform.minimax.io on v2 (copies, 2026-08 to 2026-10: errors, how long files and tasks last). Second-hand: prices
+(LiteLLM 1.109.1, resellers of 2026-10), pixel sizes (docs.comfy.org and runware.ai, 2026-08: sides divide by 32, at
+768P 1,032,192 pixels at most; of 2K only 2560x1440 is known, so other shapes are not offered). Not found: whether their
+fetcher asks with a HEAD first, which a presigned GET refuses. No live call was made.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from understudy.errors import OutcomeUnknown, Reason, Refused
+from understudy.providers.base import (
+    Account,
+    Answer,
+    CharacterSupport,
+    Content,
+    Media,
+    Order,
+    Prices,
+    Profile,
+    Progress,
+    Provider,
+    SourceLimits,
+    Status,
+    at_address,
+    with_names,
+)
+from understudy.providers.openai import clean, refusal, with_options
+
+INLINE_BYTES = 512 * 1024  # of an image: their fetcher needs no address for a data URI
+CLIP_BYTES, IMAGE_BYTES = 50 * 1024 * 1024, 30 * 1024 * 1024
+CLIP_TYPES = ("video/mp4", "video/quicktime")
+CLIPS_SECONDS = 15.0  # of all reference clips together
+PROMPT = 7000
+
+STATUSES: dict[str, Status] = {
+    "queued": "queued",
+    "running": "in_progress",
+    "succeeded": "completed",
+    "failed": "failed",
+    "cancelled": "failed",
+    "expired": "failed",
+}
+# Their codes as HTTP statuses that mean the same elsewhere; they may stand in an answer of 200. 1000 says nothing.
+_CODES = {
+    1002: 429,
+    1004: 401,
+    1008: 402,
+    1028: 402,  # this and the next: the plan's quota
+    1030: 402,
+    1039: 429,
+    2013: 400,
+    2049: 401,
+    2061: 403,  # the plan is without this model
+}
+_MODERATION = {1026, 1027}  # of what went in, of what came out
+_SENSITIVE = re.compile(r"(?<!case.)sensitive", re.IGNORECASE)
+_NO_TASK = re.compile(r"record not found|invalid task_id", re.IGNORECASE)
+_NO_MODEL = re.compile(r"\b(unsupported|unknown|invalid) model\b|\bmodel\b.*\b(not found|not exist)", re.IGNORECASE)
+_TASK_ID = re.compile(r"[\w-]{1,200}")
+_CODE = re.compile(r"\((\d{4})\)\s*$")
+_ADDRESS = re.compile(r"\b(https?://|data:\w+/)\S+")
+_CITED = re.compile(r"\bvideo 1\b", re.IGNORECASE)
+
+_RATIOS = ("9:16", "16:9", "1:1", "3:4", "4:3", "21:9")
+_PIXELS = {
+    "480P": ("480x832", "832x480", "480x480", "480x640", "640x480", "960x416"),
+    "768P": ("768x1344", "1344x768", "768x768", "768x1024", "1024x768", "1536x672"),
+    "2K": ("1440x2560", "2560x1440"),
+}
+_SIZES = {
+    size: (ratio, resolution)
+    for resolution, sizes in _PIXELS.items()
+    for ratio, size in zip(_RATIOS, sizes, strict=False)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """Facts of a model. `prices` are micro-dollars a second by resolution, `image` those of an image beyond `free`."""
+
+    prices: Mapping[str, int]
+    shortest: int
+    free: int
+    image: int
+    references: int = 0
+
+
+_MODELS = {
+    "MiniMax-H3": _Model({"768P": 80_000, "2K": 130_000}, 4, free=5, image=40_000, references=3),
+    "MiniMax-H3-Max": _Model({"480P": 50_000, "768P": 80_000}, 5, free=2, image=74_000),
+}
+
+
+class MiniMax(Provider):
+    """MiniMax's second video API."""
+
+    name = "minimax"
+    models = tuple(_MODELS)
+
+    def profile(self, model: str, options: Mapping[str, Any]) -> Profile:
+        facts = _facts(model)
+        rates = {size: facts.prices[found] for size, (_, found) in _SIZES.items() if found in facts.prices}
+        support = CharacterSupport(start_frame=True, beside_image=0)
+        if facts.references:
+            support = CharacterSupport(
+                reference_videos=facts.references,
+                clip_seconds=(2.0, CLIPS_SECONDS / facts.references),
+                trim=True,
+                beside_image=0,
+            )
+        profile = Profile(
+            seconds=tuple(range(facts.shortest, 16)),
+            sizes=tuple(rates),
+            default_seconds=facts.shortest,
+            default_size="768x1344",
+            prompt_characters=PROMPT,
+            characters=support,
+            edit=facts.references > 0,
+            edit_source=SourceLimits((4.0, CLIPS_SECONDS)),
+            source_by_clip=True,
+            delete=True,
+            poll_seconds=5.0,
+            kept_seconds=24 * 3600,
+            prices=Prices(rates, source=rates, clips=rates) if facts.references else Prices(rates),
+        )
+        fixed = {"characters"} if facts.references else {"characters", "edit"}
+        return with_options(profile, {name: options[name] for name in options if name not in fixed})
+
+    def submit(self, account: Account, order: Order) -> Progress:
+        fields = _fields(order, account.options)
+        answer = account.http.post(f"{account.base_url}/v2/video_generation", _headers(account), json=fields)
+        task_id = _dict(answer.json()).get("task_id")
+        if 200 <= answer.status < 300 and isinstance(task_id, str) and _TASK_ID.fullmatch(task_id):
+            return Progress(task_id, "queued")
+        raise _refusal(account, answer, gone=True)
+
+    def poll(self, account: Account, upstream_id: str) -> Progress:
+        url = f"{account.base_url}/v2/query/video_generation/{_quoted(upstream_id)}"
+        answer = account.http.get(url, _headers(account))
+        task = _dict(_dict(answer.json()).get("task"))
+        if answer.status == 200 and "status" in task:
+            return _progress(account, upstream_id, task)
+        raise _refusal(account, answer, gone=False)
+
+    def open_content(self, account: Account, progress: Progress) -> AbstractContextManager[Content]:
+        return at_address(account, progress)
+
+    def delete(self, account: Account, upstream_id: str) -> None:
+        url = f"{account.base_url}/v2/video_generation/{_quoted(upstream_id)}"
+        answer = account.http.delete(url, _headers(account))
+        refused = _refusal(account, answer, gone=False) if answer.status >= 300 or _code(answer.json()) else None
+        if refused and not (isinstance(refused, Refused) and refused.reason is Reason.NOT_FOUND):
+            raise refused
+
+
+def _fields(order: Order, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The order as their fields. Raises Refused for what cannot be combined; then nothing was paid."""
+    facts = _facts(order.model)
+    if order.cast and order.image:
+        message = "input_reference: this model takes characters or a first frame, not both."
+        raise Refused(Reason.INVALID, message, param="input_reference")
+    first_frame, said, prompt = order.image, "", order.prompt
+    clips: list[Media] = []
+    if order.source:
+        if order.source.clip is None:
+            raise Refused(Reason.INVALID, "video: this model needs the video's file.", param="video")
+        clips.append(order.source.clip)
+        prompt = prompt if _CITED.search(prompt) else f"Edit Video 1: {prompt}"
+    for member in order.cast:
+        if member.clip:
+            clips.append(member.clip)
+            said += f"{member.name} is the character in Video {len(clips)}. "
+        elif member.stills:
+            first_frame = member.stills[0]
+            said += f"{member.name} is the character in the first frame. "
+    prompt = said + with_names(prompt, order.cast)
+    if len(prompt) > PROMPT:
+        message = f"prompt: with what it has to say of clips it is longer than {PROMPT} characters."
+        raise Refused(Reason.INVALID, message, param="prompt")
+    content: list[dict[str, Any]] = [{"type": "text", "text": prompt}]
+    if first_frame:
+        content.append({"type": "image_url", "image_url": {"url": _image_url(first_frame)}, "role": "first_frame"})
+    param = "video" if order.source else "characters"
+    content += [
+        {"type": "video_url", "video_url": {"url": _clip_url(clip, param)}, "role": "reference_video"} for clip in clips
+    ]
+    ratio, resolution = _SIZES.get(order.size or "", ("9:16", "768P"))
+    fields: dict[str, Any] = {"model": order.model, "content": content, "resolution": resolution}
+    fields["duration"] = order.seconds or facts.shortest
+    fields["ratio"] = "adaptive" if first_frame or order.source else ratio  # that of the frame or the clip
+    if "watermark" in options:
+        fields["aigc_watermark"] = bool(options["watermark"])
+    return fields
+
+
+def _image_url(image: Media) -> str:
+    """A small image inside the request, a larger one by its address."""
+    if image.size > IMAGE_BYTES:
+        message = f"input_reference: this model takes images of up to {IMAGE_BYTES >> 20} MB."
+        raise Refused(Reason.INVALID, message, param="input_reference")
+    if image.size > INLINE_BYTES:
+        return image.url()
+    with image.open() as file:
+        return f"data:{image.mime_type};base64,{base64.b64encode(file.read()).decode()}"
+
+
+def _clip_url(clip: Media, param: str) -> str:
+    if clip.mime_type not in CLIP_TYPES or clip.size > CLIP_BYTES:
+        message = f"{param}: this model takes MP4 and MOV files of up to {CLIP_BYTES >> 20} MB."
+        raise Refused(Reason.INVALID, message, param=param)
+    return clip.url()
+
+
+def _progress(account: Account, upstream_id: str, task: dict[str, Any]) -> Progress:
+    status = STATUSES.get(str(task["status"]), "in_progress")
+    if status == "completed":
+        url, length = _dict(task.get("content")).get("url"), task.get("duration")
+        seconds = length if isinstance(length, int) and 0 < length < 1000 else None
+        if isinstance(url, str) and url:
+            return Progress(upstream_id, status, 100, seconds, output_url=url, micro_dollars=_cost(task))
+        error = ("provider_failed", "The provider finished without a video.")
+        return Progress(upstream_id, "failed", error=error, micro_dollars=_cost(task))
+    if status == "failed":
+        code, text = _error(task)
+        message = clean(account, text) or f"The provider says that it was {clean(account, task['status'], 20)}."
+        moderated = code in _MODERATION or _SENSITIVE.search(text)
+        error = ("moderation_blocked" if moderated else "provider_failed", message)
+        return Progress(upstream_id, "failed", error=error, micro_dollars=_cost(task))
+    return Progress(upstream_id, status)
+
+
+def _cost(task: dict[str, Any]) -> int | None:
+    """What the usage costs by the price list: seconds of what went in and came out, and images beyond the free ones."""
+    usage, facts = _dict(task.get("usage")), _MODELS.get(str(task.get("model")))
+    seconds, images = (_count(usage.get(name)) for name in ("total_seconds", "input_image_count"))
+    price = facts.prices.get(str(task.get("resolution"))) if facts else None
+    if facts is None or price is None or seconds is None:
+        return None
+    return round(seconds * price) + round(max((images or 0) - facts.free, 0) * facts.image)
+
+
+def _count(found: Any) -> float | None:
+    return float(found) if isinstance(found, int | float) and 0 <= found < 10_000 else None
+
+
+def _refusal(account: Account, answer: Answer, *, gone: bool) -> Refused | OutcomeUnknown:
+    """What an answer that is no task means, once it is put as others put it. `gone`: a 404 speaks of the model."""
+    body, status = _dict(answer.json()), answer.status
+    code, text = _error(body)
+    status = _CODES.get(code, status) if code else status
+    name = str(code) if code else None
+    if code in _MODERATION or (status in {400, 422} and _SENSITIVE.search(text)):
+        status, name = 400, "moderation_blocked"
+    elif _NO_TASK.search(text) and not gone:
+        status = 404
+    elif status == 400 and gone and _NO_MODEL.search(text):
+        status = 410
+    put = {"error": {"code": name, "message": text}} if text else None
+    return refusal(account, Answer(status, answer.headers, json.dumps(put).encode()), gone=gone)
+
+
+def _code(body: Any) -> int | None:
+    return _error(_dict(body))[0]
+
+
+def _error(body: dict[str, Any]) -> tuple[int | None, str]:
+    """Code and message of an error: {error: {type, message: "... (2013)"}}, a task's {error: {code, message}}, and what
+    the older API says in an answer of 200, {base_resp: {status_code, status_msg}}.
+
+    It may quote what we sent, and an address that we signed would let its reader in: addresses are cut out.
+    """
+    error, base = _dict(body.get("error")), _dict(body.get("base_resp"))
+    text = _ADDRESS.sub("(address)", str(error.get("message") or base.get("status_msg") or ""))
+    said = _CODE.search(text)
+    found = next((one for one in (error.get("code"), base.get("status_code"), said and said[1]) if one), None)
+    digits = str(found) if re.fullmatch(r"[0-9]{1,9}", str(found)) else said[1] if said else ""
+    return int(digits) if digits else None, text
+
+
+def _facts(model: str) -> _Model:
+    return _MODELS.get(model) or _MODELS["MiniMax-H3-Max" if "Max" in model.partition("H3")[2] else "MiniMax-H3"]
+
+
+def _dict(found: Any) -> dict[str, Any]:
+    return found if isinstance(found, dict) else {}
+
+
+def _headers(account: Account) -> dict[str, str]:
+    return {"authorization": f"Bearer {account.key}"} if account.key else {}
+
+
+def _quoted(identity: str) -> str:
+    """Ids are data from outside: nothing in them is left that a URL would read as structure."""
+    if identity.strip(".") == "":
+        raise Refused(Reason.NOT_FOUND, "The provider has no such task.")
+    return quote(identity, safe="")
+
+
+provider = MiniMax()
