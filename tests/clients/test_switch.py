@@ -32,7 +32,6 @@ SHIPPED = tomllib.loads(EXAMPLE.sub("", (ROOT / "config" / "deployments.toml").r
 TESTS = tomllib.loads(DEPLOYMENTS.read_text("utf-8"))["deployments"]
 # What is special about a deployment's provider.
 EMULATES = {"kling", "minimax"}  # an extension is put together here
-OWN_ONLY = {"minimax"}  # edits its own videos alone
 # What becomes of Sora's 1280x720 and 1024x1792: the smallest that is not smaller, of that shape.
 USUAL = ("1280x720", "1080x1920")
 SIZES = {"minimax": ("1344x768", "1440x2560")}
@@ -155,11 +154,7 @@ def test_what_those_made_that_are_gone(api: Api, relics: dict[str, Relic], prese
     for deployment, relic in relics.items():
         assert answered(api.get(f"/videos/{relic.video}"))["status"] == "completed"
         assert round(Film.of(api.download(relic.video).content).seconds) == 4
-        edit = api.post("/videos/edits", {"model": "sora-2", "prompt": "dusk", "video": {"id": relic.video}})
-        if present in OWN_ONLY and deployment != present:
-            refused(edit, 400, "unsupported_operation", "model")
-        else:
-            edits.append(answered(edit)["id"])
+        edits.append(api.make("/videos/edits", model="sora-2", prompt="dusk", video={"id": relic.video})["id"])
         running = answered(api.get(f"/videos/{relic.running}"))
         assert (running["status"], running["error"]) == ("in_progress", None)
         if deployment != present:

@@ -22,7 +22,6 @@ SIZE, SECONDS, ADDED = "1280x720", 4, 4
 SHAPE = 0.03  # by which sizes of one shape may differ: not every model makes the very size that is asked for
 # What is not native, by operation and model.
 NOT_NATIVE = {("extend", "kling"): "emulated", ("extend", "hailuo"): "emulated"}
-OWN_ONLY = {("edit", "hailuo")}  # what a model does to its own videos alone
 TOO_LARGE = {("extend", "hailuo", "wan-2.2")}  # the model makes nothing as large as this source
 # Mean differences of two pictures, of 255: encoding one again makes 1 to 4, what simulators add to one 12 and more.
 ALIKE, OTHER = 6, 10
@@ -109,10 +108,7 @@ def test_a_pair(api: Api, pair: Pair, says: Any, sources: Any, answers: Any) -> 
 def test_there_are_all_three_kinds(says: dict[Pair, str]) -> None:
     assert set(says.values()) == {"native", "emulated", "none"}
     live = {pair for pair in PAIRS if "wan-2.2" not in pair}
-    for pair in live:
-        done = pair.operation, pair.target
-        alien = done in OWN_ONLY and pair.source != pair.target
-        assert says[pair] == ("none" if alien else NOT_NATIVE.get(done, "native")), pair
+    assert all(says[pair] == NOT_NATIVE.get((pair.operation, pair.target), "native") for pair in live)
 
 
 def test_most_make_the_very_size_that_is_asked_for(sources: dict[str, tuple[str, Film]]) -> None:

@@ -15,6 +15,8 @@ from tests.fakes.upstream import MP4, Answering, Heard, Upstream, answer, lose, 
 from tests.unit.conftest import cold_start
 from understudy import aws, jobs, routing, table
 from understudy.jobs import Job
+from understudy.providers import load
+from understudy.providers.base import Account, Order, Progress
 
 ONE, TWO = "one.example", "two.example"
 
@@ -496,6 +498,25 @@ class TestSources:
         assert stage.call(operation, form=form).status == 200
         video = upstream.submits("solo.example")[0].body["video"]
         assert (bytes(video.data), video.content_type) == (MP4, "video/mp4")
+
+    def test_an_order_says_how_long_its_source_is(
+        self, stage: Stage, upstream: Upstream, video: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its own, one that another deployment made, and a clip of the caller's."""
+        provider, sources = load("openai"), []
+        submit = provider.submit
+
+        def listen(account: Account, order: Order) -> Progress:
+            sources.append(order.source)
+            return submit(account, order)
+
+        monkeypatch.setattr(provider, "submit", listen)
+        for model in ("solo", "sora-2"):
+            body = {"prompt": "dusk", "model": model, "video": {"id": video}}
+            assert stage.call("edit_video", json_body=body).status == 200
+        form = [("prompt", "dusk"), ("model", "solo"), ("video", ("v.mp4", MP4 * 2, "video/mp4"))]
+        assert stage.call("edit_video", form=form).status == 200
+        assert [(source.clip is not None, source.seconds) for source in sources] == [(False, 3), (True, 3), (True, 6)]
 
     @pytest.mark.parametrize(
         ("function", "body", "waits"),

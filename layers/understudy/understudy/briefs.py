@@ -93,17 +93,18 @@ def _cast(job: Job, deployment: Deployment, profile: Profile) -> list[CastMember
 
 
 def _source(job: Job, deployment: Deployment, profile: Profile) -> Source | None:
+    seconds = job.source_seconds or None
     if job.source_clip:
-        return Source(clip=_media(job.source_clip, "video"))
+        return Source(clip=_media(job.source_clip, "video"), seconds=seconds)
     if job.source is None:
         return None
     source = source_of(job)
     if maker(source) == deployment.id and not profile.source_by_clip:
-        return Source(upstream_id=source.upstream_id)
+        return Source(upstream_id=source.upstream_id, seconds=seconds)
     if job.operation == "remix":  # it was not there yet when it was to be remixed, and was then made elsewhere
         message = "Another deployment has made the video than was to; it cannot be remixed. Edit it instead."
         raise Refused(Reason.INVALID, message, param="video_id", code="unsupported_operation")
-    return Source(clip=_media(source.output, "video"))
+    return Source(clip=_media(source.output, "video"), seconds=seconds)
 
 
 def _media(file: File | None, name: str) -> Media | None:

@@ -197,8 +197,8 @@ class TestAgainstTheSimulator:
         assert minimax.requests(operation="create_video")[1]["json"]["content"][1] == frame(f"{bucket}/large.jpg")
 
     def test_an_edit(self, minimax: Simulator, folder: Path, bucket: str, tmp_path: Path) -> None:
-        film = Source(clip=file(folder, bucket, "Film.mp4"))
-        placed = MINIMAX.submit(account(minimax), order("edit", "Make it snow", source=film, seconds=6))
+        film = Source(clip=file(folder, bucket, "Film.mp4"), seconds=6)
+        placed = MINIMAX.submit(account(minimax), order("edit", "Make it snow", source=film, seconds=None))
         (record,) = minimax.requests()
         fields = {"resolution": "768P", "duration": 6, "ratio": "adaptive"}
         content = [text("Edit Video 1: Make it snow"), clip(f"{bucket}/Film.mp4")]
@@ -349,7 +349,7 @@ class TestProfile:
         assert (h3.seconds, quick.seconds) == (tuple(range(4, 16)), tuple(range(5, 16)))
         assert (h3.characters.form, quick.characters.form) == ("reference_video", "start_frame")
         assert (h3.characters.most, h3.characters.clip_seconds, h3.characters.trim) == (3, (2.0, 5.0), True)
-        assert (h3.edit, h3.edit_upload, quick.edit) == (True, False, False)
+        assert (h3.edit, h3.edit_upload, quick.edit, quick.edit_upload) == (True, True, False, False)
         assert [profile.way("extend", own=True) for profile in (h3, quick)] == ["emulated", "emulated"]
         assert ("2560x1440" in h3.sizes, "2560x1440" in quick.sizes) == (True, False)
         assert ("832x480" in h3.sizes, "832x480" in quick.sizes) == (False, True)
@@ -383,13 +383,17 @@ class TestProfile:
         assert (profile.seconds, profile.default_seconds, profile.edit) == ((6, 10), 6, False)
         assert (profile.characters.native, profile.characters.most) == (0, 3)
 
-    def test_clips_of_others_are_edited_if_it_is_said(self, server: Server) -> None:
-        """Their length is known, unless they were uploaded."""
+    def test_only_the_one_with_references_edits_whatever_the_options_say(self) -> None:
         ways = [MINIMAX.profile(model, {"edit": True}).way("edit", own=False) for model in (H3, MAX)]
         assert ways == ["native", None]
+
+    @pytest.mark.parametrize(("length", "ordered"), [(4, 4), (15, 15), (16, 15), (None, 4)])
+    def test_an_edit_is_as_long_as_its_source(self, server: Server, length: int | None, ordered: int) -> None:
+        """A clip of 15.08 s is one of 16 when it is rounded up, and may be edited."""
         server.answer(200, {"task_id": "1"})
-        MINIMAX.submit(server.account(), order("edit", source=Source(clip=media()), seconds=None, size=None))
-        assert (server.body["duration"], server.body["resolution"]) == (4, "768P")
+        source = Source(clip=media(), seconds=length)
+        MINIMAX.submit(server.account(), order("edit", source=source, seconds=None, size=None))
+        assert (server.body["duration"], server.body["resolution"]) == (ordered, "768P")
 
     @pytest.mark.parametrize(("name", "like"), [("MiniMax-H3.5", H3), ("MiniMax-H3.5-Max", MAX), ("Hailuo-4", H3)])
     def test_names_of_next_year(self, name: str, like: str) -> None:

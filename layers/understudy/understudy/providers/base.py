@@ -171,10 +171,11 @@ class CastMember:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The video that is edited, extended or remixed: the provider's own by id, else a clip."""
+    """The video that is edited, extended or remixed: the provider's own by id, else a clip; `seconds` long."""
 
     upstream_id: str | None = None
     clip: Media | None = None
+    seconds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

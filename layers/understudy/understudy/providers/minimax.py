@@ -17,11 +17,9 @@
 It keeps no characters: up to three go as reference clips, MP4 or MOV of 50 MB, at least 2 s each and 15 s in all, which
 the prompt cites as Video 1, Video 2, ...; clips of fewer than 23.976 pictures a second are refused, which no profile
 can say. References and a first frame exclude each other. MiniMax-H3-Max takes no references: a character is its first
-frame. An edit is a reference clip with an instruction, not exact to the frame. Its length has to be told, and of an
-uploaded clip no order says it: so H3 edits what it made itself; with the option `edit = true` any clip of 4 to 15 s,
-and of an uploaded one come 4 s back. There is no extension. With `watermark = true` videos say that a machine made
-them. Other options: `seconds`, `sizes`, `micro_dollars`, `kept_seconds`, `deadline_seconds`. The older API, /v1 with
-Hailuo 2.3 and S2V-01, is not used.
+frame. An edit is a reference clip with an instruction, not exact to the frame, and its length has to be told. There is
+no extension. With `watermark = true` videos say that a machine made them. Other options: `seconds`, `sizes`, `edit`,
+`micro_dollars`, `kept_seconds`, `deadline_seconds`. The older API, /v1 with Hailuo 2.3 and S2V-01, is not used.
 
 Sources: mmx-cli 1.0.27, the vendor's client (paths, fields, limits, states, some codes), @ai-sdk/minimax 3.0.45,
 platform.minimax.io on v2 (copies, 2026-08 to 2026-10: errors, how long files and tasks last). Second-hand: prices
@@ -63,7 +61,7 @@ from understudy.providers.openai import clean, refusal, with_options
 INLINE_BYTES = 512 * 1024  # of an image: their fetcher needs no address for a data URI
 CLIP_BYTES, IMAGE_BYTES = 50 * 1024 * 1024, 30 * 1024 * 1024
 CLIP_TYPES = ("video/mp4", "video/quicktime")
-CLIPS_SECONDS = 15.0  # of all reference clips together
+LONGEST = 15  # seconds of a video, and of all reference clips together
 PROMPT = 7000
 
 STATUSES: dict[str, Status] = {
@@ -138,19 +136,20 @@ class MiniMax(Provider):
         if facts.references:
             support = CharacterSupport(
                 reference_videos=facts.references,
-                clip_seconds=(2.0, CLIPS_SECONDS / facts.references),
+                clip_seconds=(2.0, LONGEST / facts.references),
                 trim=True,
                 beside_image=0,
             )
         profile = Profile(
-            seconds=tuple(range(facts.shortest, 16)),
+            seconds=tuple(range(facts.shortest, LONGEST + 1)),
             sizes=tuple(rates),
             default_seconds=facts.shortest,
             default_size="768x1344",
             prompt_characters=PROMPT,
             characters=support,
             edit=facts.references > 0,
-            edit_source=SourceLimits((4.0, CLIPS_SECONDS)),
+            edit_upload=facts.references > 0,
+            edit_source=SourceLimits((4.0, LONGEST)),
             source_by_clip=True,
             delete=True,
             poll_seconds=5.0,
@@ -220,7 +219,8 @@ def _fields(order: Order, options: Mapping[str, Any]) -> dict[str, Any]:
     ]
     ratio, resolution = _SIZES.get(order.size or "", ("9:16", "768P"))
     fields: dict[str, Any] = {"model": order.model, "content": content, "resolution": resolution}
-    fields["duration"] = order.seconds or facts.shortest
+    length = order.source.seconds if order.source else order.seconds
+    fields["duration"] = min(length or facts.shortest, LONGEST)
     fields["ratio"] = "adaptive" if first_frame or order.source else ratio  # that of the frame or the clip
     if "watermark" in options:
         fields["aigc_watermark"] = bool(options["watermark"])
