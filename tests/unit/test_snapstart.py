@@ -33,12 +33,16 @@ before = [*sys.modules]
 
 import random
 import snapshot_restore_py as hooks
-from botocore.client import BaseClient
-from understudy import deployments, secrets
+from understudy import deployments
 
 deployments.FILE = Path(sys.argv[2])
 for function, args, kwargs in reversed(hooks.get_before_snapshot()):
     function(*args, **kwargs)
+loaded = [*sys.modules]
+
+from botocore.client import BaseClient
+from understudy import secrets
+
 outbound, schema = sys.modules.get("understudy.outbound"), sys.modules.get("understudy.schema")
 unique = [
     *(one for one in gc.get_objects() if isinstance(one, BaseClient)),
@@ -55,7 +59,7 @@ for _ in range(3):
     draws.append(random.random())
 print(json.dumps({
     "before": before,
-    "loaded": [*sys.modules],
+    "loaded": loaded,
     "built": schema is None or schema.CreateVideo.__pydantic_complete__,
     "unique": [str(one) for one in unique],
     "draws": draws,

@@ -31,6 +31,8 @@ def prepare() -> None:
 
 def _import_the_rest() -> None:
     """What functions otherwise load with their first call, which then pays for no more than it uses."""
+    import botocore.config
+    import botocore.session  # noqa: F401
 
     from understudy import admission, once, providers, secrets, wire  # noqa: F401
     from understudy.deployments import deployments
