@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING
 from understudy import table
 from understudy.errors import NO_RETRY, RateLimited
 from understudy.keys import Limits
-from understudy.providers.base import Profile
 from understudy.table import Change, Put
 
 if TYPE_CHECKING:
     from understudy.jobs import Job
+    from understudy.providers.base import Profile
 
 LEASE_GRACE = 900  # seconds after a provider's deadline within which the job is ended in any case
 
