@@ -7,6 +7,7 @@ from typing import Any
 
 from samtranslator.translator.transform import transform
 
+from bench.cost import WITHOUT_SNAPSTART
 from scripts import translate
 from tests.template.conftest import Resources, of_type
 from tests.template.test_functions import API
@@ -100,11 +101,14 @@ def test_parameters_that_a_function_sees_make_a_new_version(resources: Resources
         assert {name for name in template["Parameters"] if f"${{{name}}}" in described} == seen
 
 
-def test_a_description_that_is_too_long_needs_a_long_origin(resources: Resources, template: Resources) -> None:
+def test_the_longest_description_is_not_too_long(resources: Resources, template: Resources) -> None:
     """Lambda takes 256 characters."""
     (described,) = {one["Description"]["Fn::Sub"] for one in of_type(resources, "AWS::Lambda::Version").values()}
     values = {name: str(one.get("Default", "")) for name, one in template["Parameters"].items()}
-    values |= {"SnapStart": "PublishedVersions", "AllowedOrigin": "https://" + "o" * 80}
+    values |= {
+        "SnapStart": "PublishedVersions",
+        "AllowedOrigin": "o" * template["Parameters"]["AllowedOrigin"]["MaxLength"],
+    }
     layer = "arn:aws-us-gov:lambda:ap-southeast-2:123456789012:layer:UnderstudyLayer0123456789:1000"
     for name, value in values.items():
         described = described.replace(f"${{{name}}}", value)
@@ -116,3 +120,7 @@ def _parameters(functions: Resources, template: Resources) -> set[str]:
     """The parameters that the functions with an alias refer to, conditions included."""
     text = repr([one for one in functions.values() if "SnapStart" in one]) + repr(template["Conditions"]["IsLocal"])
     return {name for name in template["Parameters"] if f"{{'Ref': '{name}'}}" in text}
+
+
+def test_the_cost_model_knows_which_functions_have_snapshots(functions: Resources) -> None:
+    assert set(functions) - ALIASED == WITHOUT_SNAPSTART
