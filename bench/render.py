@@ -268,7 +268,7 @@ def _cost(cost: Document) -> str:
         ["a month without calls", f"${cost['idle_month']:.2f}", f"${cost['always_on_month']:.2f}"],
     ]
     even = _prose(
-        f"Both cost the same at {cost['even_at_videos_a_month']:,.0f} videos a month. SnapStart for every function "
+        f"Both cost the same at {cost['even_at_videos_a_month']:,.0f} videos a month. The template's `SnapStart` "
         f"would cost ${cost['snapstart_month']:.2f} a month for its snapshots, and "
         f"${cost['snapstart_per_million_restores']:.2f} for a million cold starts.\n"
     )

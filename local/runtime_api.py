@@ -105,6 +105,8 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_GET(self) -> None:
+        if self.path == f"{_PREFIX}restore/next":  # SnapStart: the snapshot is taken, and restored at once
+            return self._send(HTTPStatus.OK)
         if self.path != f"{_PREFIX}invocation/next":
             return self._send(HTTPStatus.NOT_FOUND)
         invocation = self.server.api.next()

@@ -16,6 +16,7 @@ from local.settings import REGION, ROOT, STACK, Settings
 
 RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
 ARCH = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
+SNAP_START = os.environ.get("SNAP_START") or "None"  # the template's parameter
 SAM = ROOT / ".venvs" / "sam" / "bin" / "sam"
 # Where `sam deploy` puts what it uploads. `--resolve-s3` would deploy a stack of its own for that.
 ARTIFACTS = "understudy-artifacts"
@@ -68,7 +69,13 @@ def _pack_layers(folder: Path) -> None:
 
 def parameters(settings: Settings) -> dict[str, str]:
     """The template parameters of a local stack."""
-    return {"PythonRuntime": RUNTIME, "Arch": ARCH, "LocalEndpoint": settings.aws_url, "LogLevel": "INFO"}
+    return {
+        "PythonRuntime": RUNTIME,
+        "Arch": ARCH,
+        "LocalEndpoint": settings.aws_url,
+        "LogLevel": "INFO",
+        "SnapStart": SNAP_START,
+    }
 
 
 def deployed(settings: Settings) -> tuple[dict[str, str], str]:
@@ -88,7 +95,7 @@ def deployed(settings: Settings) -> tuple[dict[str, str], str]:
 
 def digest(deployments: Path) -> str:
     """Of everything that a build and a deployment depend on: the same digest, the same stack."""
-    sha = hashlib.sha256(f"{RUNTIME} {ARCH}".encode())
+    sha = hashlib.sha256(f"{RUNTIME} {ARCH} {SNAP_START}".encode())
     for file in [*_sources(), deployments]:
         sha.update(f"\0{file.name}\0".encode() + file.read_bytes())
     return sha.hexdigest()

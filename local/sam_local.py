@@ -149,12 +149,14 @@ def ready(settings: Settings) -> Iterator[Emulator]:
 
 
 def _name_functions(template: Path) -> None:
-    """Give the functions their names as they are deployed.
+    """Give the functions their names as they are deployed, and the authorizer itself instead of its alias.
 
-    With a name that is `!Sub` SAM CLI does not find the authorizer, and lets every call pass without it
+    With a name that is `!Sub`, or an alias, SAM CLI does not find the authorizer, and lets every call pass without it
     (github.com/aws/aws-sam-cli/issues/7483, seen with 1.170.0).
     """
     content: dict[str, Any] = yaml.safe_load(template.read_text("utf-8"))
+    authorizer = content["Resources"]["Api"]["Properties"]["Auth"]["Authorizers"]["KeyAuthorizer"]
+    authorizer["FunctionArn"] = {"Fn::GetAtt": ["AuthorizerFunction", "Arn"]}
     for resource in content["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             name: str = resource["Properties"]["FunctionName"]["Fn::Sub"]

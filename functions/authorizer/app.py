@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from understudy import keys
+from understudy import keys, snapstart
 from understudy.telemetry import logger
+
+snapstart.prepare()
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:

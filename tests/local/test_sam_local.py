@@ -25,17 +25,24 @@ def test_other_addresses_stay() -> None:
     assert EMULATOR.seen(text) == text
 
 
-def test_functions_are_named_as_they_are_deployed(tmp_path: Path) -> None:
-    functions = {
+def test_functions_are_named_as_they_are_deployed_and_the_authorizer_is_no_alias(tmp_path: Path) -> None:
+    authorizer = {"FunctionArn": {"Ref": "AuthorizerFunction.Alias"}}
+    content = {
         "AuthorizerFunction": {
             "Type": "AWS::Serverless::Function",
             "Properties": {"FunctionName": {"Fn::Sub": "${AWS::StackName}-authorizer"}, "Timeout": 10},
         },
+        "Api": {
+            "Type": "AWS::Serverless::Api",
+            "Properties": {"Auth": {"Authorizers": {"KeyAuthorizer": authorizer}}},
+        },
         "Table": {"Type": "AWS::DynamoDB::Table", "Properties": {}},
     }
     template = tmp_path / "template.yaml"
-    template.write_text(yaml.safe_dump({"Resources": functions}))
+    template.write_text(yaml.safe_dump({"Resources": content}))
     sam_local._name_functions(template)
     resources = yaml.safe_load(template.read_text())["Resources"]
     assert resources["AuthorizerFunction"]["Properties"] == {"FunctionName": "understudy-authorizer", "Timeout": 10}
-    assert resources["Table"] == functions["Table"]
+    authorizers = resources["Api"]["Properties"]["Auth"]["Authorizers"]
+    assert authorizers["KeyAuthorizer"] == {"FunctionArn": {"Fn::GetAtt": ["AuthorizerFunction", "Arn"]}}
+    assert resources["Table"] == content["Table"]

@@ -69,7 +69,7 @@ def test_every_route_reaches_its_function(body: dict[str, Any]) -> None:
     assert set(operations) == set(ROUTES)
     for route, name in ROUTES.items():
         integration = operations[route]["x-amazon-apigateway-integration"]
-        assert f"${{{name}Function.Arn}}" in json.dumps(integration["uri"]), route
+        assert f"${{{name}FunctionAliaslive}}" in json.dumps(integration["uri"]), route
         assert integration["type"] == "aws_proxy"
 
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from understudy import jobs, media, storage, table
 from understudy.errors import ApiError
-from understudy.providers.base import CastMember, CharacterSupport, Media
 from understudy.secrets import id_codec
 from understudy.table import Put, Row
+
+if TYPE_CHECKING:
+    from understudy.providers.base import CastMember, CharacterSupport, Media
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,8 @@ class Character:
 
     def cast(self, support: CharacterSupport, handle: str | None) -> CastMember:
         """The character in the one form that the provider takes."""
+        from understudy.providers.base import CastMember
+
         if handle is not None:
             return CastMember(self.name, handle=handle)
         if support.form == "reference_video":

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from understudy import keys
+from understudy import keys, snapstart
 from understudy.errors import (
     NO_RETRY,
     ApiError,
@@ -170,6 +170,7 @@ class Endpoint:
             )
             return answer
 
+        snapstart.prepare()
         handler.__doc__ = function.__doc__
         handler.endpoint = self  # type: ignore[attr-defined]
         return handler

@@ -1,13 +1,14 @@
 """What the caller owns, by its public id.
 
-Table only: functions that read or delete load no HTTP client and no body parser through here.
+Table only: functions that read or delete load no HTTP client and no body parser through here, and of the three kinds
+of things only theirs.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from understudy import characters, jobs, uploads
+from understudy import jobs
 from understudy.errors import NotFound, NotReady
 from understudy.ids import Kind, not_found
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 def character(call: Call, public_id: str) -> Character:
     """A character of the caller's. Raises NotFound, and what `rawids.record` raises."""
+    from understudy import characters
+
     found = characters.find(call.caller.team, _record(call, public_id, Kind.CHARACTER))
     if found is None:
         raise not_found(Kind.CHARACTER)
@@ -59,6 +62,8 @@ def _finished(job: Job) -> Job:
 
 def upload(call: Call, public_id: str) -> Upload:
     """An upload of the caller's. Raises NotFound."""
+    from understudy import uploads
+
     found = uploads.find(call.caller.team, call.decode(public_id, Kind.UPLOAD).record)
     if found is None:
         raise not_found(Kind.UPLOAD)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, NotRequired
+from typing import TYPE_CHECKING, Any, NotRequired
 
 from typing_extensions import TypedDict  # pydantic, which describes these, takes no other before Python 3.12
 
 from understudy import routing, secrets
-from understudy.characters import Character
 from understudy.deployments import deployments
 from understudy.endpoint import Answer
 from understudy.ids import Kind, ManagedId
 from understudy.jobs import Job
-from understudy.uploads import Upload
+
+if TYPE_CHECKING:
+    from understudy.characters import Character
+    from understudy.uploads import Upload
 
 
 class Error(TypedDict):
@@ -185,7 +187,10 @@ def created(job: Job, replay: bool) -> Answer:
 
 
 def pace(job: Job) -> dict[str, str]:
-    """How often to ask for a job: the official clients wait that long between two polls (openai-python 3.54.0)."""
+    """How often to ask for a job that is not done: the official clients wait that long between two polls
+    (openai-python 3.54.0)."""
+    if job.done:
+        return {}
     deployment = deployments().find(job.deployment)
     seconds = routing.pace(deployment, job.model) if deployment else 5.0
     return {"openai-poll-after-ms": str(round(seconds * 1000))}

@@ -18,11 +18,12 @@ from understudy.aws import dynamodb
 from understudy.deployments import Deployment, Deployments, deployments
 from understudy.errors import InvalidRequest, Refused
 from understudy.providers import load
-from understudy.providers.base import Profile
 from understudy.settings import settings
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.circuit_breaker.persistence import CircuitBreakerDynamoDBPersistence
+
+    from understudy.providers.base import Profile
 
 T = TypeVar("T")
 CIRCUIT_SECONDS = 30

@@ -19,6 +19,7 @@ class Settings:
     inspect_function: str
     stitch_function: str
     allowed_origin: str
+    initialization: str  # "snap-start" while Lambda makes what it takes a snapshot of
     allow_private_networks: bool  # only the local stack says so: providers live on 127.0.0.1 there
 
 
@@ -35,5 +36,6 @@ def settings() -> Settings:
         inspect_function=env("INSPECT_FUNCTION", ""),
         stitch_function=env("STITCH_FUNCTION", ""),
         allowed_origin=env("ALLOWED_ORIGIN", "*"),
+        initialization=env("AWS_LAMBDA_INITIALIZATION_TYPE", ""),
         allow_private_networks=env("ALLOW_PRIVATE_NETWORKS", "") == "1",
     )

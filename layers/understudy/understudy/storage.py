@@ -13,12 +13,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from understudy.aws import s3
-from understudy.providers.base import Media
 from understudy.settings import settings
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
     from mypy_boto3_s3.type_defs import CopySourceTypeDef
+
+    from understudy.providers.base import Media
 
 CHUNK = 8 * 1024 * 1024  # boto3's transfer defaults hold 80 MB; one part at a time holds this much
 URL_SECONDS = 3600
@@ -136,6 +137,7 @@ def presign(key: str, *, filename: str | None = None) -> str:
 
 def media(key: str, *, filename: str, mime_type: str, byte_count: int) -> Media:
     """An object as providers take it."""
+    from understudy.providers.base import Media
 
     def open_() -> BinaryIO:
         return io.BufferedReader(_ObjectReader(key, byte_count), 256 * 1024)

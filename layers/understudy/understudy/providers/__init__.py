@@ -5,8 +5,10 @@ from __future__ import annotations
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from understudy.providers.base import Provider
+if TYPE_CHECKING:
+    from understudy.providers.base import Provider
 
 _NOT_PROVIDERS = {"__init__", "base"}
 
