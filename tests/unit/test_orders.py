@@ -173,6 +173,17 @@ class TestStandIns:
         body = upstream.submits(TWO)[0].body
         assert (body["seconds"], body["size"]) == ("5", "640x360")
 
+    def test_clients_are_told_the_pace_of_who_makes_it(
+        self, stage: Stage, upstream: Upstream, configure: Callable[[str], None], toml: str
+    ) -> None:
+        slow = toml.replace("[deployments.two]", "[deployments.two]\npoll_seconds = 7.5")
+        assert slow != toml
+        configure(slow)
+        upstream.rules["POST", ONE, "/videos"] = refuse(503, "overloaded")
+        created = stage.create()
+        shown = stage.call("get_video", path={"video_id": created.body["id"]})
+        assert [one.headers["openai-poll-after-ms"] for one in (created, shown)] == ["7500", "7500"]
+
     def test_what_was_asked_for_is_only_asked_of_those_who_can(
         self, stage: Stage, upstream: Upstream, configure: Callable[[str], None], toml: str
     ) -> None:

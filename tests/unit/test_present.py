@@ -84,10 +84,6 @@ class TestPace:
         got = stage.call("get_video", path={"video_id": created.body["id"]})
         assert got.headers["openai-poll-after-ms"] == "5000"
 
-    def test_a_deployment_that_is_gone(self, stage: Stage) -> None:
-        job = Job("blue", "1", "create", "running", "m", "gone", "openai", "x", 1)
-        assert present.pace(job) == {"openai-poll-after-ms": "5000"}
-
     def test_a_job_that_is_done_is_asked_for_no_more(self) -> None:
         assert present.pace(Job("blue", "1", "create", "completed", "m", "gone", "openai", "x", 1)) == {}
 

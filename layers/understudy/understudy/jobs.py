@@ -61,6 +61,7 @@ class Job:
     provider: str
     prompt: str
     created_at: int
+    pace: int = 5000  # milliseconds between two looks at the job that are worth it, for this deployment
     seconds: int | None = None
     size: str | None = None
     characters: list[str] = field(default_factory=list)  # records

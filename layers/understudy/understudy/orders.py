@@ -131,7 +131,7 @@ def submit(job: Job, deployment: Deployment, deadline: float) -> Job:
 
 def taken_by(job: Job, deployment: Deployment) -> dict[str, Any]:
     """What the row says when this deployment is to make it."""
-    changes = {"deployment": deployment.id, "provider": deployment.provider, "emulated": None}
+    changes = {**routing.made_at(deployment, job.model), "emulated": None}
     if job.operation == "extend":
         profile = routing.profile_of(deployment, job.model)
         source = jobs.find(job.team, job.source) if job.source else None

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any, NotRequired
 
 from typing_extensions import TypedDict  # pydantic, which describes these, takes no other before Python 3.12
 
-from understudy import routing, secrets
-from understudy.deployments import deployments
+from understudy import secrets
 from understudy.endpoint import Answer
 from understudy.ids import Kind, ManagedId
 from understudy.jobs import Job
@@ -189,11 +188,7 @@ def created(job: Job, replay: bool) -> Answer:
 def pace(job: Job) -> dict[str, str]:
     """How often to ask for a job that is not done: the official clients wait that long between two polls
     (openai-python 3.54.0)."""
-    if job.done:
-        return {}
-    deployment = deployments().find(job.deployment)
-    seconds = routing.pace(deployment, job.model) if deployment else 5.0
-    return {"openai-poll-after-ms": str(round(seconds * 1000))}
+    return {} if job.done else {"openai-poll-after-ms": str(job.pace)}
 
 
 def emulated(job: Job) -> dict[str, str]:

@@ -97,7 +97,7 @@ def ask_next(job: Job) -> float | None:
         jobs.fail(job, "video_not_found", "The provider knows no video with this id.")
         return None
     model = _model(following, job.model, otherwise=next(iter(following.models)))
-    jobs.move(job, "running", deployment=following.id, provider=following.provider, model=model, troubles=0)
+    jobs.move(job, "running", model=model, troubles=0, **routing.made_at(following, model))
     return 0
 
 
@@ -143,8 +143,7 @@ def _adopt(asked: _Asked, payer: str) -> str:
         operation=jobs.ADOPT,
         state="running",
         model=model,
-        deployment=first.id,
-        provider=first.provider,
+        **routing.made_at(first, model),
         prompt="",
         created_at=int(time.time()),
         late_at=routing.late_at(first, model),

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import cache
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from understudy import table
 from understudy.aws import dynamodb
@@ -37,6 +37,16 @@ def profile_of(deployment: Deployment, model: str) -> Profile:
 def pace(deployment: Deployment, model: str) -> float:
     """How many seconds to leave between two polls of a job."""
     return deployment.poll_seconds or profile_of(deployment, model).poll_seconds
+
+
+def made_at(deployment: Deployment, model: str) -> dict[str, Any]:
+    """What a job's row says of the deployment that is to make it. The pace stands there so that whoever shows a job
+    need not know of deployments and providers."""
+    return {
+        "deployment": deployment.id,
+        "provider": deployment.provider,
+        "pace": round(pace(deployment, model) * 1000),
+    }
 
 
 def late_at(deployment: Deployment, model: str) -> int:
