@@ -58,6 +58,7 @@ def measure(settings: Settings, sizes: tuple[int, ...] = ROWS) -> dict[str, dict
             table.fill(rows)
             for call in CALLS:
                 counts[call][rows] = _count(_function(settings, call, queue), cases[call])
+            table.clear()
     return counts
 
 
@@ -123,6 +124,22 @@ class _Table:
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(self._put, (new[at : at + BATCH] for at in range(0, len(new), BATCH))))
         self._rows = rows
+
+    def clear(self) -> None:
+        """Take away the videos that calls have made: the next lists would show them instead of copies."""
+        video = self._models[0]
+        request = {
+            "TableName": NAME,
+            "KeyConditionExpression": "pk = :pk AND sk BETWEEN :after AND :last",
+            "ExpressionAttributeValues": {
+                ":pk": video["pk"],
+                ":after": {"S": video["sk"]["S"] + "\0"},
+                ":last": {"S": "video#\uffff"},
+            },
+            "ProjectionExpression": "pk, sk",
+        }
+        for key in self._client.query(**request)["Items"]:
+            self._client.delete_item(TableName=NAME, Key=key)
 
     def _copy(self, number: int) -> Item:
         model = self._models[number % 2]
