@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from understudy.providers.base import Provider
 
-_NOT_PROVIDERS = {"__init__", "base"}
+_NOT_PROVIDERS = {"__init__", "base", "common"}
 
 
 def names() -> list[str]:

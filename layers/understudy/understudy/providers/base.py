@@ -9,14 +9,12 @@ asks).
 from __future__ import annotations
 
 import json
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal
 
-from understudy.errors import Reason, Refused
 from understudy.prices import Prices as Prices  # provider files take it from here, like all that they declare
 from understudy.prices import Rates as Rates
 
@@ -309,35 +307,3 @@ class Provider(ABC):
     def find(self, account: Account, reference: str) -> Progress | None:
         """The job that was submitted with this reference (`findable`), or None if there is none. Raises like `poll`."""
         raise NotImplementedError
-
-
-@contextmanager
-def at_address(account: Account, progress: Progress) -> Iterator[Content]:
-    """The video of a provider that gives an address for it: read without our key. For `open_content`."""
-    if progress.output_url is None:
-        raise Refused(Reason.NOT_FOUND, "The provider gave no address for the video.")
-    with account.http.stream(progress.output_url, {}) as (status, headers, chunks):
-        if status != 200:
-            gone = status in {401, 403, 404, 410}  # an address that has died says one of these
-            reason = Reason.NOT_FOUND if gone else Reason.UNAVAILABLE
-            raise Refused(
-                reason, f"The video's address answered {status}.", status=status, retry_after=headers.get("retry-after")
-            )
-        yield content_of(headers, chunks)
-
-
-def content_of(headers: Mapping[str, str], chunks: Iterator[bytes]) -> Content:
-    """A file that is being answered, by its headers."""
-    length = headers.get("content-length")
-    mime_type = headers.get("content-type", "video/mp4").partition(";")[0]
-    return Content(mime_type, int(length) if length else None, chunks)
-
-
-def with_names(prompt: str, cast: tuple[CastMember, ...]) -> str:
-    """The prompt with every character's name in it, as a word: those it does not mention are put in front.
-
-    OpenAI-shaped servers act on a character only if its name stands verbatim in the prompt (video guide, 2026-09).
-    """
-    names = dict.fromkeys(member.name for member in cast)
-    missing = [name for name in names if not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", prompt)]
-    return f"Featuring {' and '.join(missing)}. {prompt}" if missing else prompt

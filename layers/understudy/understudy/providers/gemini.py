@@ -41,7 +41,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from understudy.errors import OutcomeUnknown, Reason, Refused
 from understudy.providers.base import (
@@ -57,8 +57,8 @@ from understudy.providers.base import (
     Progress,
     Provider,
     SourceLimits,
-    content_of,
 )
+from understudy.providers.common import content_of, quoted
 from understudy.providers.openai import clean, refusal, with_options
 
 MAX_CLIPS, MAX_IMAGES, CLIP_SECONDS = 3, 6, 3.0
@@ -347,10 +347,7 @@ def _headers(account: Account) -> dict[str, str]:
 
 
 def _url(account: Account, upstream_id: str) -> str:
-    """Ids are data from outside: nothing in them is left that a URL would read as structure."""
-    if upstream_id.strip(".") == "":
-        raise Refused(Reason.NOT_FOUND, "The provider has no such video.")
-    return f"{account.base_url}/interactions/{quote(upstream_id, safe='')}"
+    return f"{account.base_url}/interactions/{quoted(upstream_id)}"
 
 
 provider = Gemini()

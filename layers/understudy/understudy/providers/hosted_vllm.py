@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from understudy.providers.base import CharacterSupport, Media, Order, Profile, with_names
+from understudy.providers.base import CharacterSupport, Media, Order, Profile
+from understudy.providers.common import with_names
 from understudy.providers.openai import OpenAI, with_options
 
 MAX_REFERENCES = 4

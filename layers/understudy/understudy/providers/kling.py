@@ -36,7 +36,6 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
 
 from understudy.errors import OutcomeUnknown, Reason, Refused
 from understudy.providers.base import (
@@ -55,8 +54,8 @@ from understudy.providers.base import (
     Rates,
     SourceLimits,
     Status,
-    at_address,
 )
+from understudy.providers.common import at_address, bearer, quoted
 from understudy.providers.openai import clean, refusal, with_options
 
 ELEMENTS = "v1/general/advanced-custom-elements"
@@ -182,8 +181,8 @@ class Kling(Provider):
 
     def submit(self, account: Account, order: Order) -> Progress:
         family, fields = _fields(order, _facts(order.model), account.options)
-        url = f"{account.base_url}/{family}/{quote(order.model, safe='')}"
-        answer = account.http.post(url, _headers(account), json=fields)
+        url = f"{account.base_url}/{family}/{quoted(order.model)}"
+        answer = account.http.post(url, bearer(account), json=fields)
         task = _data(account, answer, gone=True)
         if isinstance(task, dict) and _ID.fullmatch(str(task.get("id", ""))):
             return _progress(account, task)
@@ -209,14 +208,14 @@ class Kling(Provider):
             "tag_list": [{"tag_id": "o_102"}],
             **_likeness(account, clip, stills),
         }
-        answer = account.http.post(f"{account.base_url}/{ELEMENTS}", _headers(account), json=fields)
+        answer = account.http.post(f"{account.base_url}/{ELEMENTS}", bearer(account), json=fields)
         made = _data(account, answer, gone=False)
         if isinstance(made, dict) and _ID.fullmatch(str(made.get("task_id", ""))):
             return Handle(str(made["task_id"]), ready=False)
         raise OutcomeUnknown("The provider answered without a task.")
 
     def poll_character(self, account: Account, reference: str) -> Handle:
-        answer = account.http.get(f"{account.base_url}/{ELEMENTS}/{_quoted(reference)}", _headers(account))
+        answer = account.http.get(f"{account.base_url}/{ELEMENTS}/{quoted(reference)}", bearer(account))
         task = _dict(_data(account, answer, gone=False))
         status = STATUSES.get(str(task.get("task_status")), "in_progress")
         if status == "failed":
@@ -234,7 +233,7 @@ class Kling(Provider):
     def delete_character(self, account: Account, reference: str) -> None:
         for path in DELETE_ELEMENT:
             url, fields = f"{account.base_url}/{path}", {"element_id": reference}
-            answer = account.http.upload(url, _headers(account), json=fields)
+            answer = account.http.upload(url, bearer(account), json=fields)
             if answer.status != 404:
                 break
         try:
@@ -349,7 +348,7 @@ def _citation(name: str, element: str) -> str:
 
 def _task(account: Account, query: str, key: str, wanted: str) -> dict[str, Any] | None:
     """The task with this id, or None: of unknown ones they say nothing."""
-    answer = account.http.get(f"{account.base_url}/tasks?{query}={_quoted(wanted)}", _headers(account))
+    answer = account.http.get(f"{account.base_url}/tasks?{query}={quoted(wanted)}", bearer(account))
     try:
         tasks = _dicts(_data(account, answer, gone=False))
     except Refused as refused:
@@ -425,17 +424,6 @@ def _dict(found: Any) -> dict[str, Any]:
 
 def _dicts(found: Any) -> list[dict[str, Any]]:
     return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
-
-
-def _headers(account: Account) -> dict[str, str]:
-    return {"authorization": f"Bearer {account.key}"} if account.key else {}
-
-
-def _quoted(identity: str) -> str:
-    """Ids are data from outside: nothing in them is left that a URL would read as structure."""
-    if identity.strip(".") == "":
-        raise Refused(Reason.NOT_FOUND, "The provider has no such thing.")
-    return quote(identity, safe="")
 
 
 provider = Kling()

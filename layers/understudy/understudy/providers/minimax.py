@@ -37,7 +37,6 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
 from understudy.errors import OutcomeUnknown, Reason, Refused
 from understudy.providers.base import (
@@ -53,9 +52,8 @@ from understudy.providers.base import (
     Provider,
     SourceLimits,
     Status,
-    at_address,
-    with_names,
 )
+from understudy.providers.common import at_address, bearer, quoted, with_names
 from understudy.providers.openai import clean, refusal, with_options
 
 INLINE_BYTES = 512 * 1024  # of an image: their fetcher needs no address for a data URI
@@ -161,15 +159,15 @@ class MiniMax(Provider):
 
     def submit(self, account: Account, order: Order) -> Progress:
         fields = _fields(order, account.options)
-        answer = account.http.post(f"{account.base_url}/v2/video_generation", _headers(account), json=fields)
+        answer = account.http.post(f"{account.base_url}/v2/video_generation", bearer(account), json=fields)
         task_id = _dict(answer.json()).get("task_id")
         if 200 <= answer.status < 300 and isinstance(task_id, str) and _TASK_ID.fullmatch(task_id):
             return Progress(task_id, "queued")
         raise _refusal(account, answer, gone=True)
 
     def poll(self, account: Account, upstream_id: str) -> Progress:
-        url = f"{account.base_url}/v2/query/video_generation/{_quoted(upstream_id)}"
-        answer = account.http.get(url, _headers(account))
+        url = f"{account.base_url}/v2/query/video_generation/{quoted(upstream_id)}"
+        answer = account.http.get(url, bearer(account))
         task = _dict(_dict(answer.json()).get("task"))
         if answer.status == 200 and "status" in task:
             return _progress(account, upstream_id, task)
@@ -179,8 +177,8 @@ class MiniMax(Provider):
         return at_address(account, progress)
 
     def delete(self, account: Account, upstream_id: str) -> None:
-        url = f"{account.base_url}/v2/video_generation/{_quoted(upstream_id)}"
-        answer = account.http.delete(url, _headers(account))
+        url = f"{account.base_url}/v2/video_generation/{quoted(upstream_id)}"
+        answer = account.http.delete(url, bearer(account))
         refused = _refusal(account, answer, gone=False) if answer.status >= 300 or _code(answer.json()) else None
         if refused and not (isinstance(refused, Refused) and refused.reason is Reason.NOT_FOUND):
             raise refused
@@ -317,17 +315,6 @@ def _facts(model: str) -> _Model:
 
 def _dict(found: Any) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
-
-
-def _headers(account: Account) -> dict[str, str]:
-    return {"authorization": f"Bearer {account.key}"} if account.key else {}
-
-
-def _quoted(identity: str) -> str:
-    """Ids are data from outside: nothing in them is left that a URL would read as structure."""
-    if identity.strip(".") == "":
-        raise Refused(Reason.NOT_FOUND, "The provider has no such task.")
-    return quote(identity, safe="")
 
 
 provider = MiniMax()

@@ -25,7 +25,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any, ClassVar, TypeGuard
-from urllib.parse import quote
 
 from understudy.errors import OutcomeUnknown, Reason, Refused
 from understudy.providers.base import (
@@ -43,9 +42,8 @@ from understudy.providers.base import (
     Progress,
     Provider,
     Status,
-    content_of,
-    with_names,
 )
+from understudy.providers.common import bearer, content_of, quoted, with_names
 
 STATUSES: dict[str, Status] = {
     "queued": "queued",
@@ -104,7 +102,7 @@ class OpenAI(Provider):
 
     def headers(self, account: Account) -> dict[str, str]:
         """How a call says who we are."""
-        return {"authorization": f"Bearer {account.key}"} if account.key else {}
+        return bearer(account)
 
     def submit(self, account: Account, order: Order) -> Progress:
         remixed = order.source.upstream_id if order.source and order.operation == "remix" else None
@@ -292,13 +290,8 @@ def _progress(account: Account, body: dict[str, Any]) -> Progress:
 
 
 def _url(account: Account, path: str, upstream_id: str | None = None, tail: str = "") -> str:
-    """Ids are data from outside: nothing in them is left that a URL would read as structure."""
-    url = f"{account.base_url}/{path}"
-    if upstream_id is None:
-        return url
-    if upstream_id.strip(".") == "":
-        raise Refused(Reason.NOT_FOUND, "The provider has no such video.")
-    return "/".join(filter(None, (url, quote(upstream_id, safe=""), tail)))
+    parts = (f"{account.base_url}/{path}", None if upstream_id is None else quoted(upstream_id), tail)
+    return "/".join(filter(None, parts))
 
 
 def _form(fields: dict[str, Any]) -> Form:

@@ -40,7 +40,6 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
 
 from understudy.errors import OutcomeUnknown, Reason, Refused
 from understudy.providers.base import (
@@ -59,9 +58,8 @@ from understudy.providers.base import (
     Source,
     SourceLimits,
     Status,
-    at_address,
-    with_names,
 )
+from understudy.providers.common import at_address, quoted, with_names
 from understudy.providers.openai import clean, refusal, with_options
 
 VERSION = "2024-11-06"
@@ -325,10 +323,7 @@ def _headers(account: Account) -> dict[str, str]:
 
 
 def _task_url(account: Account, upstream_id: str) -> str:
-    """Ids are data from outside: nothing in them is left that a URL would read as structure."""
-    if upstream_id.strip(".") == "":
-        raise Refused(Reason.NOT_FOUND, "The provider has no such video.")
-    return f"{account.base_url}/tasks/{quote(upstream_id, safe='')}"
+    return f"{account.base_url}/tasks/{quoted(upstream_id)}"
 
 
 provider = Runway()

@@ -36,7 +36,6 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
 from understudy.errors import OutcomeUnknown, Reason, Refused
 from understudy.providers.base import (
@@ -53,9 +52,8 @@ from understudy.providers.base import (
     Provider,
     Source,
     SourceLimits,
-    at_address,
-    with_names,
 )
+from understudy.providers.common import at_address, quoted, with_names
 from understudy.providers.openai import clean, refusal
 
 PATHS: dict[Operation, str] = {
@@ -308,10 +306,7 @@ def _facts(model: str) -> _Model:
 
 
 def _job_url(account: Account, upstream_id: str) -> str:
-    """Ids are data from outside: nothing in them is left that a URL would read as structure."""
-    if upstream_id.strip(".") == "":
-        raise Refused(Reason.NOT_FOUND, "The provider has no such video.")
-    return f"{account.base_url}/videos/{quote(upstream_id, safe='')}"
+    return f"{account.base_url}/videos/{quoted(upstream_id)}"
 
 
 provider = Xai()
