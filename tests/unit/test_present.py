@@ -9,7 +9,6 @@ from tests.fakes.upstream import Upstream
 from tests.unit.conftest import cold_start
 from understudy import aws, jobs, present
 from understudy.ids import Kind, ManagedId
-from understudy.jobs import Job
 from understudy.secrets import id_codec
 
 KEYS = {
@@ -83,9 +82,6 @@ class TestPace:
         assert created.headers["openai-poll-after-ms"] == "5000"
         got = stage.call("get_video", path={"video_id": created.body["id"]})
         assert got.headers["openai-poll-after-ms"] == "5000"
-
-    def test_a_job_that_is_done_is_asked_for_no_more(self) -> None:
-        assert present.pace(Job("blue", "1", "create", "completed", "m", "gone", "openai", "x", 1)) == {}
 
 
 @pytest.mark.parametrize(

@@ -186,9 +186,8 @@ def created(job: Job, replay: bool) -> Answer:
 
 
 def pace(job: Job) -> dict[str, str]:
-    """How often to ask for a job that is not done: the official clients wait that long between two polls
-    (openai-python 3.54.0)."""
-    return {} if job.done else {"openai-poll-after-ms": str(job.pace)}
+    """How often to ask for a job: the official clients wait that long between two polls (openai-python 3.54.0)."""
+    return {"openai-poll-after-ms": str(job.pace)}
 
 
 def emulated(job: Job) -> dict[str, str]:
