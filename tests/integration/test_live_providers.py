@@ -157,7 +157,7 @@ def to_omni(cast: list[Star], prompt: str) -> Sent:
     videos = [{"type": "video", "mime_type": "video/mp4", "data": encoded(clip)} for clip in clips]
     shape = {"resolution": "720p", "aspect_ratio": "16:9", "duration": "4s"}
     body = {
-        "model": "gemini-omni-1.1-flash",
+        "model": "gemini-omni-1.2-flash",
         "background": True,
         "store": True,
         "response_format": {"type": "video", "delivery": "uri", **shape},

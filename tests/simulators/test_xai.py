@@ -148,6 +148,8 @@ REFERENCE = {"url": data_url(still())}
     [
         ("generations", {"prompt": ""}, 400),
         ("generations", {"prompt": 7}, 422),
+        ("generations", {"prompt": "x" * 4097}, 400),
+        ("edits", {"prompt": "x" * 4097, "video": {"url": "https://ex.org/a.mp4"}}, 400),
         ("generations", {"model": "grok-imagine-image"}, 404),
         ("generations", {"duration": 16}, 400),
         ("generations", {"duration": 0}, 400),

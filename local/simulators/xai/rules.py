@@ -9,6 +9,7 @@ from local.simulators.errors import Refusal
 
 RATIOS = ("16:9", "9:16", "1:1", "4:3", "3:4", "3:2", "2:3")
 RESOLUTIONS = {"480p": 480, "720p": 720, "1080p": 1080}
+PROMPT = 4096  # characters: a live 400 of 2026-09-22 (public log)
 EDIT_SECONDS = 8.7
 EXTEND_SECONDS = (2.0, 15.0)
 
@@ -70,6 +71,8 @@ def text(given: Fields, name: str, required: bool) -> str:
         raise wrong_type(name, "a string")
     if required and not value.strip():
         raise invalid(f"Missing required field: {name}", name)
+    if name == "prompt" and len(value) > PROMPT:
+        raise invalid(f"Prompt length is {len(value)}, which is larger than the maximum of {PROMPT} characters", name)
     return value
 
 

@@ -392,6 +392,7 @@ LUNA = CastMember("Luna", handle="1")
         (order("edit", cast=(LUNA,) * 2, source=Source(clip=media())), {"elements": "video"}, "characters"),
         (order("edit", source=Source(clip=media("a.webm", "video/webm"))), {}, "video"),
         (order("edit", source=Source("upstream")), {}, "video"),
+        (order(prompt="x" * 3072, cast=(LUNA,)), {}, "prompt"),
     ],
 )
 def test_what_cannot_be_combined(server: Server, wrong: Order, options: dict[str, Any], param: str) -> None:

@@ -25,7 +25,7 @@ from understudy.errors import OutcomeUnknown, Reason, Refused
 from understudy.outbound import Client
 from understudy.prices import Bill
 from understudy.providers.base import Account, CastMember, Media, Operation, Order, Progress, Source
-from understudy.providers.xai import INLINE_BYTES, Xai
+from understudy.providers.xai import INLINE_BYTES, PROMPT, Xai
 
 XAI = Xai()
 CLASSIC, NEWER, LITE = "grok-imagine-video", "grok-imagine-video-1.5", "grok-imagine-video-1.5-lite"
@@ -319,6 +319,7 @@ LUNA = (CastMember("Luna", stills=(media("still.jpg", "image/jpeg"),)),)
         (order(cast=LUNA, image=media("a.png", "image/png"), size="848x480"), "input_reference"),
         (order(model=LITE, cast=LUNA, image=media("a.png", "image/png"), size="848x480"), "input_reference"),
         (order("edit", source=Source(clip=media("a.mov", "video/quicktime"))), "video"),
+        (order(prompt="x" * PROMPT, cast=LUNA, size="848x480"), "prompt"),  # what it says of Luna comes on top
     ],
 )
 def test_what_cannot_be_combined(server: Server, wrong: Order, param: str) -> None:
@@ -326,6 +327,12 @@ def test_what_cannot_be_combined(server: Server, wrong: Order, param: str) -> No
         XAI.submit(server.account(), wrong)
     assert (caught.value.reason, caught.value.param) == (Reason.INVALID, param)
     assert server.requests == []
+
+
+def test_the_longest_prompt(xai: Simulator) -> None:
+    """The server takes 4096 characters, so a longer prompt is refused before it is sent."""
+    assert XAI.submit(account(xai), order(prompt="x" * 4096, seconds=1, size="848x480")).status == "queued"
+    assert {XAI.profile(model, {}).prompt_characters for model in XAI.models} == {4096}
 
 
 class TestProfile:

@@ -46,6 +46,21 @@ def content_of(headers: Mapping[str, str], chunks: Iterator[bytes]) -> Content:
     return Content(mime_type, int(length) if length else None, chunks)
 
 
+def checked_prompt(prompt: str, most: int, length: int | None = None) -> str:
+    """Return the prompt as it is sent. Raises Refused(INVALID) if the model does not take so long a one.
+
+    `Profile.prompt_characters` bounds what the caller wrote. A provider file adds references to characters, so it asks
+    again. `length` is the prompt's length in the provider's unit, where that is not a character.
+    """
+    if (len(prompt) if length is None else length) > most:
+        message = (
+            f"The prompt and the references added for its characters exceed this model's limit of {most:,} characters. "
+            "Shorten the prompt."
+        )
+        raise Refused(Reason.INVALID, message, param="prompt")
+    return prompt
+
+
 def with_names(prompt: str, cast: tuple[CastMember, ...]) -> str:
     """The prompt with every character's name in it, as a word: those it does not mention are put in front.
 

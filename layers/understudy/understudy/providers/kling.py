@@ -55,7 +55,7 @@ from understudy.providers.base import (
     SourceLimits,
     Status,
 )
-from understudy.providers.common import at_address, bearer, quoted
+from understudy.providers.common import at_address, bearer, checked_prompt, quoted
 from understudy.providers.openai import clean, refusal, with_options
 
 ELEMENTS = "v1/general/advanced-custom-elements"
@@ -269,6 +269,7 @@ def _fields(order: Order, facts: _Model, options: Mapping[str, Any]) -> tuple[st
         settings |= {} if order.image else {"aspect_ratio": ratio}  # beside a first frame it is that one's
         if "native" in facts.audio:
             settings["audio"] = "native" if _sound(options) and resolution in facts.native else "off"
+    prompt = checked_prompt(prompt, facts.prompt)
     if order.image:
         contents.append({"type": "first_frame", "url": order.image.url()})
     contents += [

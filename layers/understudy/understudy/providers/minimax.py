@@ -53,7 +53,7 @@ from understudy.providers.base import (
     SourceLimits,
     Status,
 )
-from understudy.providers.common import at_address, bearer, quoted, with_names
+from understudy.providers.common import at_address, bearer, checked_prompt, quoted, with_names
 from understudy.providers.openai import clean, refusal, with_options
 
 INLINE_BYTES = 512 * 1024  # of an image: their fetcher needs no address for a data URI
@@ -204,10 +204,7 @@ def _fields(order: Order, options: Mapping[str, Any]) -> dict[str, Any]:
         elif member.stills:
             first_frame = member.stills[0]
             said += f"{member.name} is the character in the first frame. "
-    prompt = said + with_names(prompt, order.cast)
-    if len(prompt) > PROMPT:
-        message = f"prompt: with what it has to say of clips it is longer than {PROMPT} characters."
-        raise Refused(Reason.INVALID, message, param="prompt")
+    prompt = checked_prompt(said + with_names(prompt, order.cast), PROMPT)
     content: list[dict[str, Any]] = [{"type": "text", "text": prompt}]
     if first_frame:
         content.append({"type": "image_url", "image_url": {"url": _image_url(first_frame)}, "role": "first_frame"})

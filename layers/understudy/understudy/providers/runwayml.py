@@ -59,7 +59,7 @@ from understudy.providers.base import (
     SourceLimits,
     Status,
 )
-from understudy.providers.common import at_address, quoted, with_names
+from understudy.providers.common import at_address, checked_prompt, quoted, with_names
 from understudy.providers.openai import clean, refusal, with_options
 
 VERSION = "2024-11-06"
@@ -223,9 +223,7 @@ def _create(account: Account, order: Order) -> tuple[str, dict[str, Any]]:
             first_frame = member.stills[0]
             said += f"{member.name} is the character in the first frame. "
     prompt = said + with_names(order.prompt, order.cast)
-    if len(prompt.encode("utf-16-le")) > 2 * facts.prompt:
-        message = f"prompt: with what it has to say of characters it is longer than {facts.prompt} characters."
-        raise Refused(Reason.INVALID, message, param="prompt")
+    prompt = checked_prompt(prompt, facts.prompt, len(prompt.encode("utf-16-le")) // 2)
     fields: dict[str, Any] = {"model": order.model, "promptText": prompt}
     fields |= {"ratio": (order.size or _HD[0]).replace("x", ":"), "duration": order.seconds or 5}
     if clips:

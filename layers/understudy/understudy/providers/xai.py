@@ -53,7 +53,7 @@ from understudy.providers.base import (
     Source,
     SourceLimits,
 )
-from understudy.providers.common import at_address, quoted, with_names
+from understudy.providers.common import at_address, checked_prompt, quoted, with_names
 from understudy.providers.openai import clean, refusal
 
 PATHS: dict[Operation, str] = {
@@ -61,6 +61,7 @@ PATHS: dict[Operation, str] = {
     "edit": "videos/edits",
     "extend": "videos/extensions",
 }
+PROMPT = 4096  # characters: a live 400 of 2026-09-22 (public log); "up to 4096" in doc.octopusx.ai (2026-11)
 STILLS_EACH = 3  # of a character: more views, not more cost than a few cents
 INLINE_BYTES = 512 * 1024  # of an image: their fetcher waits 5 s for a URL, a data URI needs none
 SOURCE_PRICE = 10_000  # micro-dollars a second of a video that is edited or extended (models page, 2026-11)
@@ -132,6 +133,7 @@ class Xai(Provider):
             sizes=tuple(sizes),
             default_seconds=4,  # theirs is 8: what code written for Sora expects is less than it would pay for
             default_size="720x1280",
+            prompt_characters=PROMPT,
             characters=support,
             edit=facts.remakes,
             edit_upload=facts.remakes,
@@ -203,7 +205,7 @@ def _create(order: Order) -> dict[str, Any]:
         citations = f"{order.cast[0].name} is the character in the first frame. "
     if first_frame is not None:
         fields["image"] = _image(first_frame)
-    fields["prompt"] = citations + with_names(order.prompt, order.cast)
+    fields["prompt"] = checked_prompt(citations + with_names(order.prompt, order.cast), PROMPT)
     return fields
 
 
