@@ -29,9 +29,9 @@ leave open, from public notes on live calls, 2026-08-28 to 2026-10-08 (OpenRoute
 files inside the request; previous_interaction_id excludes a task; an edit takes neither duration nor aspect_ratio, an
 extension no aspect_ratio, and its duration is what it adds; a failed job's poll is a 400; tokens, so prices, by size.
 Of gemini-omni-1.2-flash no live call was seen: its limits and prices are a reseller's (2026-11-06). Google ends
-gemini-omni-1.1-flash on 2026-12-03 (LiteLLM 1.110.2's price table, which cites ai.google.dev/gemini-api/docs/deprecations).
-Not found: whether an extension is billed for more than it adds. What goes in is $1.50 a million tokens, too little to
-be counted here.
+gemini-omni-1.1-flash on 2026-12-03 (price table of LiteLLM 1.110.2, which cites Google's page of deprecations). Not
+found: whether an extension is billed for more than it adds. What goes in is $1.50 a million tokens, too little to be
+counted here.
 """
 
 from __future__ import annotations
