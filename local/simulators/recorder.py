@@ -38,7 +38,7 @@ class Recorder:
 
     `body` is its kind, `bytes` its length as it came; `fields`, `files` and `json` are what `Body.describe` tells.
     `created` is the id of what was made, `names` all that it can be asked for by. `outcome` is answered, reset, half,
-    died or client_gone; null while the request is under way.
+    died or client_gone; null until the answer is about to be sent. It becomes client_gone if the client leaves then.
     """
 
     def __init__(self, store: Store) -> None:

@@ -117,13 +117,13 @@ class _Handler(BaseHTTPRequestHandler):
         response.headers["x-request-id"] = record["request_id"]
         faults.follow(target, reader.words, lambda: [*record["names"], *_addresses(response)])
         self.simulator.recorder.save(record)  # before anything can go wrong with the answer: the work is done
+        reader.discard()  # who has the answer finds nothing of the request any more
         if fault is not None and not fault.before:
             time.sleep(fault.delay)
         if fault is not None and fault.action is not None:
             self._spoil(record, fault, response)
             return
-        self._send(response)
-        self.simulator.recorder.finish(record, "answered", response.status)
+        self._answer(record, response)
 
     def _process(self, record: Record, incoming: Incoming, reader: _Reader, fault: Fault | None) -> Response:
         """Does the work, unless a fault says that it is not done; refusals come back as answers."""
@@ -172,12 +172,15 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault.action == "reset":
             self._reset(record)
         elif fault.action == "half":
-            self._send(response, half=True)
             recorder.finish(record, "half", response.status)
+            self._send(response, half=True)
         else:
-            spoilt = _altered(response, fault) if fault.action == "alter" else _ordered_answer(fault)
-            self._send(spoilt)
-            recorder.finish(record, "answered", spoilt.status)
+            self._answer(record, _altered(response, fault) if fault.action == "alter" else _ordered_answer(fault))
+
+    def _answer(self, record: Record, response: Response) -> None:
+        """Sends it. It is recorded first: who has the answer and asks for the record finds it whole."""
+        self.simulator.recorder.finish(record, "answered", response.status)
+        self._send(response)
 
     def _reset(self, record: Record) -> None:
         self.simulator.abandon(self.connection)
