@@ -54,6 +54,8 @@ def _environment(settings: Settings) -> dict[str, str]:
         "STATE_DIR": str(state / "state"),
         "S3_PERSIST": "1",
         "S3_DATA_DIR": str(state / "s3"),
+        # An environment more than a function needs ends after a minute; each takes 50 MB.
+        "LAMBDA_WARM_TTL_SECONDS": "60",
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
         "AWS_ACCESS_KEY_ID": "test",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import platform
@@ -33,7 +35,18 @@ def build(settings: Settings, deployments: Path, folder: Path | None = None) -> 
     """
     parameters = ["--parameter-overrides", f"PythonRuntime={RUNTIME}", f"Arch={ARCH}"]
     built = {"PYTHON_RUNTIME": RUNTIME, "ARCH": ARCH, "DEPLOYMENTS": str(deployments)}
-    _sam(settings, "build", ["--build-dir", str(folder or settings.folder / "build"), *parameters], built)
+    with one_build():
+        _sam(settings, "build", ["--build-dir", str(folder or settings.folder / "build"), *parameters], built)
+
+
+@contextlib.contextmanager
+def one_build() -> Iterator[None]:
+    """Wait until no other process builds in this checkout: builds share .build/ and SAM CLI's own notes."""
+    lock = ROOT / ".build" / "lock"
+    lock.parent.mkdir(exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def deploy(settings: Settings, sources: str) -> dict[str, str]:
