@@ -1,6 +1,6 @@
 # Bare `make` says what it can do.
 .DEFAULT_GOAL := help
-.PHONY: help demo up down reset deploy-local logs url key invoke test sam-local check lint types format build openapi \
+.PHONY: help demo up down reset deploy-local logs url key invoke test test-all sam-local check lint types format build openapi \
         bench lock audit clean venvs clients
 .SILENT:
 
@@ -53,8 +53,17 @@ key: venvs ## print a working API key of the running stack
 invoke: venvs ## run one function alone: FN=get_character EVENT=events/get_character.json; without FN, what there is
 	$(RUN) -m local.invoke $(FN) $(EVENT) $(ARGS)
 
-test: venvs clients ## all tests, against a local stack of their own
-	$(RUN) -m pytest $(ARGS)
+# Three test processes keep two processors busy; each has a local stack of its own. More processors: LANES=6.
+LANES ?= $(if $(UNDERSTUDY_STACK),0,3)
+FREE_PORT := $(if $(filter file,$(origin PORT)),PORT=,)
+PYTEST := $(FREE_PORT) $(RUN) -m pytest -n $(LANES)
+
+test: venvs clients ## the tests, against local stacks of their own; ARGS="tests/unit -x" for a part
+	$(PYTEST) $(ARGS)
+
+test-all: venvs clients ## the tests with every cell of every cross product, then every event under `sam local`
+	$(PYTEST) --all $(ARGS)
+	$(FREE_PORT) scripts/sam-local
 
 sam-local: venvs ## every event and the openai client under `sam local`, in Docker; ARGS="-k get_video" for a part
 	$(RUN) -m pytest tests/sam_local $(ARGS)
@@ -85,7 +94,7 @@ openapi: venvs ## write docs/openapi.json from the functions
 
 bench: venvs ## measure everything into docs/benchmarks.md, on a local stack of its own; ARGS=--quick to try
 	$(PYTHON) scripts/venvs.py bench
-	$(if $(filter file,$(origin PORT)),PORT=,) $(RUN) -m bench $(ARGS)
+	$(FREE_PORT) $(RUN) -m bench $(ARGS)
 
 lock: ## renew the lock files from their .in files; UPGRADE=--upgrade for newer versions
 	$(PYTHON) scripts/lock.py $(UPGRADE)

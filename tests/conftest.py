@@ -1,61 +1,45 @@
-"""What all tests share: their order, their marks, and one deployed stack for those that need it."""
+"""What all tests share: their order, how many examples they try, and what they make of the deployed stack."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
     from local.simulators.process import Simulator
     from tests.integration.live import Api, Stack
 
-# Folder -> its place in the run. What is quick and near comes first; `logs` reads what all the others have left.
-ORDER = ["unit", "contract", "template", "simulators", "security", "integration", "clients", "logs"]
-LIVE = ("integration", "clients", "logs")
+pytest_plugins = ("tests.rings", "tests.lanes", "tests.stacks")
+
+# Folder -> its place in the run. What is quick and near comes first; `logs` reads what the others have left.
+ORDER = ["unit", "contract", "template", "simulators", "local", "security", "integration", "clients", "logs"]
+# The longest files of `integration`, last: a worker that takes files from the end (lanes.py) begins with them.
+LONG = [f"test_{name}.py" for name in ("faults", "live_providers", "limits", "routing", "once", "schema")]
+
+# How long an example takes says nothing on a busy machine.
+EXAMPLES = {"quick": 25, "thorough": 100}
+for name, count in EXAMPLES.items():
+    slow = [hypothesis.HealthCheck.too_slow]
+    hypothesis.settings.register_profile(name, deadline=None, suppress_health_check=slow, max_examples=count)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "integration: against the deployed local stack")
-    config.addinivalue_line("markers", "clients: real clients against the deployed local stack")
-    config.addinivalue_line("markers", "logs: what the deployed local stack has logged")
+    hypothesis.settings.load_profile("thorough" if config.getoption("--all") else "quick")
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Unit tests first; tests of the stack are marked by their folder."""
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Bring the tests into order, folder by folder."""
     here = Path(__file__).parent
-    folders = {item: item.path.relative_to(here).parts[0] for item in items if item.path.is_relative_to(here)}
-    for item, folder in folders.items():
-        if folder in LIVE:
-            item.add_marker(folder)
-    items.sort(key=lambda item: ORDER.index(folders[item]) if folders.get(item) in ORDER else len(ORDER))
 
+    def place(item: pytest.Item) -> tuple[int, int]:
+        folder = item.path.relative_to(here).parts[0] if item.path.is_relative_to(here) else ""
+        name = item.path.name
+        return ORDER.index(folder) if folder in ORDER else len(ORDER), LONG.index(name) if name in LONG else -1
 
-@pytest.fixture(scope="session")
-def stack() -> Iterator[Stack]:
-    """A stack of the tests' own, empty at the start and gone at the end.
-
-    UNDERSTUDY_STACK=4500 uses the one on that port as it is, starts it if need be, and leaves it running.
-    """
-    from local.settings import Settings
-    from local.stack import runs
-    from tests.integration import live
-
-    reused = os.environ.get(live.REUSE)
-    settings = Settings(int(reused or live.PORT))
-    if not reused:
-        live.call_stack("reset", settings.port)
-    try:
-        if not (reused and runs(settings)):
-            live.call_stack("up", settings.port)
-        made = live.Stack(settings, settings.facts()["key"], "")
-        yield live.Stack(settings, made.key, made.mint("others"))
-    finally:
-        if not reused:
-            live.call_stack("reset", settings.port)
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")

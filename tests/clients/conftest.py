@@ -1,7 +1,4 @@
-"""Each client runs as a program of its own, in its own environment, for a team of its own; two at a time.
-
-More at once would only be slower: each call that meets another one in the same function starts a worker more.
-"""
+"""Each client runs as a program of its own, in its own environment, for a team of its own; a module's side by side."""
 
 from __future__ import annotations
 
@@ -62,9 +59,9 @@ def teams(stack: Stack) -> dict[str, Api]:
     return {name: Api(stack.base_url, stack.mint(f"client-{name}")) for name in PROGRAMS}
 
 
-@pytest.fixture(scope="session")
-def client(teams: dict[str, Api], luna_clip: Path, image: Path, litellm_proxy: object) -> Iterator[Run]:
-    """What a client has seen: the JSON that it printed, or its text. All are on their way from the first one on."""
+@pytest.fixture(scope="module")
+def client(request: pytest.FixtureRequest, teams: dict[str, Api], luna_clip: Path, image: Path) -> Iterator[Run]:
+    """What a client has seen: the JSON that it printed, or its text. The module's CLIENTS start with its first test."""
     url = "data:image/png;base64," + base64.b64encode(image.read_bytes()).decode()
 
     def run(name: str) -> str:
@@ -84,8 +81,8 @@ def client(teams: dict[str, Api], luna_clip: Path, image: Path, litellm_proxy: o
         assert ran.returncode == 0, f"{name}: {ran.stderr[-3000:]}"
         return ran.stdout
 
-    pool = ThreadPoolExecutor(2)
-    running = {name: pool.submit(run, name) for name in PROGRAMS}
+    pool = ThreadPoolExecutor()
+    running = {name: pool.submit(run, name) for name in request.module.CLIENTS}
 
     def client(name: str) -> Any:
         output = running[name].result(timeout=240)

@@ -11,6 +11,7 @@ from local.settings import ROOT
 from tests.clients.conftest import Run
 from tests.integration.live import Api, answered
 
+CLIENTS = ("litellm", "announcement")
 SCRIPT = ROOT / "docs" / "announcement.py"
 
 

@@ -11,11 +11,13 @@ import re
 import shutil
 import subprocess
 import tomllib
-from typing import TYPE_CHECKING, Any, NamedTuple
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 from local.settings import ROOT
+from tests import rings
 from tests.clients.conftest import HERE, PROGRAMS, environment_of
 from tests.integration.live import DEPLOYMENTS, Api, Film, answered, call_stack, refused, together
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from tests.integration.live import Json, Stack
 
 LIVE = ("xai", "gemini", "runway", "kling", "minimax")
+RING = ("gemini", "kling")  # one extends natively, the other in the emulated way
 # Its examples stand in comments; they hold, too.
 EXAMPLE = re.compile(r"^# (?=\[deployments\.|[a-z_]+ = )", re.MULTILINE)
 SHIPPED = tomllib.loads(EXAMPLE.sub("", (ROOT / "config" / "deployments.toml").read_text("utf-8")))["deployments"]
@@ -63,8 +66,10 @@ def only(deployment: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def relics(api: Api, luna_clip: Path) -> dict[str, Relic]:
-    """One from each live provider, by its deployment, made while all of them were configured."""
+def relics(request: pytest.FixtureRequest, api: Api, luna_clip: Path) -> dict[str, Relic]:
+    """One from each provider that is present in this run, and from one that never is in `make test`, by its deployment,
+    made while all of them were configured."""
+    deployments = dict.fromkeys([*rings.wanted(request, "present"), "xai"])
 
     def leave(deployment: str) -> Relic:
         model = next(iter(TESTS[deployment]["models"]))
@@ -75,23 +80,23 @@ def relics(api: Api, luna_clip: Path) -> dict[str, Relic]:
         api.wait(running, "in_progress")
         return Relic(character, name, api.finished(prompt=f"{name} waits", **body)["id"], running)
 
-    return dict(zip(LIVE, together(leave, LIVE), strict=True))
+    return dict(zip(deployments, together(leave, list(deployments)), strict=True))
 
 
 @pytest.fixture(scope="module")
 def _restored(stack: Stack, relics: object) -> Iterator[None]:
     yield
-    call_stack("up", stack.settings.port)
+    call_stack("up", stack.settings)
 
 
-@pytest.fixture(scope="module", params=LIVE)
+@pytest.fixture(scope="module", params=rings.inner(LIVE, RING))
 def present(
     request: pytest.FixtureRequest, stack: Stack, tmp_path_factory: pytest.TempPathFactory, _restored: None
 ) -> str:
     """The only deployment that there is."""
     file = tmp_path_factory.mktemp("switch") / "deployments.toml"
     file.write_text(only(request.param))
-    call_stack("up", stack.settings.port, file)
+    call_stack("up", stack.settings, file)
     return str(request.param)
 
 
@@ -100,24 +105,30 @@ class Program(NamedTuple):
     output: str
 
 
-@pytest.fixture
-def run(stack: Stack, present: str, luna_clip: Path, image: Path, tmp_path: Path) -> Any:
-    """Run a program in a folder with a clip and an image, for a team of its own."""
+@pytest.fixture(scope="module")
+def ran(
+    stack: Stack, present: str, luna_clip: Path, image: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Future[Program]]]:
+    """What became of each program, by its name. They run side by side, each for a team and in a folder of its own."""
 
     def run(name: str, command: list[str | Path]) -> Program:
-        shutil.copy(luna_clip, tmp_path / "luna.mp4")
-        shutil.copy(image, tmp_path / "image.png")
+        folder = tmp_path_factory.mktemp(name)
+        shutil.copy(luna_clip, folder / "luna.mp4")
+        shutil.copy(image, folder / "image.png")
         caller = Api(stack.base_url, stack.mint(f"{name}-{present}"))
-        environment = environment_of(caller, tmp_path)
-        ran = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=240)
+        environment = environment_of(caller, folder)
+        ran = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=240)
         assert ran.returncode == 0, ran.stderr[-3000:]
         return Program(caller, ran.stdout)
 
-    return run
+    python, _ = PROGRAMS["openai-3"]
+    commands = {"announcement": PROGRAMS["announcement"], "sora": [python, HERE / "sora_code.py"]}
+    with ThreadPoolExecutor() as pool:
+        yield {name: pool.submit(run, name, command) for name, command in commands.items()}
 
 
-def test_the_announcement(run: Any, present: str) -> None:
-    caller, output = run("announcement", PROGRAMS["announcement"])
+def test_the_announcement(ran: dict[str, Future[Program]], present: str) -> None:
+    caller, output = ran["announcement"].result()
     assert re.fullmatch(r"Character: character_[\w-]+\n", output), output
     videos = answered(caller.get("/videos", params={"order": "asc"}))["data"]
     ended = together(lambda video: caller.wait(video["id"]), videos)
@@ -127,9 +138,8 @@ def test_the_announcement(run: Any, present: str) -> None:
     assert round(Film.of(caller.download(ended[2]["id"]).content).seconds) == 13
 
 
-def test_a_program_that_was_written_for_sora(run: Any, present: str) -> None:
-    python, _ = PROGRAMS["openai-3"]
-    seen = json.loads(run("sora", [python, HERE / "sora_code.py"]).output)
+def test_a_program_that_was_written_for_sora(ran: dict[str, Future[Program]], present: str) -> None:
+    seen = json.loads(ran["sora"].result().output)
     made = [(one["model"], one["status"], one["seconds"]) for one in seen["videos"]]
     assert made[0] == ("sora-2", "completed", "8")
     assert [one[:2] for one in made[1:]] == [("sora-2", "completed"), ("sora-2-pro", "completed")]
@@ -145,7 +155,7 @@ def test_characters_of_those_that_are_gone_play_on(api: Api, relics: dict[str, R
         cast = [{"id": relic.character}]
         return api.finished(model="sora-2", prompt=f"{relic.name} goes on", seconds="4", characters=cast)
 
-    assert [video["seconds"] for video in together(play, list(relics.values()))] == ["4"] * len(LIVE)
+    assert [video["seconds"] for video in together(play, list(relics.values()))] == ["4"] * len(relics)
 
 
 def test_what_those_made_that_are_gone(api: Api, relics: dict[str, Relic], present: str) -> None:

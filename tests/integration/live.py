@@ -25,10 +25,10 @@ from local import stack
 from local.settings import ROOT, STACK, Settings
 from local.simulators.process import Simulator
 
-PORT = 4500
-REUSE = "UNDERSTUDY_STACK"  # the port of a stack to be used as it is and left running
 SPEED = "4"  # of the simulators: a job runs for half a second
 DEPLOYMENTS = Path(__file__).parent / "deployments.toml"
+DEAF = "127.0.0.77"  # where ${deaf} in it leads, at a port of the stack's
+DEAF_PORT = 30  # above the stack's own
 PATIENCE = 90.0
 
 T = TypeVar("T")
@@ -36,19 +36,40 @@ R = TypeVar("R")
 Json = dict[str, Any]
 
 
-def call_stack(command: str, port: int, deployments: Path = DEPLOYMENTS) -> None:
-    """Run a command of the local stack as the Makefile does."""
+def deaf(settings: Settings) -> tuple[str, int]:
+    """Host and port of the server that never answers, for this stack."""
+    return DEAF, settings.port + DEAF_PORT
+
+
+def call_stack(command: str, settings: Settings, deployments: Path | None = None) -> None:
+    """Run a command of the local stack as the Makefile does, with the tests' own deployments or others."""
+    process = start_stack(settings, command, deployments)
+    said, _ = process.communicate()
+    assert process.returncode == 0, said
+
+
+def start_stack(settings: Settings, command: str = "up", deployments: Path | None = None) -> subprocess.Popen[str]:
+    """Begin what `call_stack` does."""
+    if deployments is None:
+        deployments = settings.folder / "tests-deployments.toml"
+        deployments.parent.mkdir(parents=True, exist_ok=True)
+        deployments.write_text(DEPLOYMENTS.read_text("utf-8").replace("${deaf}", "{}:{}".format(*deaf(settings))))
     environment = {
         **os.environ,
-        "PORT": str(port),
+        "PORT": str(settings.port),
         "DEPLOYMENTS": str(deployments),
         "SIMULATOR_SPEED": SPEED,
         "PYTHONPATH": str(ROOT),
     }
-    ran = subprocess.run(
-        [sys.executable, "-m", "local.stack", command], cwd=ROOT, env=environment, capture_output=True, text=True
+    return subprocess.Popen(
+        [sys.executable, "-m", "local.stack", command],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
-    assert ran.returncode == 0, ran.stderr
 
 
 @dataclass(frozen=True)

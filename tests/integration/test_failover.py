@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests import rings
 from tests.integration.live import Film, Heard, answered
 
 if TYPE_CHECKING:
@@ -25,7 +26,11 @@ TROUPE: dict[str, tuple[str, str, int, Any]] = {
 }
 
 
-@pytest.mark.parametrize("dead", TROUPE)
+# One that is sent clips, and one that makes characters of its own. How each refuses is in tests/unit/providers.
+RING = ("omni", "kling")
+
+
+@pytest.mark.parametrize("dead", rings.inner(TROUPE, RING))
 def test_another_goes_on_with_the_same_character(api: Api, stack: Stack, luna_clip: Path, dead: str) -> None:
     name = f"Luna{secrets.token_hex(3)}"
     character = api.character(luna_clip, name, model=dead)["id"]

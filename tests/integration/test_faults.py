@@ -7,7 +7,6 @@ strikes only what carries the row's mark, or was made by what did.
 from __future__ import annotations
 
 import base64
-import errno
 import hashlib
 import io
 import json
@@ -27,10 +26,11 @@ import httpx
 import pytest
 from PIL import Image
 
+from tests import rings
 from tests.integration.fault_judge import SECONDS, Told, judge
 from tests.integration.fault_servers import HOLD
-from tests.integration.fault_table import ROWS, Row
-from tests.integration.live import Api, Json, answered, playing_time, together
+from tests.integration.fault_table import RING, ROWS, Row
+from tests.integration.live import Api, Json, answered, deaf, playing_time, together
 
 if TYPE_CHECKING:
     from tests.integration.live import Stack
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 AT_ONCE = 16
 PATIENCE = 300.0  # for a row; on a busy machine, and with all the others beside it
 PACE = 2.0
-DEAF = ("127.0.0.77", 4998)  # the base_url of the deployments deaf-...
 # Said by the gateway, or while another try is on its way. The local AWS counts a cold start into a function's time, so
 # there one that waits for its provider until the last moment may be ended before it has answered.
 NO_ANSWER_YET = {"timeout", "authorizer_failed", "server_error", "request_in_progress"}
@@ -47,29 +46,25 @@ QUICK = [row for row in ROWS if not row.hours]
 
 
 @pytest.fixture(scope="module")
-def deaf() -> Iterator[None]:
-    """A place where the telephone rings and nobody answers: its queue of callers is full. Another run's will do."""
+def nobody_answers(stack: Stack) -> Iterator[None]:
+    """A server that accepts no connection and refuses none: its backlog is full."""
+    address = deaf(stack.settings)
     with ExitStack() as opened:
         listener = opened.enter_context(socket.socket())
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(DEAF)
-            listener.listen(0)
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise
+        listener.bind(address)
+        listener.listen(0)
         for _ in range(3):
             caller = opened.enter_context(socket.socket())
             caller.setblocking(False)
-            caller.connect_ex(DEAF)
+            caller.connect_ex(address)
         yield
 
 
 @pytest.fixture(scope="module")
-def told(request: pytest.FixtureRequest, stack: Stack, deaf: None) -> Iterator[dict[str, Future[Told]]]:
+def told(request: pytest.FixtureRequest, stack: Stack, nobody_answers: None) -> Iterator[dict[str, Future[Told]]]:
     """What became of each row that is wanted, by its id. Those that take long begin first."""
-    wanted = [item.callspec.params["row"] for item in request.session.items if _plays(item)]  # type: ignore[attr-defined]
-    wanted.sort(key=lambda row: not row.slow)
+    wanted: list[Row] = sorted(rings.wanted(request, "row"), key=lambda row: not row.slow)
     run = secrets.token_hex(4)
     marked = [replace(row, mark=f"{run}{n:03}") for n, row in enumerate(wanted)]
     keys = stack.mint_limited([f"faults-{row.mark}" for row in marked], concurrent=1, budget=10 * HOLD)
@@ -81,13 +76,9 @@ def told(request: pytest.FixtureRequest, stack: Stack, deaf: None) -> Iterator[d
         pool.shutdown(cancel_futures=True)
 
 
-@pytest.mark.parametrize("row", QUICK, ids=lambda row: row.id)
+@pytest.mark.parametrize("row", rings.inner(QUICK, RING), ids=lambda row: row.id)
 def test_row(told: dict[str, Future[Told]], row: Row) -> None:
     judge(row, told[row.id].result())
-
-
-def _plays(item: Any) -> bool:
-    return getattr(item, "originalname", None) == test_row.__name__ and item.module.__name__ == __name__
 
 
 def _play(stack: Stack, key: str, row: Row) -> Told:

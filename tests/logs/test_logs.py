@@ -1,33 +1,24 @@
-"""The logs of the deployed stack, after whatever the run did before: nothing in them is secret or personal, and every
-line is one of ours, whole.
+"""The logs of the deployed stack: nothing in them is secret or personal, and every line is one of ours, whole.
 
-Alone, this file has only its own calls to look at.
+Here for a few marked calls and for what the same process has run before. `judge.everything` looks again when a stack's
+last test is over (tests/conftest.py).
 """
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
 from tests.integration.live import PATIENCE, Api, Stack
+from tests.logs import judge
+from tests.logs.judge import MARK, events
 
-MARK = "Zq7markmark"
 PROMPT = f"A {MARK} in the rain"
-PLATFORM = re.compile(
-    r"(START|END|REPORT|INIT_START|EXTENSION) [^\n]*\n?|Task timed out after [0-9.]+ seconds|Worker process died"
-)
-# What a key, a signature or a policy looks like, whoever made it. Policies are base64 of '{"exp'.
-SECRET = re.compile(
-    r"us-[A-Za-z0-9_-]{43}|X-Amz-(?:Signature|Credential)|[?&]sig(?:nature)?=|eyJleH|Bearer ", re.IGNORECASE
-)
-SHORT = 12  # a prompt of fewer characters may stand in a log by chance
 
 
 @pytest.fixture(scope="module")
@@ -78,68 +69,55 @@ def heard(messages: Iterator[str]) -> set[str]:
     return {found for message in messages for found in re.findall(r'"correlation_id":"([^"]+)"', message)}
 
 
-def events(stack: Stack, since: float = 0) -> Iterator[str]:
-    """The messages of all functions, from a time on (unix seconds). The local AWS gives 10,000 and no token."""
-    client, group = stack.settings.client("logs"), stack.outputs["LogGroupName"]
-    start, before = int(since * 1000), set[tuple[Any, ...]]()
-    while True:
-        page = client.filter_log_events(logGroupName=group, startTime=start)["events"]
-        new = {(one["timestamp"], one["logStreamName"], one["message"]) for one in page} - before
-        if not new:
-            return
-        yield from (message for _, _, message in new)
-        start, before = page[-1]["timestamp"], new
-
-
 @pytest.fixture(scope="module")
 def text(lines: list[str]) -> str:
-    """All of it as it is, and again with JSON's escapes read."""
-    ours = (json.loads(line) for line in lines if line.startswith("{"))
-    return "\n".join([*lines, *(json.dumps(line, ensure_ascii=False) for line in ours)])
+    return judge.read(lines)
 
 
 def test_every_line_is_one_of_ours_and_whole(lines: list[str]) -> None:
-    strange = [line for line in lines if not PLATFORM.fullmatch(line) and not is_ours(line)]
-    assert strange[:5] == []
+    assert judge.strange(lines) == []
     assert len(lines) > 50
 
 
-def is_ours(line: str) -> bool:
-    """One JSON object on one line, as the logger writes them, or as metrics go out."""
-    try:
-        names = json.loads(line).keys()
-        return "\n" not in line.removesuffix("\n") and ({"level", "message"} <= names or "_aws" in names)
-    except ValueError:
-        return False
-
-
 def test_what_was_marked_is_not_there(text: str) -> None:
-    assert around(text, re.compile(MARK, re.IGNORECASE)) == []
+    assert judge.marked(text) == []
 
 
 def test_nothing_looks_like_a_secret(text: str) -> None:
-    assert around(text, SECRET) == []
+    assert judge.around(text, judge.SECRET) == []
 
 
 def test_no_stored_secret_is_there(stack: Stack, text: str) -> None:
     """Providers' keys, and what signs ids."""
-    client = stack.settings.client("secretsmanager")
-    names = [one["Name"] for page in client.get_paginator("list_secrets").paginate() for one in page["SecretList"]]
-    values = [client.get_secret_value(SecretId=name)["SecretString"] for name in names]
-    assert len(values) > 3
-    assert [name for name, value in zip(names, values, strict=True) if value in text] == []
-    assert stack.key not in text
+    secrets = judge.secrets(stack)
+    assert len(secrets) > 3
+    assert [name for name, value in secrets.items() if value in text] == []
 
 
 def test_no_prompt_of_the_run_is_there(stack: Stack, text: str) -> None:
-    client = stack.settings.client("dynamodb")
-    pages = client.get_paginator("scan").paginate(TableName=stack.outputs["TableName"])
-    prompts = {row["prompt"]["S"] for page in pages for row in page["Items"] if "prompt" in row}
-    told = {prompt for prompt in prompts if len(set(prompt)) > 3 and len(prompt) >= SHORT}
-    assert PROMPT in told
-    assert [prompt for prompt in told if prompt in text] == []
+    prompts = judge.prompts(stack)
+    assert PROMPT in prompts
+    assert [prompt for prompt in prompts if prompt in text] == []
 
 
-def around(text: str, what: re.Pattern[str]) -> list[str]:
-    """The first few places, with what stands before them."""
-    return [text[max(one.start() - 300, 0) : one.end() + 20] for one in what.finditer(text)][:5]
+@pytest.mark.parametrize(
+    ("line", "wrong"),
+    [
+        ('{"level":"INFO","message":"fine"}\n', False),
+        ("START RequestId: 1", False),
+        ("Traceback (most recent call last):", True),
+        ('{"level":"INFO"}', True),
+        ('{"level":"INFO",\n"message":"two lines"}', True),
+    ],
+)
+def test_who_judges_a_line_is_judged(line: str, wrong: bool) -> None:
+    assert judge.strange([line]) == [line] * wrong
+
+
+@pytest.mark.parametrize(
+    "said", ["Bearer us-1", "us-" + "a" * 43, "?X-Amz-Signature=ab", "&sig=ab", "eyJleHBpcmF0aW9u"]
+)
+def test_who_judges_secrets_is_judged(said: str) -> None:
+    escaped = "".join(f"\\u{ord(one):04x}" for one in said)
+    assert judge.around(judge.read([said]), judge.SECRET)
+    assert judge.around(judge.read([f'{{"level":"INFO","message":"{escaped}"}}']), judge.SECRET)

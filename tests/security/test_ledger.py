@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from tests import rings
 from tests.fakes.edges import Killed
 from tests.fakes.queue import Message
 from tests.fakes.stage import Stage
@@ -235,7 +236,7 @@ def step(world: World, what: tuple[Any, ...]) -> Callable[[], None]:
 CREATE, WORK, ROTATE = ("create", 0, "solo", None), ("work", 4000), ("rotate", 0)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=rings.size(10, 30))
 @given(what=steps)
 @example(what=[CREATE] * 5)
 @example(what=[CREATE, ("finish",), WORK] * 5)

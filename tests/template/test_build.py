@@ -9,6 +9,7 @@ import pytest
 
 from local import sam
 from local.settings import ROOT
+from tests import rings
 
 # e_machine of an ELF header, 2 bytes at 18: EM_AARCH64 and EM_X86_64.
 MACHINES = {"arm64": 183, "x86_64": 62}
@@ -18,7 +19,11 @@ COMPILED = {
 }
 
 
-@pytest.fixture(scope="module", params=MACHINES)
+# This machine's own is built, deployed and run by the tests of the stack.
+OTHERS = [arch for arch in MACHINES if arch != sam.ARCH]
+
+
+@pytest.fixture(scope="module", params=rings.inner(MACHINES, OTHERS))
 def arch(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -30,7 +35,8 @@ def built(arch: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     overrides = [f"Arch={arch}", f"PythonRuntime={sam.RUNTIME}"]
     command = [str(sam.SAM), "build", "--build-dir", str(folder), "--parameter-overrides", *overrides]
     environment = sam.environment(ARCH=arch, PYTHON_RUNTIME=sam.RUNTIME)
-    ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    with sam.one_build():
+        ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     return folder
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from local import sam
+
 ROOT = Path(__file__).parents[2]
 RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
 SERVICES = runpy.run_path(str(ROOT / "layers" / "understudy" / "trim.py"))["CALLS"]
@@ -28,7 +30,8 @@ def _build(folder: Path, arch: str) -> Path:
         "DEPLOYMENTS": str(ROOT / "config" / "deployments.toml"),
     }
     make = ["make", "--silent", "build-UnderstudyLayer"]
-    subprocess.run(make, cwd=ROOT / "layers" / "understudy", env=environment, check=True)
+    with sam.one_build():
+        subprocess.run(make, cwd=ROOT / "layers" / "understudy", env=environment, check=True)
     return folder / "python"
 
 

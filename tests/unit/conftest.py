@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import hypothesis
 import pytest
 from aws_lambda_powertools.utilities.circuit_breaker import base as circuits
 from moto import mock_aws
@@ -60,10 +59,6 @@ ENVIRONMENT = {
     "POWERTOOLS_SERVICE_NAME": "understudy",
     "POWERTOOLS_METRICS_NAMESPACE": "Understudy",
 }
-
-# How long an example takes says nothing on a busy machine.
-hypothesis.settings.register_profile("unit", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
-hypothesis.settings.load_profile("unit")
 
 
 def cold_start() -> None:

@@ -16,11 +16,12 @@ import httpx
 import pytest
 
 from local.simulators.process import Simulator
+from tests import rings
 from tests.fakes.stage import Stage
 from tests.fakes.upstream import Upstream, refuse
 from tests.integration.fault_judge import SECONDS, Told, judge
 from tests.integration.fault_servers import HOLD, SERVERS
-from tests.integration.fault_table import ROWS, Row
+from tests.integration.fault_table import RING, ROWS, Row
 from tests.integration.live import DEPLOYMENTS, playing_time
 from understudy import aws, jobs, keys, media, outbound, outputs, storage, table
 
@@ -71,7 +72,7 @@ def _deployments(simulators: dict[str, Simulator]) -> str:
     return text.replace("\npoll_seconds", "\ndefault = true\npoll_seconds", 1)
 
 
-@pytest.mark.parametrize("row", LONG, ids=lambda row: row.id)
+@pytest.mark.parametrize("row", rings.inner(LONG, RING), ids=lambda row: row.id)
 def test_row(theatre: Stage, simulators: dict[str, Simulator], row: Row) -> None:
     row = replace(row, mark=secrets.token_hex(6))
     simulator = simulators[row.server.name]

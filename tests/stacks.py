@@ -1,0 +1,153 @@
+"""The deployed local stack of one test process: on ports of its own, started beside the first tests, gone at the end.
+
+Every worker of pytest-xdist has one, so no test meets another worker's keys, faults or killed functions.
+UNDERSTUDY_STACK=4500 uses the stack on that port as it is, starts it if need be, and leaves it running.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.settings import HOST, Settings
+from local.stack import runs
+from tests.integration.live import Stack, call_stack, start_stack
+from tests.lanes import FRONT
+from tests.logs import judge
+
+HERE = Path(__file__).parent
+REUSE = "UNDERSTUDY_STACK"
+FIRST_PORT, LAST_PORT, STEP = 4500, 9500, 50  # a stack of the tests takes ports out of 50
+LIVE = {  # folders whose tests want it
+    "integration": "against the deployed local stack",
+    "clients": "real clients against the deployed local stack",
+    "logs": "what the deployed local stack has logged",
+}
+OURS = "of-tests"  # a file in the folder of a stack that tests may empty
+STARTS_WITHIN = 300
+STACK: pytest.StashKey[TestStack] = pytest.StashKey()
+
+
+class Block:
+    """Ports that no other test process of this machine uses as long as this one lives. PORT says where to begin."""
+
+    def __init__(self) -> None:
+        chosen = os.environ.get("PORT")
+        worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+        for port in [int(chosen) + worker * STEP] if chosen else range(FIRST_PORT, LAST_PORT, STEP):
+            if self._take(port):
+                self.port = port
+                return
+        raise pytest.UsageError(
+            f"The {STEP} ports from PORT={chosen} on are not free. Choose others, or leave PORT out."
+            if chosen
+            else f"No {STEP} ports in a row are free between {FIRST_PORT} and {LAST_PORT}."
+        )
+
+    def _take(self, port: int) -> bool:
+        lock = (Path(tempfile.gettempdir()) / f"understudy-tests-{port}.lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            return False
+        settings = Settings(port)
+        if (settings.folder / OURS).exists():  # of a test process that was ended before it could tidy up
+            call_stack("reset", settings)
+        # A folder that is left belongs to somebody's own stack, which may just be down.
+        if settings.folder.exists() or not all(map(_free, range(port, port + STEP))):
+            lock.close()
+            return False
+        self._lock = lock  # until this process ends
+        return True
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+class TestStack:
+    """Starts the stack of this process in the background; `get` waits for it, `end` removes it."""
+
+    __test__ = False
+
+    def __init__(self) -> None:
+        self._reused = os.environ.get(REUSE)
+        self._block = None if self._reused else Block()
+        self.settings = Settings(self._block.port if self._block else int(self._reused or 0))
+        self._start = None if self._reused and runs(self.settings) else self._up()
+
+    def _up(self) -> subprocess.Popen[str]:
+        if not self._reused:
+            self.settings.folder.mkdir(parents=True, exist_ok=True)
+            (self.settings.folder / OURS).touch()
+        return start_stack(self.settings)
+
+    def get(self) -> Stack:
+        """The running stack, with a key of another team beside its own. Raises AssertionError if it did not start."""
+        if self._start:
+            said, _ = self._start.communicate(timeout=STARTS_WITHIN)
+            assert self._start.returncode == 0, said
+            self._start = None
+        made = Stack(self.settings, self.settings.facts()["key"], "")
+        return Stack(self.settings, made.key, made.mint("others"))
+
+    def end(self) -> None:
+        """Remove what was started, also when no test has wanted it."""
+        if self._start:
+            self._start.wait(STARTS_WITHIN)
+        if not self._reused:
+            call_stack("reset", self.settings)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for folder, what in LIVE.items():
+        config.addinivalue_line("markers", f"{folder}: {what}")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of the stack are marked by their folder."""
+    for item in items:
+        if item.path.is_relative_to(HERE) and (folder := item.path.relative_to(HERE).parts[0]) in LIVE:
+            item.add_marker(folder)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Start the stack as soon as it is known that tests of this process want it."""
+    # The controller of pytest-xdist runs nothing, and its first worker other tests first.
+    wanted = any(item.get_closest_marker(folder) for item in session.items for folder in LIVE)
+    if wanted and not session.config.option.collectonly and os.environ.get("PYTEST_XDIST_WORKER") != FRONT:
+        session.config.stash[STACK] = TestStack()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if stack := session.config.stash.get(STACK, None):
+        stack.end()
+
+
+@pytest.fixture(scope="session")
+def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
+    """The deployed stack of this process. When its last test is over, all that it has logged is judged."""
+    stash = request.config.stash
+    if STACK not in stash:
+        stash[STACK] = TestStack()
+    stack = stash[STACK].get()
+    yield stack
+    assert judge.everything(stack) == [], "the functions have logged what they must not"
+
+
+if __name__ == "__main__":
+    print(Block().port)
