@@ -6,6 +6,7 @@ its end, where tests wait for the deployed stack. So a waiting test nearly alway
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import defaultdict
@@ -16,12 +17,10 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
-HERE = Path(__file__).parent
 FRONT = "gw0"  # pytest-xdist's name of the first worker
 SAMPLE_SECONDS = 0.25
-# In USER_HZ: user, nice, system, irq, softirq. Idle and waiting for a disk are not work (proc_stat(5)).
+# Of the first line of /proc/stat: user, nice, system, irq, softirq. Idle and waiting for a disk are not work.
 BUSY_FIELDS = (1, 2, 3, 6, 7)
-USER_HZ = 100
 
 
 class BothEnds(LoadScopeScheduling):
@@ -102,7 +101,7 @@ def busy_seconds() -> float:
         fields = Path("/proc/stat").read_text().partition("\n")[0].split()
     except OSError:
         return 0.0
-    return sum(int(fields[n]) for n in BUSY_FIELDS) / USER_HZ
+    return sum(int(fields[n]) for n in BUSY_FIELDS) / os.sysconf("SC_CLK_TCK")
 
 
 def pytest_configure(config: pytest.Config) -> None:
