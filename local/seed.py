@@ -241,11 +241,11 @@ def job_adopted_unknown(seeds: Seeds) -> Any:
 
 @kept
 def provider(seeds: Seeds) -> dict[str, str]:
-    """The first OpenAI-shaped deployment: `deployment`, `base_url` and `key`."""
+    """The first OpenAI-shaped deployment: `deployment`, `base_url` and `secret`, the name of its key's secret."""
     file = tomllib.loads((seeds.settings.folder / "deployments.toml").read_text("utf-8"))
     for name, one in file["deployments"].items():
         if one["provider"] == "openai" and "secret" in one:
-            return {"deployment": name, "base_url": one["base_url"], "key": one["secret"].rpartition("/")[2]}
+            return {"deployment": name, "base_url": one["base_url"], "secret": one["secret"].partition(":")[2]}
     raise SeedFailed("No deployment of this stack is with an OpenAI-shaped simulator.")
 
 
@@ -273,7 +273,9 @@ def character_raw(seeds: Seeds) -> str:
 
 def _upstream(seeds: Seeds, method: str, path: str, **options: Any) -> Any:
     there = seeds.value("provider")
-    authorization = {"Authorization": f"Bearer {there['key']}"}
+    secrets = seeds.settings.client("secretsmanager")
+    key = secrets.get_secret_value(SecretId=there["secret"])["SecretString"]  # it may have been rotated
+    authorization = {"Authorization": f"Bearer {key}"}
     answer = httpx.request(method, f"{there['base_url']}{path}", headers=authorization, timeout=60, **options)
     answer.raise_for_status()
     return answer.json()

@@ -125,16 +125,22 @@ def test_every_later_call_reaches_the_account_that_made_it(api: Api, made: list[
 
 @pytest.fixture
 def rotated(stack: Stack, upstream: Simulator) -> Iterator[list[str]]:
-    """Both accounts' keys replaced in Secrets Manager and the old ones worthless. Gives the new ones."""
+    """Both accounts' keys replaced in Secrets Manager and the old ones worthless. Gives the new ones.
+
+    Afterwards the old ones are back. The new ones stay valid, for functions may still hold them.
+    """
     client = stack.settings.client("secretsmanager")
-    new = []
+    old, new = {}, []
     for account in ("a", "b"):
         secret = f"understudy/sim-{account}"
-        old = client.get_secret_value(SecretId=secret)["SecretString"]
-        new.append(f"sim-{account}.{int(old.partition('.')[2] or 1) + 1}")
+        old[secret] = client.get_secret_value(SecretId=secret)["SecretString"]
+        new.append(f"{old[secret]}.2")
         client.put_secret_value(SecretId=secret, SecretString=new[-1])
-        upstream.revoke(key=old)
+        upstream.revoke(key=old[secret])
     yield new
+    for secret, key in old.items():
+        upstream.revoke(key=key, restore=True)
+        client.put_secret_value(SecretId=secret, SecretString=key)
 
 
 def test_also_after_the_providers_keys_were_rotated(
