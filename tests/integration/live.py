@@ -140,6 +140,9 @@ class Stack:
         victims = self.environments(function)
         for pid in victims:
             os.kill(pid, signal.SIGKILL)
+        until = time.monotonic() + 10
+        while not set(victims).isdisjoint(self.environments(function)) and time.monotonic() < until:
+            time.sleep(0.01)  # a process that is ending can still be given a call, which would fail
         return len(victims)
 
     def keys(self, *arguments: str) -> str:

@@ -105,6 +105,8 @@ def test_no_prompt_of_the_run_is_there(stack: Stack, text: str) -> None:
     [
         ('{"level":"INFO","message":"fine"}\n', False),
         ("START RequestId: 1", False),
+        ("[Errno 32] Broken pipe", False),
+        ("[Errno 32] Broken pipe of ours", True),
         ("Traceback (most recent call last):", True),
         ('{"level":"INFO"}', True),
         ('{"level":"INFO",\n"message":"two lines"}', True),
