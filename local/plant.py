@@ -12,8 +12,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from understudy import jobs, present, secrets, table, uploads
-from understudy.ids import Kind
+from understudy import present, secrets, table, uploads
+from understudy.ids import Kind, new_record
+from understudy.job import ADOPT, Job
 
 
 def running(team: str, video_id: str) -> dict[str, Any]:
@@ -24,16 +25,16 @@ def running(team: str, video_id: str) -> dict[str, Any]:
 def adopted(team: str, video_id: str, *upstream_id: str) -> dict[str, Any]:
     """A job for a finished video, or for another id, as if a caller had brought it: no provider was asked yet."""
     given = {"upstream_id": upstream_id[0]} if upstream_id else {}
-    return _planted(team, video_id, operation=jobs.ADOPT, unconfirmed=True, prompt="", **given)
+    return _planted(team, video_id, operation=ADOPT, unconfirmed=True, prompt="", **given)
 
 
 def _planted(team: str, video_id: str, **changes: Any) -> dict[str, Any]:
-    done = jobs.find(team, secrets.id_codec().decode(video_id, Kind.VIDEO, team=team).record)
+    done = Job.find(team, secrets.id_codec().decode(video_id, Kind.VIDEO, team=team).record)
     assert done is not None
     now = int(time.time())
     job = replace(
         done,
-        id=jobs.new_id(),
+        id=new_record(),
         state="running",
         upstream_status="in_progress",
         progress=10,
@@ -46,7 +47,7 @@ def _planted(team: str, video_id: str, **changes: Any) -> dict[str, Any]:
         others=[done.deployment],
     )
     job = replace(job, **changes)
-    table.write_together(jobs.put(job))
+    table.write_together(job.new_row())
     return {"id": present.video_id(job), "message": {"team": team, "video": job.id, "tick": 0}}
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from understudy import jobs, present
+from understudy import present
 from understudy.endpoint import Answer, Call, Endpoint
 from understudy.ids import Kind
+from understudy.job import Job
 
 
 @Endpoint("GET", "/videos", summary="List videos", paged=True, answer=present.VideoPage)
 def handler(call: Call) -> Answer:
     """List the caller's videos across providers, newest first."""
     limit, newest_first, after = call.paging(Kind.VIDEO)
-    found = jobs.newest(call.caller.team, limit=limit + 1, newest_first=newest_first, after=after)
+    found = Job.newest(call.caller.team, limit=limit + 1, newest_first=newest_first, after=after)
     return Answer(present.page([present.video(one) for one in found[:limit]], has_more=len(found) > limit))

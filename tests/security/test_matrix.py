@@ -16,9 +16,10 @@ import pytest
 from tests.fakes.stage import ROOT, Reply, Stage, load
 from tests.fakes.upstream import MP4, Upstream
 from tests.security.conftest import Row
-from understudy import jobs, secrets, storage, uploads
-from understudy.ids import Kind, ManagedId
-from understudy.jobs import File
+from understudy import secrets, storage, uploads
+from understudy.ids import Kind, ManagedId, new_record
+from understudy.job import Job
+from understudy.storage import File
 
 DOCUMENT = json.loads((ROOT / "docs" / "openapi.json").read_text("utf-8"))
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01"
@@ -136,7 +137,7 @@ def make(stage: Stage, upstream: Upstream, place: Place, team: str) -> Things:
     stage.run()
     video = stage.show(made.body["id"])
     assert video["status"] == "completed"
-    job = jobs.newest(team, limit=1, newest_first=True, after=None)[0]
+    job = Job.newest(team, limit=1, newest_first=True, after=None)[0]
     return Things(
         {Kind.VIDEO: video["id"], Kind.CHARACTER: character, Kind.UPLOAD: upload(stage, place, team)},
         {Kind.VIDEO: job.upstream_id or "", Kind.CHARACTER: named},
@@ -233,9 +234,9 @@ def test_who_gets_what(stage: Stage, upstream: Upstream, rows: list[Row], place:
         rows.clear()
         return place.call(stage, text), list(rows)
 
-    unknown, _ = ask(signed(place.kind, jobs.new_id(), "red"))
+    unknown, _ = ask(signed(place.kind, new_record(), "red"))
     assert unknown.status == place.unknown, unknown
-    same, _ = ask(signed(place.kind, jobs.new_id(), "blue"))
+    same, _ = ask(signed(place.kind, new_record(), "blue"))
     assert (same.status, same.error["code"]) == (404, f"{place.kind}_not_found")
     if place.unknown == 404:
         assert same == unknown
@@ -272,7 +273,7 @@ def test_who_gets_what_with_the_scope_raw_ids(stage: Stage, upstream: Upstream, 
         rows.clear()
         return place.call(stage, text), list(rows)
 
-    same, _ = ask(signed(place.kind, jobs.new_id(), "blue"))
+    same, _ = ask(signed(place.kind, new_record(), "blue"))
     assert (same.status, same.error["code"]) == (404, f"{place.kind}_not_found")
     before = _state(stage, upstream)
     for name, text in never_read(place, own, foreign).items():

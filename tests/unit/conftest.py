@@ -16,7 +16,8 @@ from tests.fakes.edges import Edges
 from tests.fakes.queue import Queue
 from tests.fakes.stage import NAMES, Stage, build, load
 from tests.fakes.upstream import MP4, Upstream
-from understudy import aws, deployments, jobs, media, outbound, secrets, storage
+from understudy import aws, deployments, media, outbound, secrets, storage
+from understudy.store import queue as queues
 
 TOML = """
 [deployments.one]
@@ -155,7 +156,7 @@ def upstream(aws_stack: None, edges: Edges, clock: Clock, monkeypatch: pytest.Mo
 def queue(aws_stack: None, edges: Edges, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Queue:
     """The job queue, in the clock's time."""
     queue = Queue(clock, edges)
-    monkeypatch.setattr(jobs, "sqs", lambda: queue)
+    monkeypatch.setattr(queues, "sqs", lambda: queue)
     return queue
 
 

@@ -12,9 +12,9 @@ import pytest
 from tests.fakes.stage import Reply, Stage
 from tests.fakes.upstream import MP4, Upstream, lose, refuse
 from tests.unit.conftest import LAST_FRAME, cold_start, stored
-from understudy import aws, jobs, media, outputs, table
+from understudy import aws, media, outputs, table
 from understudy.errors import ApiError, InvalidRequest
-from understudy.jobs import Job
+from understudy.job import Job
 from understudy.keys import Limits
 
 A_SECOND = 50_000
@@ -91,7 +91,7 @@ def extended(stage: Stage, video: str) -> dict[str, Any]:
 
 
 def newest() -> Job:
-    return jobs.newest("blue", limit=1, newest_first=True, after=None)[0]
+    return Job.newest("blue", limit=1, newest_first=True, after=None)[0]
 
 
 def entries(job: Job) -> dict[str, int]:

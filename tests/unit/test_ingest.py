@@ -11,7 +11,8 @@ import pytest
 from tests.fakes.edges import Killed
 from tests.fakes.stage import NAMES, Context, Reply, Stage, load
 from tests.fakes.upstream import MP4, Upstream, refuse
-from understudy import aws, ingest, uploads
+from understudy import aws, uploads
+from understudy.store import queue
 
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x02\x80\x00\x00\x01\x68\x08\x02\x00\x00\x00" + b"\x00" * 64
 
@@ -59,7 +60,7 @@ class Bucket:
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> Pauses:
     pauses = Pauses()
-    monkeypatch.setattr(ingest, "sqs", lambda: pauses)
+    monkeypatch.setattr(queue, "sqs", lambda: pauses)
     return pauses
 
 

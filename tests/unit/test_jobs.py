@@ -9,7 +9,10 @@ import pytest
 from tests.fakes.clock import Clock
 from tests.fakes.queue import Queue
 from understudy import jobs, table
-from understudy.jobs import Busy, File, Job
+from understudy.ids import new_record
+from understudy.job import TERMINAL, Job, State
+from understudy.jobs import Busy
+from understudy.storage import File
 from understudy.table import RowChanged
 
 pytestmark = pytest.mark.usefixtures("aws_stack", "clock", "queue")
@@ -21,7 +24,7 @@ def made(**changes: Any) -> Job:
     """A job in the table."""
     facts: dict[str, Any] = {
         "team": "blue",
-        "id": jobs.new_id(),
+        "id": new_record(),
         "operation": "create",
         "state": "running",
         "model": "sora-2",
@@ -32,13 +35,13 @@ def made(**changes: Any) -> Job:
         **changes,
     }
     job = Job(**facts)
-    table.write_together(jobs.put(job))
+    table.write_together(job.new_row())
     return job
 
 
 def again(job: Job) -> Job:
     """As it is in the table now."""
-    found = jobs.find(job.team, job.id)
+    found = Job.find(job.team, job.id)
     assert found is not None
     return found
 
@@ -46,8 +49,8 @@ def again(job: Job) -> Job:
 def test_it_comes_back_as_it_was() -> None:
     job = made(image=FILE, characters=["c1"], named=["openai", "one", "video_1"], error={"code": "a", "message": "b"})
     assert again(job) == job
-    assert jobs.find("blue", "other") is None
-    assert jobs.find("red", job.id) is None
+    assert Job.find("blue", "other") is None
+    assert Job.find("red", job.id) is None
 
 
 def test_attributes_of_another_version_do_no_harm() -> None:
@@ -59,7 +62,7 @@ def test_attributes_of_another_version_do_no_harm() -> None:
 def test_ids_sort_by_time_and_differ(clock: Clock) -> None:
     ids = []
     for _ in range(50):
-        ids.append(jobs.new_id())
+        ids.append(new_record())
         clock.advance(0.5)
     assert ids == sorted(ids)
     assert len({one[12:] for one in ids}) == 50
@@ -83,8 +86,8 @@ class TestMoves:
                 late()
         assert again(job).upstream_id == "video_1"
 
-    @pytest.mark.parametrize("state", jobs.TERMINAL)
-    def test_terminal_states_are_left_by_nothing(self, state: jobs.State) -> None:
+    @pytest.mark.parametrize("state", TERMINAL)
+    def test_terminal_states_are_left_by_nothing(self, state: State) -> None:
         job = made(state=state)
         for target in ("preparing", "submitting", "unknown", "running", "archiving", "completed", "failed"):
             with pytest.raises(RowChanged):
@@ -95,8 +98,8 @@ class TestMoves:
             jobs.complete(job, FILE, 0)
         assert again(job) == job
 
-    @pytest.mark.parametrize("state", jobs.TERMINAL)
-    def test_nor_by_somebody_who_read_it_before(self, state: jobs.State) -> None:
+    @pytest.mark.parametrize("state", TERMINAL)
+    def test_nor_by_somebody_who_read_it_before(self, state: State) -> None:
         before = made(state="archiving")
         ended = jobs.complete(before, FILE, 0) if state == "completed" else jobs.fail(before, "code", "message")
         for late in (lambda: jobs.fail(before, "late", "x"), lambda: jobs.move(before, "archiving", troubles=1)):
@@ -120,7 +123,7 @@ class TestMoves:
         with pytest.raises(RowChanged):
             jobs.delete(job)
         jobs.mark_seen(job)
-        assert jobs.find(job.team, job.id) is None
+        assert Job.find(job.team, job.id) is None
 
     def test_seen_is_written_once(self) -> None:
         job = made()
@@ -129,7 +132,7 @@ class TestMoves:
         assert seen == replace(job, seen=True)
         table.delete(seen.key)
         jobs.mark_seen(seen)  # would fail on an absent row, if it wrote
-        assert jobs.find(job.team, job.id) is None
+        assert Job.find(job.team, job.id) is None
 
 
 @pytest.mark.parametrize(
@@ -145,7 +148,7 @@ class TestMoves:
         ("failed", "queued", "failed"),
     ],
 )
-def test_the_public_status(state: jobs.State, upstream: str, status: str) -> None:
+def test_the_public_status(state: State, upstream: str, status: str) -> None:
     assert made(state=state, upstream_status=upstream).status == status
 
 
@@ -216,7 +219,7 @@ def test_pages(clock: Clock) -> None:
     made(team="red")
 
     def page(**how: Any) -> list[str]:
-        return [job.id for job in jobs.newest("blue", **{"limit": 10, "newest_first": True, "after": None, **how})]
+        return [job.id for job in Job.newest("blue", **{"limit": 10, "newest_first": True, "after": None, **how})]
 
     assert page() == ids[::-1]
     assert page(newest_first=False, limit=2) == ids[:2]

@@ -13,8 +13,8 @@ import pytest
 from tests.fakes.stage import Stage
 from tests.fakes.upstream import MP4, Answering, Heard, Upstream, answer, lose, refuse
 from tests.unit.conftest import cold_start
-from understudy import aws, jobs, routing, table
-from understudy.jobs import Job
+from understudy import aws, routing, table
+from understudy.job import Job
 from understudy.providers import load
 from understudy.providers.base import Account, Order, Progress
 
@@ -32,7 +32,7 @@ def hosts(heard: list[Heard]) -> list[str]:
 
 
 def newest(stage: Stage) -> Job:
-    return jobs.newest(stage.caller.team, limit=1, newest_first=True, after=None)[0]
+    return Job.newest(stage.caller.team, limit=1, newest_first=True, after=None)[0]
 
 
 MOVABLE = {

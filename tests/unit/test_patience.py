@@ -23,7 +23,8 @@ from tests.integration.fault_judge import SECONDS, Told, judge
 from tests.integration.fault_servers import HOLD, SERVERS
 from tests.integration.fault_table import RING, ROWS, Row
 from tests.integration.live import DEPLOYMENTS, playing_time
-from understudy import aws, jobs, keys, media, outbound, outputs, storage, table
+from understudy import aws, keys, media, outbound, outputs, storage, table
+from understudy.job import Job
 
 SPEED = 50.0  # of the simulators: a job is done after 40 ms
 PACE = 30  # seconds of the clock between two polls
@@ -97,7 +98,7 @@ def test_row(theatre: Stage, simulators: dict[str, Simulator], row: Row) -> None
     finally:
         simulator.clear_faults()
     assert theatre.queue.waiting == theatre.queue.dead == []
-    (job,) = jobs.newest(caller.team, limit=2, newest_first=True, after=None)
+    (job,) = Job.newest(caller.team, limit=2, newest_first=True, after=None)
     if job.output is not None:
         kept = aws.s3().get_object(Bucket="bucket", Key=outputs.key(job))["Body"].read()
         told.film_seconds = playing_time(kept)

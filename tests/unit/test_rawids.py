@@ -13,8 +13,8 @@ from tests.fakes.edges import Killed
 from tests.fakes.stage import Form, Reply, Stage
 from tests.fakes.upstream import Upstream, lose, refuse
 from understudy import jobs, keys, ledger, origins, secrets, table
-from understudy.ids import Kind, ManagedId
-from understudy.jobs import Job
+from understudy.ids import Kind, ManagedId, new_record
+from understudy.job import Job
 from understudy.keys import Limits
 
 VIDEO, CHARACTER = "video_xyz789", "char_abc123"
@@ -51,7 +51,7 @@ def record_of(public_id: str, kind: Kind, team: str = "blue") -> str:
 
 def adopted(stage: Stage) -> Job:
     """The only job of the team."""
-    (job,) = jobs.newest("blue", limit=10, newest_first=True, after=None)
+    (job,) = Job.newest("blue", limit=10, newest_first=True, after=None)
     return job
 
 
@@ -487,11 +487,11 @@ class TestWhoseItIs:
         self, stage: Stage, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A submit in `run_job` and a reconciled one write it, too."""
-        job = Job("blue", jobs.new_id(), "create", "unknown", "solo", "solo", "openai", "x", 1)
-        table.write_together(jobs.put(job))
+        job = Job("blue", new_record(), "create", "unknown", "solo", "solo", "openai", "x", 1)
+        table.write_together(job.new_row())
         found = jobs.ordered(job, "video_found", troubles=0)
         assert (found.state, found.upstream_id) == ("running", "video_found")
-        assert jobs.find("blue", job.id) == found
+        assert Job.find("blue", job.id) == found
         assert get_video(stage, "video_found").status == 200
         with pytest.raises(table.RowChanged):
             jobs.ordered(job, "video_other")
@@ -667,7 +667,7 @@ class TestWhatIsNoSuchId:
 
     @pytest.mark.parametrize("kind", list(Kind))
     def test_what_begins_like_ours_is_never_sent_on(self, stage: Stage, upstream: Upstream, kind: Kind) -> None:
-        shortest = secrets.id_codec().encode(ManagedId(kind, jobs.new_id(), "x", "y", ""), team="blue")
+        shortest = secrets.id_codec().encode(ManagedId(kind, new_record(), "x", "y", ""), team="blue")
         assert len(shortest.partition("_")[2]) == 80
         for changed in (
             shortest[:-1],
@@ -683,7 +683,7 @@ class TestWhatIsNoSuchId:
 
     @pytest.mark.parametrize("odd", [".", ":", "/", "=", "A", "~"])
     def test_wherever_it_was_touched(self, stage: Stage, upstream: Upstream, odd: str) -> None:
-        ours = secrets.id_codec().encode(ManagedId(Kind.VIDEO, jobs.new_id(), "x", "y", "z"), team="blue")
+        ours = secrets.id_codec().encode(ManagedId(Kind.VIDEO, new_record(), "x", "y", "z"), team="blue")
         for n in range(len("video_"), len(ours)):
             changed = f"{ours[:n]}{odd}{ours[n + 1 :]}"
             assert get_video(stage, changed).status == 404

@@ -15,7 +15,7 @@ from tests.fakes.upstream import Answering, Upstream, answer, lose, refuse
 from tests.unit.test_worker import HOST, PACE, ended, job_of, submitted
 from understudy import aws, keys, media, table
 from understudy.errors import InvalidRequest, OutcomeUnknown, Reason, Refused
-from understudy.jobs import Job
+from understudy.job import Job
 from understudy.providers.base import Account, Progress
 from understudy.providers.openai import OpenAI
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from understudy import characters, handles, jobs, storage
+from understudy import characters, handles, storage
 from understudy.characters import Character
 from understudy.deployments import Deployment
 from understudy.errors import Reason, Refused
-from understudy.jobs import File, Job
+from understudy.job import Job
 from understudy.limits import fit
 from understudy.prices import Bill
 from understudy.providers.base import CastMember, Media, Order, Profile, Source
+from understudy.storage import File
 
 
 def order(job: Job, deployment: Deployment, profile: Profile) -> Order:
@@ -58,7 +59,7 @@ def cast_of(job: Job) -> Iterator[Character]:
 
 def source_of(job: Job) -> Job:
     """The video that the job is made from. Raises Refused when there will be none: it failed, or was deleted."""
-    source = jobs.find(job.team, job.source or "")
+    source = Job.find(job.team, job.source or "")
     if source is None:
         message = "The video that this one was to be made from has been deleted meanwhile. Nothing was ordered."
         raise Refused(Reason.INVALID, message, param="video", code="source_deleted")

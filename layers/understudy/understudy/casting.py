@@ -9,10 +9,11 @@ import contextlib
 import time
 from typing import TYPE_CHECKING
 
-from understudy import characters, handles, inputs, jobs, owned, routing, storage, table
+from understudy import characters, handles, inputs, owned, routing, storage, table
 from understudy.characters import Character
 from understudy.deployments import Deployment, deployments
 from understudy.errors import ApiError, ProviderError
+from understudy.ids import new_record
 from understudy.once import Attempt, gone, running
 from understudy.telemetry import logger
 from understudy.wire import FilePart
@@ -34,7 +35,7 @@ def create(call: Call, request: CreateCharacter) -> tuple[Character, bool]:
         raise gone()
     call.check_model(request.named_model or deployments().default_model)
     home = home_of(request.named_model, request.custom_llm_provider)
-    team, record = call.caller.team, jobs.new_id()
+    team, record = call.caller.team, new_record()
     _store_clip(call, request, record)
     clip = characters.examine(team, record)
     character = characters.new(team, record, request.name, clip, home=home.id, provider=home.provider)

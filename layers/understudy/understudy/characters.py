@@ -10,9 +10,11 @@ import time
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from understudy import jobs, media, storage, table
+from understudy import media, storage, table
 from understudy.errors import ApiError
+from understudy.ids import new_record
 from understudy.secrets import id_codec
+from understudy.store import queue
 from understudy.table import Put, Row
 
 if TYPE_CHECKING:
@@ -136,7 +138,7 @@ def new(team: str, record: str, name: str, clip: media.Inspection, *, home: str,
 def brought(team: str, name: str, original: str, *, home: str, provider: str) -> Character:
     """A character that a provider has made without us and calls `original`, not stored yet."""
     nothing = media.Inspection(mime_type="", byte_count=0, milliseconds=0, width=0, height=0, stills=[])
-    return replace(new(team, jobs.new_id(), name, nothing, home=home, provider=provider), original=original)
+    return replace(new(team, new_record(), name, nothing, home=home, provider=provider), original=original)
 
 
 def put(character: Character) -> Put:
@@ -169,7 +171,7 @@ def delete(character: Character) -> None:
     """
     for row in table.each(character.key, f"handle#{character.id}#"):
         if row.get("reference"):
-            jobs.delete_handle(row["deployment"], row["reference"])
+            queue.delete_character(row["deployment"], row["reference"])
         table.delete(table.Key(row[table.PARTITION], row[table.SORT]))
     storage.delete_all(storage.character_prefix(character.team, character.id))
     table.delete(character.key)

@@ -11,7 +11,8 @@ from __future__ import annotations
 from typing import Any
 
 from understudy import briefs, jobs, media, storage
-from understudy.jobs import File, Job
+from understudy.job import Job
+from understudy.storage import File
 
 
 def begin(job: Job, size: str) -> Job:

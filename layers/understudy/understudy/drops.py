@@ -12,8 +12,9 @@ import time
 from pathlib import PurePosixPath
 from typing import Any
 
-from understudy import casting, jobs, keys, landed, present, storage, table
+from understudy import casting, keys, landed, present, storage, table
 from understudy.errors import ApiError, InvalidRequest
+from understudy.ids import new_record
 from understudy.landed import Landed, Passing
 from understudy.schema import MAX_NAME
 from understudy.telemetry import logger
@@ -52,7 +53,7 @@ def _record(team: str, thing: Landed) -> str:
     identity.update(_digest(thing).encode())
     key = table.drop_key(team, identity.hexdigest())
     try:
-        record = jobs.new_id()
+        record = new_record()
         table.put(key, {"record": record, "at": int(time.time())})
         return record
     except table.RowChanged:

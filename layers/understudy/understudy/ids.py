@@ -18,6 +18,8 @@ import base64
 import hashlib
 import hmac
 import re
+import secrets
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -141,6 +143,11 @@ def unwrap(text: str, kind: Kind) -> Wrapped | None:
         return None
     found = _WRAPPED.fullmatch(plain)
     return Wrapped(found[1], found[2], found[4]) if found is not None and found[3] == kind else None
+
+
+def new_record() -> str:
+    """A record id that sorts by creation time (milliseconds) and cannot be guessed."""
+    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(8)}"
 
 
 def resembles(text: str) -> bool:

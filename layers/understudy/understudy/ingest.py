@@ -9,11 +9,10 @@ from __future__ import annotations
 import time
 
 from understudy import casting, drops, landed, media, sniff, storage, uploads
-from understudy.aws import sqs
 from understudy.errors import ApiError, InvalidRequest, ProviderError, Refused
-from understudy.jobs import File
 from understudy.landed import Landed, Passing
-from understudy.settings import settings
+from understudy.storage import File
+from understudy.store import queue
 from understudy.telemetry import logger
 from understudy.uploads import Upload
 
@@ -49,9 +48,7 @@ def take(thing: Landed, deadline: float, *, last: bool = False) -> None:
 def pause(receipt_handle: str, received: int) -> None:
     """Let the message come back later and later: 10 s, 20 s, ... up to 15 minutes."""
     seconds = min(10 * 2 ** (received - 1), 900)
-    sqs().change_message_visibility(
-        QueueUrl=settings().upload_queue_url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds
-    )
+    queue.postpone_upload(receipt_handle, seconds)
 
 
 def _make(upload: Upload, thing: Landed, deadline: float, last: bool) -> None:

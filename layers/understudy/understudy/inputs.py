@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from understudy import media, owned, sniff, storage, uploads
 from understudy.errors import InvalidRequest, Refused
-from understudy.jobs import File
 from understudy.outbound import Client
 from understudy.schema import ImageReference, VideoReference
+from understudy.storage import File
 from understudy.wire import FilePart
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""A video as a job: its row, its states, and the moves between them.
+"""The states of a job and the moves between them.
 
     preparing ─→ submitting ─→ running ─→ archiving ─→ completed
         │            │  │          │           │
@@ -18,124 +18,18 @@ Every move is a compare-and-swap in the table, and the two terminal states are l
 from __future__ import annotations
 
 import contextlib
-import json
-import math
-import secrets
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Literal
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import Any
 
 from understudy import ledger, origins, table
-from understudy.aws import sqs
 from understudy.ids import Kind
-from understudy.settings import settings
-from understudy.table import Change, Put, Row
+from understudy.job import Job, State
+from understudy.storage import File
+from understudy.store import queue
+from understudy.table import Change
 from understudy.telemetry import count
-
-State = Literal["preparing", "submitting", "unknown", "running", "archiving", "completed", "failed"]
-TERMINAL: tuple[State, ...] = ("completed", "failed")
-ADOPT = "adopt"  # the operation of a job for a video that a provider has made without us (rawids.py)
-MAX_DELAY = 900  # SQS
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """An object in the bucket that belongs to a job."""
-
-    key: str
-    mime_type: str
-    byte_count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """The row of a video. Times are unix seconds. `upstream_id` is the provider's id once it has said one."""
-
-    team: str
-    id: str
-    operation: str
-    state: State
-    model: str  # as the caller named it
-    deployment: str
-    provider: str
-    prompt: str
-    created_at: int
-    pace: int = 5000  # milliseconds between two looks at the job that are worth it, for this deployment
-    seconds: int | None = None
-    size: str | None = None
-    characters: list[str] = field(default_factory=list)  # records
-    image: File | None = None
-    source: str | None = None  # record of the video that this one was made from
-    source_clip: File | None = None  # or the clip
-    remixed_from: str | None = None  # the source's public id
-    emulated: str | None = None  # the operation, if the provider has none such and continuation.py puts it together
-    continuation: File | None = None  # what the provider made for it
-    spent: int | None = None  # micro-dollars that it took for that
-    others: list[str] = field(default_factory=list)  # deployments that may take over; of an adopted one: all asked
-    named: list[str] = field(default_factory=list)  # provider, model_id, original id: what the first answer's id says
-    upstream_id: str | None = None
-    unconfirmed: bool = False  # a caller brought the id, and no provider has said yet that it knows it
-    upstream_status: str = "queued"
-    progress: int = 0
-    submit_by: int = 0  # an order that is still being submitted after this has lost its answer
-    late_at: int = 0  # its provider should be done with it by then
-    completed_at: int | None = None
-    error: dict[str, str] | None = None
-    output: File | None = None
-    troubles: int = 0  # passing failures in a row
-    lost: int = 0  # of these, the last ones in a row that said that it is not there
-    seen: bool = False  # the caller has used the id
-    signed_with: int | None = None  # the key of its id, which outlives a rotation
-    payer: str = ""  # the API key whose slots and budget it uses
-    billed_seconds: int | None = None
-    source_seconds: int = 0  # of the video that is edited or extended; some providers bill them, too
-    clips: list[int] = field(default_factory=list)  # milliseconds of each character's clip; these as well
-    month: str | None = None  # whose budget holds `hold` micro-dollars
-    hold: int = 0
-    slot_until: int = 0  # the lease on one of the key's slots; 0: takes none
-    tick: int = 0  # which message may work on the job
-    lease_until: int = 0  # and until when one does
-
-    @property
-    def key(self) -> table.Key:
-        return table.video_key(self.team, self.id)
-
-    @property
-    def done(self) -> bool:
-        return self.state in TERMINAL
-
-    @property
-    def status(self) -> str:
-        """The public status: one of OpenAI's four."""
-        if self.state in TERMINAL:
-            return self.state
-        if self.state in {"preparing", "submitting"} or (self.state == "running" and self.upstream_status == "queued"):
-            return "queued"
-        return "in_progress"
-
-
-def new_id() -> str:
-    """A record id that sorts by creation time (milliseconds) and cannot be guessed."""
-    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(8)}"
-
-
-def put(job: Job) -> Put:
-    """The new row, to be written together with what makes the call the only one."""
-    return Put(job.key, asdict(job))
-
-
-def find(team: str, record: str) -> Job | None:
-    """The job, or None."""
-    row = table.get(table.video_key(team, record))
-    return _job(row) if row else None
-
-
-def newest(team: str, *, limit: int, newest_first: bool, after: str | None) -> list[Job]:
-    """A page of a team's jobs by creation time; `after` is a record."""
-    start = table.video_key(team, "")
-    rows = table.page(start, start.sk, limit=limit, newest_first=newest_first, after=after)
-    return [_job(row) for row in rows]
 
 
 def move(job: Job, state: State, **changes: Any) -> Job:
@@ -143,7 +37,7 @@ def move(job: Job, state: State, **changes: Any) -> Job:
 
     Raises table.RowChanged when somebody else moved it meanwhile; terminal states are never left.
     """
-    return _job(table.change(_moved(job, {"state": state, **changes})))
+    return Job.of(table.change(_moved(job, {"state": state, **changes})))
 
 
 def ordered(job: Job, upstream_id: str, **facts: Any) -> Job:
@@ -206,7 +100,7 @@ def claim(job: Job, tick: int, seconds: int) -> Job | None:
         raise Busy(f"{job.id} is at {job.tick}, this is {tick}")
     try:
         expect = {"tick": tick, "lease_until": job.lease_until}
-        return _job(table.update(job.key, {"lease_until": now + seconds}, expect=expect))
+        return Job.of(table.update(job.key, {"lease_until": now + seconds}, expect=expect))
     except table.RowChanged as error:
         raise Busy(job.id) from error
 
@@ -223,7 +117,7 @@ def begin(job: Job, delay: float, write: Callable[[], None]) -> None:
 
 def send(job: Job, tick: int, delay: float) -> None:
     """Have `run_job` look at the job after `delay` seconds."""
-    _send({"team": job.team, "video": job.id, "tick": tick}, delay)
+    queue.look_at_job(job.team, job.id, tick, delay)
 
 
 def release(job: Job, delay: float) -> None:
@@ -251,26 +145,4 @@ def delete(job: Job) -> None:
 def delete_upstream(job: Job) -> None:
     """Have `run_job` delete the finished job at the provider, too; what none has known may be somebody's by now."""
     if job.upstream_id and not job.unconfirmed:
-        _send({"delete": "video", "deployment": job.deployment, "model": job.model, "reference": job.upstream_id}, 0)
-
-
-def delete_handle(deployment: str, reference: str) -> None:
-    """Have `run_job` delete a native character at the provider."""
-    _send({"delete": "character", "deployment": deployment, "reference": reference}, 0)
-
-
-def _send(message: dict[str, Any], delay: float) -> None:
-    seconds = min(max(math.ceil(delay), 0), MAX_DELAY)
-    sqs().send_message(QueueUrl=settings().job_queue_url, MessageBody=json.dumps(message), DelaySeconds=seconds)
-
-
-_FILES = ("image", "source_clip", "continuation", "output")
-
-
-def _job(row: Row) -> Job:
-    known: Iterable[str] = (one.name for one in fields(Job))
-    values = {name: row[name] for name in known if name in row}
-    for name in _FILES:
-        if values.get(name):
-            values[name] = File(**values[name])
-    return Job(**values)
+        queue.delete_video(job.deployment, job.model, job.upstream_id)

@@ -21,7 +21,7 @@ from understudy.keys import Limits
 from understudy.table import Change, Put
 
 if TYPE_CHECKING:
-    from understudy.jobs import Job
+    from understudy.job import Job
 
 LEASE_GRACE = 900  # seconds after a provider's deadline within which the job is ended in any case
 

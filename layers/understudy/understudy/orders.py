@@ -10,8 +10,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
-from understudy import accounts, briefs, handles, jobs, ledger, routing, table
-from understudy import limits as checks
+from understudy import accounts, briefs, handles, jobs, ledger, limits, routing, table
 from understudy.deployments import Deployment, deployments
 from understudy.errors import (
     ApiError,
@@ -24,7 +23,7 @@ from understudy.errors import (
     from_unknown,
 )
 from understudy.handles import Handle
-from understudy.jobs import Job
+from understudy.job import Job
 from understudy.keys import Caller, Limits
 from understudy.limits import Wish
 from understudy.once import Attempt, gone, running
@@ -54,14 +53,14 @@ def options(wish: Wish, model: str, deployments_in_order: list[Deployment], call
     for deployment in deployments_in_order:
         profile = routing.profile_of(deployment, model)
         known = _handles(wish, deployment, profile)
-        error = checks.objection(wish, deployment, profile) or _refused_before(known)
+        error = limits.objection(wish, deployment, profile) or _refused_before(known)
         if error is None:
-            emulated = wish.operation if checks.way_of(wish, deployment, profile) == "emulated" else None
+            emulated = wish.operation if limits.way_of(wish, deployment, profile) == "emulated" else None
             found.append(Option(deployment, profile, not emulated and _ready(wish, profile, known), emulated))
         else:
             first = first or error
     if not found and first is not None:
-        raise checks.advise(first, filter(caller.may_use, checks.able(deployments(), wish)))
+        raise limits.advise(first, filter(caller.may_use, limits.able(deployments(), wish)))
     return sorted(found, key=lambda one: one.emulated is not None)
 
 
@@ -75,7 +74,7 @@ def earlier(attempt: Attempt) -> Job | None:
         return None
     if row.get("error"):
         raise _Replayed(row["error"])
-    job = jobs.find(attempt.caller.team, row["record"])
+    job = Job.find(attempt.caller.team, row["record"])
     if job is None and attempt.key is not None:
         raise gone()
     if job is None or (attempt.key is None and job.seen):
@@ -134,7 +133,7 @@ def taken_by(job: Job, deployment: Deployment) -> dict[str, Any]:
     changes = {**routing.made_at(deployment, job.model), "emulated": None}
     if job.operation == "extend":
         profile = routing.profile_of(deployment, job.model)
-        source = jobs.find(job.team, job.source) if job.source else None
+        source = Job.find(job.team, job.source) if job.source else None
         way = profile.way("extend", own=source is not None and briefs.maker(source) == deployment.id)
         changes |= {"emulated": "extend" if way == "emulated" else None, "image": None}  # its size may be another
     return changes
@@ -198,7 +197,7 @@ def _ready(wish: Wish, profile: Profile, known: list[Handle | None]) -> bool:
 
 def _write(job: Job, attempt: Attempt, limits: Limits) -> None:
     """The job, what makes the call the only one, and what it takes of the key's limits: all or nothing."""
-    made = [jobs.put(job), *attempt.rows(job.id)]
+    made = [job.new_row(), *attempt.rows(job.id)]
     taken = ledger.take(job, limits)
     try:
         _together(made, taken, limits)

@@ -9,9 +9,10 @@ from typing import Any
 from understudy import accounts, briefs, continuation, jobs, media, routing, sniff, storage, troubles
 from understudy.deployments import Deployment
 from understudy.errors import ApiError, InvalidRequest, ProviderError, Reason, Refused
-from understudy.jobs import File, Job
+from understudy.job import Job
 from understudy.providers import load
 from understudy.providers.base import Account, Progress
+from understudy.storage import File
 from understudy.telemetry import logger
 
 MAX_OUTPUT = 5 * 1024**3

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from understudy import jobs
 from understudy.errors import NotFound, NotReady
 from understudy.ids import Kind, not_found
+from understudy.job import ADOPT, Job
 
 if TYPE_CHECKING:
     from understudy.characters import Character
     from understudy.endpoint import Call
-    from understudy.jobs import Job
+    from understudy.job import Job
     from understudy.uploads import Upload
 
 
@@ -31,7 +32,7 @@ def character(call: Call, public_id: str) -> Character:
 
 def video(call: Call, public_id: str) -> Job:
     """A video of the caller's, who has now used its id. Raises NotFound, and what `rawids.record` raises."""
-    found = jobs.find(call.caller.team, _record(call, public_id, Kind.VIDEO))
+    found = Job.find(call.caller.team, _record(call, public_id, Kind.VIDEO))
     if found is None:
         raise not_found(Kind.VIDEO)
     jobs.mark_seen(found)
@@ -49,7 +50,7 @@ def source(call: Call, public_id: str) -> Job:
     Raises NotFound and NotReady.
     """
     job = video(call, public_id)
-    return _finished(job) if job.done or job.operation in {"extend", jobs.ADOPT} else job
+    return _finished(job) if job.done or job.operation in {"extend", ADOPT} else job
 
 
 def _finished(job: Job) -> Job:

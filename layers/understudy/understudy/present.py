@@ -9,7 +9,7 @@ from typing_extensions import TypedDict  # pydantic, which describes these, take
 from understudy import secrets
 from understudy.endpoint import Answer
 from understudy.ids import Kind, ManagedId
-from understudy.jobs import Job
+from understudy.job import Job
 
 if TYPE_CHECKING:
     from understudy.characters import Character

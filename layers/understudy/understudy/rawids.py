@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 from understudy import characters, jobs, origins, routing, table
 from understudy.deployments import Deployment, deployments
 from understudy.errors import ApiError, OutcomeUnknown, Reason, Refused, Unavailable, Unsupported, from_refusal
-from understudy.ids import Kind, not_found, resembles, unwrap
-from understudy.jobs import Job
+from understudy.ids import Kind, new_record, not_found, resembles, unwrap
+from understudy.job import ADOPT, Job
 from understudy.providers import load
 from understudy.secrets import id_codec
 
@@ -139,8 +139,8 @@ def _adopt(asked: _Asked, payer: str) -> str:
     model = _model(first, asked.model, otherwise=next(iter(first.models)))
     job = Job(
         team=asked.team,
-        id=jobs.new_id(),
-        operation=jobs.ADOPT,
+        id=new_record(),
+        operation=ADOPT,
         state="running",
         model=model,
         **routing.made_at(first, model),
@@ -157,7 +157,7 @@ def _adopt(asked: _Asked, payer: str) -> str:
         payer=payer,
     )
     rows = [
-        jobs.put(job),
+        job.new_row(),
         *(origins.brought(asked.kind, one.id, asked.original, job.team, job.id) for one in asked.deployments),
     ]
     jobs.begin(job, FIRST_LOOK_SECONDS, lambda: table.write_together(*rows))

@@ -34,7 +34,10 @@ def _import_the_rest() -> None:
     import botocore.config
     import botocore.session  # noqa: F401
 
-    from understudy import admission, once, providers, secrets, wire  # noqa: F401
+    from understudy import (
+        admission,  # noqa: F401
+        providers,
+    )
     from understudy.deployments import deployments
 
     for deployment in deployments():

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from understudy.aws import s3
@@ -31,6 +32,15 @@ EXTENSIONS = {
     "image/jpeg": "jpg",
     "image/webp": "webp",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """An object in the bucket that belongs to a job."""
+
+    key: str
+    mime_type: str
+    byte_count: int
 
 
 def character_prefix(team: str, character: str) -> str:

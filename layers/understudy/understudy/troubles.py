@@ -7,7 +7,7 @@ import time
 from understudy import jobs, routing
 from understudy.deployments import deployments
 from understudy.errors import ApiError, ProviderError, Reason, Refused
-from understudy.jobs import Job, State
+from understudy.job import Job, State
 from understudy.telemetry import logger
 
 MOST = 8  # passing failures in a row, with growing pauses: about five minutes

@@ -17,12 +17,13 @@ import time
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
-from understudy import jobs, storage, table
+from understudy import storage, table
 from understudy.aws import s3
 from understudy.errors import InvalidRequest, NotReady
-from understudy.jobs import File
+from understudy.ids import new_record
 from understudy.secrets import id_codec
 from understudy.settings import settings
+from understudy.storage import File
 
 Purpose = Literal["character", "video", "image"]
 State = Literal["pending", "processing", "completed", "failed"]
@@ -102,7 +103,7 @@ def new(
     in_parts = byte_count > POST_BYTES
     upload = Upload(
         team=team,
-        id=jobs.new_id(),
+        id=new_record(),
         purpose=purpose,
         filename=filename,
         mime_type=mime_type,

@@ -7,10 +7,11 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from understudy import briefs, inputs, jobs, orders, owned, present, routing
+from understudy import briefs, inputs, orders, owned, present, routing
 from understudy.deployments import Deployment, deployments
 from understudy.errors import InvalidRequest
-from understudy.jobs import Job
+from understudy.ids import new_record
+from understudy.job import Job
 from understudy.limits import Wish
 from understudy.once import Attempt
 from understudy.providers.base import Operation
@@ -63,7 +64,7 @@ def remake(call: Call, operation: Operation, request: EditVideo | ExtendVideo) -
         wish = Wish(operation, request.prompt, seconds=seconds)
         model, asked = _routes(call, request, [])
         orders.options(wish, model, asked, call.caller)  # what nobody does is said before a clip is opened
-        record = jobs.new_id()
+        record = new_record()
         clip, facts = inputs.clip(call, request.video, record)
         length = math.ceil(facts.milliseconds / 1000)
         wish = replace(wish, source_seconds=facts.milliseconds / 1000, source_size=f"{facts.width}x{facts.height}")
@@ -172,7 +173,7 @@ def _draft(call: Call, operation: Operation, model: str, deployment: Deployment,
         team=call.caller.team,
         payer=call.admission.payer,
         signed_with=id_codec().key_id,
-        id=jobs.new_id(),
+        id=new_record(),
         operation=operation,
         state="submitting",
         model=model,

@@ -9,22 +9,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from understudy import (
-    accounts,
-    briefs,
-    continuation,
-    handles,
-    jobs,
-    orders,
-    outputs,
-    rawids,
-    routing,
-    table,
-    troubles,
-)
+from understudy import accounts, briefs, continuation, handles, jobs, orders, outputs, rawids, routing, table, troubles
 from understudy.deployments import Deployment, deployments
 from understudy.errors import ApiError, OutcomeUnknown, ProviderError, Reason, Refused, from_refusal
-from understudy.jobs import Job
+from understudy.job import Job
 from understudy.providers import load
 from understudy.providers.base import Progress
 from understudy.telemetry import logger
@@ -42,7 +30,7 @@ def work(message: dict[str, Any], deadline: float) -> None:
     """Do what a message says; `deadline` is in `time.monotonic()` seconds. Raises jobs.Busy."""
     if "delete" in message:
         return _delete_upstream(message, deadline)
-    job = jobs.find(message["team"], message["video"])
+    job = Job.find(message["team"], message["video"])
     if job is None or job.done:
         return None
     job = jobs.claim(job, message["tick"], LEASE_SECONDS)
@@ -51,7 +39,7 @@ def work(message: dict[str, Any], deadline: float) -> None:
     try:
         delay = _step(job, deadline)
     except table.RowChanged:
-        moved = jobs.find(job.team, job.id)
+        moved = Job.find(job.team, job.id)
         if moved is None or moved.done:
             return None  # deleted or ended by somebody else meanwhile
         job, delay = moved, 1
