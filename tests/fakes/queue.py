@@ -1,5 +1,5 @@
 """The job queue in virtual time: a message is due after its delay, comes back when its work failed, and dies after five
-times (template.yaml)."""
+times (template.yaml). Of the uploads' queue only how long a message was put off."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ class Queue:
     waiting: list[Message] = field(default_factory=list)
     sent: list[Message] = field(default_factory=list)
     dead: list[Message] = field(default_factory=list)
+    pauses: list[int] = field(default_factory=list)  # seconds, of uploads' messages
 
     def send_message(self, *, QueueUrl: str, MessageBody: str, DelaySeconds: int = 0) -> dict[str, str]:
         self.edges.touch("SendMessage")
@@ -39,6 +40,11 @@ class Queue:
         self.waiting.append(message)
         self.sent.append(message)
         return {}
+
+    def change_message_visibility(self, *, QueueUrl: str, ReceiptHandle: str, VisibilityTimeout: int) -> None:
+        assert QueueUrl.endswith("/u")
+        assert ReceiptHandle == "r"
+        self.pauses.append(VisibilityTimeout)
 
     def receive(self, before: float | None = None) -> Message | None:
         """The message that is due first, if it is due before then; the clock goes on to that moment."""

@@ -13,9 +13,8 @@ import pytest
 from tests.fakes.stage import ROOT, Reply, Stage, load
 from tests.fakes.upstream import MP4, Upstream, lose, refuse
 from tests.security.test_limits import HTTP, authorize
-from tests.unit.test_ingest import Bucket, Pauses
+from tests.unit.test_ingest import Bucket
 from understudy import aws, keys
-from understudy.store import queue
 
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01"
 MARKS = {
@@ -66,7 +65,6 @@ def log() -> Iterator[Collector]:
 
 @pytest.fixture
 def bucket(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Bucket:
-    monkeypatch.setattr(queue, "sqs", Pauses)
     monkeypatch.setattr(load("ingest_upload"), "time", stage.clock)
     return Bucket(stage)
 

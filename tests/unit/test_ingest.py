@@ -12,20 +12,8 @@ from tests.fakes.edges import Killed
 from tests.fakes.stage import NAMES, Context, Reply, Stage, load
 from tests.fakes.upstream import MP4, Upstream, refuse
 from understudy import aws, uploads
-from understudy.store import queue
 
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x02\x80\x00\x00\x01\x68\x08\x02\x00\x00\x00" + b"\x00" * 64
-
-
-class Pauses:
-    """SQS as ingest_upload uses it."""
-
-    def __init__(self) -> None:
-        self.seconds: list[int] = []
-
-    def change_message_visibility(self, *, QueueUrl: str, ReceiptHandle: str, VisibilityTimeout: int) -> None:
-        assert ReceiptHandle
-        self.seconds.append(VisibilityTimeout)
 
 
 class Bucket:
@@ -58,14 +46,7 @@ class Bucket:
 
 
 @pytest.fixture
-def pauses(monkeypatch: pytest.MonkeyPatch) -> Pauses:
-    pauses = Pauses()
-    monkeypatch.setattr(queue, "sqs", lambda: pauses)
-    return pauses
-
-
-@pytest.fixture
-def bucket(stage: Stage, pauses: Pauses, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+def bucket(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Bucket:
     monkeypatch.setattr(load("ingest_upload"), "time", stage.clock)
     return Bucket(stage)
 
@@ -190,9 +171,7 @@ def test_moderation_is_told_and_the_character_exists(stage: Stage, bucket: Bucke
     assert "Not this face." in done["error"]["message"]
 
 
-def test_a_passing_refusal_is_tried_again_with_growing_pauses(
-    stage: Stage, bucket: Bucket, upstream: Upstream, pauses: Pauses
-) -> None:
+def test_a_passing_refusal_is_tried_again_with_growing_pauses(stage: Stage, bucket: Bucket, upstream: Upstream) -> None:
     upload = create(stage)
     event = bucket.land(key_of(upload), MP4)
     upstream.script = [refuse(429), refuse(503)]
@@ -200,7 +179,7 @@ def test_a_passing_refusal_is_tried_again_with_growing_pauses(
     assert status(stage, upload)["status"] == "processing"
     assert not bucket.deliver(event, received=2)
     assert bucket.deliver(event, received=3)
-    assert pauses.seconds == [10, 20]
+    assert stage.queue.pauses == [10, 20]
     assert status(stage, upload)["status"] == "completed"
     assert len(characters(stage)) == len(upstream.characters) == 1
 

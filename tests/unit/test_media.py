@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from understudy import media
 from understudy.errors import ApiError, InvalidRequest
 from understudy.settings import settings
+from understudy.store import functions
 
 FACTS = {
     "ok": True,
@@ -39,7 +40,7 @@ class Lambda:
 
 
 @pytest.fixture(autouse=True)
-def functions(monkeypatch: pytest.MonkeyPatch) -> Any:
+def named_functions(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("INSPECT_FUNCTION", "inspect")
     monkeypatch.setenv("STITCH_FUNCTION", "stitch")
     settings.cache_clear()
@@ -49,7 +50,7 @@ def functions(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def install(monkeypatch: pytest.MonkeyPatch, answer: Any, **how: Any) -> Lambda:
     function = Lambda(answer, **how)
-    monkeypatch.setattr(media, "lambda_", lambda: function)
+    monkeypatch.setattr(functions, "lambda_", lambda: function)
     return function
 
 

@@ -15,6 +15,7 @@ from boto3.s3 import transfer
 from tests.fakes.edges import Edges
 from understudy import aws, storage
 from understudy.errors import Reason, Refused
+from understudy.files.media import media_at
 
 pytestmark = pytest.mark.usefixtures("aws_stack")
 
@@ -140,7 +141,7 @@ class TestMedia:
     def file(self, edges: Edges) -> io.BufferedReader:
         storage.put("media/a", self.DATA, "video/mp4")
         edges.touched.clear()
-        opened = storage.media("media/a", filename="a.mp4", mime_type="video/mp4", byte_count=len(self.DATA)).open()
+        opened = media_at("media/a", filename="a.mp4", mime_type="video/mp4", byte_count=len(self.DATA)).open()
         assert isinstance(opened, io.BufferedReader)
         return opened
 

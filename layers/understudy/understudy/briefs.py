@@ -8,6 +8,7 @@ from understudy import characters, handles, storage
 from understudy.characters import Character
 from understudy.deployments import Deployment
 from understudy.errors import Reason, Refused
+from understudy.files.media import media_at
 from understudy.job import Job
 from understudy.limits import fit
 from understudy.prices import Bill
@@ -112,4 +113,4 @@ def _media(file: File | None, name: str) -> Media | None:
     if file is None:
         return None
     filename = f"{name}.{storage.EXTENSIONS.get(file.mime_type, 'bin')}"
-    return storage.media(file.key, filename=filename, mime_type=file.mime_type, byte_count=file.byte_count)
+    return media_at(file.key, filename=filename, mime_type=file.mime_type, byte_count=file.byte_count)

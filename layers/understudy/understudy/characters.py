@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from understudy import media, storage, table
 from understudy.errors import ApiError
+from understudy.files.media import media_at
 from understudy.ids import new_record
 from understudy.secrets import id_codec
 from understudy.store import queue
@@ -56,7 +57,7 @@ class Character:
     def clip(self) -> Media:
         """The clip as providers take it."""
         filename = f"clip.{storage.EXTENSIONS.get(self.mime_type, 'mp4')}"
-        return storage.media(
+        return media_at(
             clip_key(self.team, self.id), filename=filename, mime_type=self.mime_type, byte_count=self.byte_count
         )
 
@@ -64,7 +65,7 @@ class Character:
     def still_files(self) -> tuple[Media, ...]:
         """The stills as providers take them, the best one first."""
         return tuple(
-            storage.media(still["key"], filename=f"still-{i}.jpg", mime_type="image/jpeg", byte_count=still["bytes"])
+            media_at(still["key"], filename=f"still-{i}.jpg", mime_type="image/jpeg", byte_count=still["bytes"])
             for i, still in enumerate(self.stills)
         )
 
@@ -95,7 +96,7 @@ class Character:
 
     def _trimmed(self, support: CharacterSupport) -> Media:
         key = self.trimmed_key(support)
-        return storage.media(key, filename="clip.mp4", mime_type="video/mp4", byte_count=storage.size(key))
+        return media_at(key, filename="clip.mp4", mime_type="video/mp4", byte_count=storage.size(key))
 
 
 def clip_key(team: str, record: str) -> str:

@@ -64,7 +64,7 @@ def _record(team: str, thing: Landed) -> str:
 
 def _digest(thing: Landed) -> str:
     digest = hashlib.sha256()
-    with storage.media(thing.key, filename="", mime_type="", byte_count=thing.byte_count).open() as file:
+    with storage.reader(thing.key, thing.byte_count) as file:
         while chunk := file.read(READ_BYTES):
             digest.update(chunk)
     return digest.hexdigest()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
-from understudy.aws import lambda_
 from understudy.errors import ApiError, InvalidRequest
 from understudy.settings import settings
+from understudy.store import functions
 
 STILLS = 4
 OURS = {"invalid_request", "not_found", "storage_error", "internal_error"}  # refusals that no other clip would cure
@@ -72,14 +71,11 @@ def trim(key: str, output_key: str, seconds: float) -> None:
 
 
 def _call(function: str, event: dict[str, Any], param: str) -> dict[str, Any]:
-    from botocore.exceptions import BotoCoreError, ClientError
-
     try:
-        answer = lambda_().invoke(FunctionName=function, Payload=json.dumps(event).encode())
-        result = json.loads(answer["Payload"].read())
-    except (BotoCoreError, ClientError) as error:  # its few places are taken, or it takes too long
+        result = functions.invoke(function, event)
+    except functions.FunctionFailed as error:
         raise _failed() from error
-    if answer.get("FunctionError") or not isinstance(result, dict) or result.get("code") in OURS:
+    if not isinstance(result, dict) or result.get("code") in OURS:
         raise _failed()
     if not result.get("ok"):
         raise InvalidRequest(str(result["message"]), param=param, code=str(result["code"]))

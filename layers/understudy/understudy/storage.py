@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from botocore.response import StreamingBody
     from mypy_boto3_s3.type_defs import CopySourceTypeDef
 
-    from understudy.providers.base import Media
-
 CHUNK = 8 * 1024 * 1024  # boto3's transfer defaults hold 80 MB; one part at a time holds this much
 URL_SECONDS = 3600
 EXTENSIONS = {
@@ -145,14 +143,73 @@ def presign(key: str, *, filename: str | None = None) -> str:
     return s3().generate_presigned_url("get_object", Params=params, ExpiresIn=URL_SECONDS)
 
 
-def media(key: str, *, filename: str, mime_type: str, byte_count: int) -> Media:
-    """An object as providers take it."""
-    from understudy.providers.base import Media
+def presign_post(key: str, mime_type: str, byte_count: int, seconds: int) -> tuple[str, dict[str, str]]:
+    """A form with which exactly so many bytes of this type can be sent to `key`: its address and its fields."""
+    post = s3().generate_presigned_post(
+        Bucket=settings().bucket_name,
+        Key=key,
+        Fields={"Content-Type": mime_type},
+        Conditions=[{"Content-Type": mime_type}, ["content-length-range", byte_count, byte_count]],
+        ExpiresIn=seconds,
+    )
+    return post["url"], post["fields"]
 
-    def open_() -> BinaryIO:
-        return io.BufferedReader(_ObjectReader(key, byte_count), 256 * 1024)
 
-    return Media(filename=filename, mime_type=mime_type, size=byte_count, open=open_, url=lambda: presign(key))
+class NoSuchUpload(Exception):
+    """S3 does not know this multipart upload: it was completed or aborted, or has expired."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPart:
+    """A part of a multipart upload that has arrived; numbers count from 1."""
+
+    number: int
+    byte_count: int
+    etag: str
+
+
+def begin_parts(key: str, mime_type: str) -> str:
+    """Begin a multipart upload; returns S3's id of it."""
+    begun = s3().create_multipart_upload(Bucket=settings().bucket_name, Key=key, ContentType=mime_type)
+    return begun["UploadId"]
+
+
+def presign_part(key: str, upload_id: str, number: int, byte_count: int) -> str:
+    """A PUT for one part that works for an hour. The length is signed, so no other length can be sent."""
+    at: dict[str, Any] = _multipart(key, upload_id) | {"PartNumber": number, "ContentLength": byte_count}
+    return s3().generate_presigned_url("upload_part", Params=at, ExpiresIn=URL_SECONDS)
+
+
+def parts(key: str, upload_id: str) -> list[StoredPart]:
+    """The parts that have arrived. Raises NoSuchUpload."""
+    found: list[StoredPart] = []
+    try:
+        for page in s3().get_paginator("list_parts").paginate(**_multipart(key, upload_id)):
+            found += [StoredPart(one["PartNumber"], one["Size"], one["ETag"]) for one in page.get("Parts", [])]
+    except s3().exceptions.NoSuchUpload as error:
+        raise NoSuchUpload(key) from error
+    return found
+
+
+def complete_parts(key: str, upload_id: str, parts: list[StoredPart]) -> None:
+    """Put the parts together: the object is there."""
+    etags: Any = [{"PartNumber": part.number, "ETag": part.etag} for part in parts]
+    s3().complete_multipart_upload(**_multipart(key, upload_id), MultipartUpload={"Parts": etags})
+
+
+def abort_parts(key: str, upload_id: str) -> None:
+    """Drop the parts; one that is gone already is fine."""
+    with contextlib.suppress(s3().exceptions.NoSuchUpload):
+        s3().abort_multipart_upload(**_multipart(key, upload_id))
+
+
+def _multipart(key: str, upload_id: str) -> Any:
+    return {"Bucket": settings().bucket_name, "Key": key, "UploadId": upload_id}
+
+
+def reader(key: str, byte_count: int) -> BinaryIO:
+    """An object of this size as a seekable file that fetches as it is read."""
+    return io.BufferedReader(_ObjectReader(key, byte_count), 256 * 1024)
 
 
 class _ObjectReader(io.RawIOBase):

@@ -11,18 +11,15 @@ part URLs sign their length. What becomes of the bytes when they have landed is 
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 from understudy import storage, table
-from understudy.aws import s3
 from understudy.errors import InvalidRequest, NotReady
 from understudy.ids import new_record
 from understudy.secrets import id_codec
-from understudy.settings import settings
 from understudy.storage import File
 
 Purpose = Literal["character", "video", "image"]
@@ -116,8 +113,7 @@ def new(
         signed_with=id_codec().key_id,
     )
     if in_parts:
-        begun = s3().create_multipart_upload(Bucket=settings().bucket_name, Key=upload.key, ContentType=mime_type)
-        upload = _upload(asdict(upload) | {"multipart": begun["UploadId"]})
+        upload = replace(upload, multipart=storage.begin_parts(upload.key, mime_type))
     table.put(upload.row, asdict(upload) | {table.TTL: now + KEPT_SECONDS})
     return upload
 
@@ -139,57 +135,29 @@ def form(upload: Upload) -> dict[str, Any]:
             "part_count": upload.part_count,
             "parts": [sign_part(upload, number) for number in numbers],
         }
-    post = s3().generate_presigned_post(
-        Bucket=settings().bucket_name,
-        Key=upload.key,
-        Fields={"Content-Type": upload.mime_type},
-        Conditions=[
-            {"Content-Type": upload.mime_type},
-            ["content-length-range", upload.byte_count, upload.byte_count],
-        ],
-        ExpiresIn=max(upload.expires_at - int(time.time()), 1),
-    )
-    return {"method": "POST", "url": post["url"], "fields": post["fields"]}
+    left = max(upload.expires_at - int(time.time()), 1)
+    url, fields = storage.presign_post(upload.key, upload.mime_type, upload.byte_count, left)
+    return {"method": "POST", "url": url, "fields": fields}
 
 
 def sign_part(upload: Upload, number: int) -> dict[str, Any]:
     """A fresh URL for a part; its length is signed, so no other length can be sent."""
     length = upload.part_bytes(number)
-    url = s3().generate_presigned_url(
-        "upload_part",
-        Params={
-            "Bucket": settings().bucket_name,
-            "Key": upload.key,
-            "UploadId": upload.multipart,
-            "PartNumber": number,
-            "ContentLength": length,
-        },
-        ExpiresIn=POST_SECONDS,
-    )
+    url = storage.presign_part(upload.key, upload.multipart or "", number, length)
     return {"part_number": number, "bytes": length, "url": url}
 
 
 def parts_there(upload: Upload) -> list[dict[str, Any]]:
     """The parts that have arrived: [{"part_number", "bytes", "etag"}]. Raises NotReady when S3 no longer knows the
     upload."""
-    parts: list[dict[str, Any]] = []
-    try:
-        for page in s3().get_paginator("list_parts").paginate(**_multipart(upload)):
-            parts += [
-                {"part_number": part["PartNumber"], "bytes": part["Size"], "etag": part["ETag"]}
-                for part in page.get("Parts", [])
-            ]
-    except s3().exceptions.NoSuchUpload:
-        message = "This upload takes no more parts; it was completed, cancelled or expired."
-        raise NotReady(message, param="upload_id") from None
-    return parts
+    return [{"part_number": part.number, "bytes": part.byte_count, "etag": part.etag} for part in _parts(upload)]
 
 
 def complete(upload: Upload) -> None:
     """Put the parts together. Raises InvalidRequest, naming what is missing, unless they add up to the declared
     bytes."""
-    there = parts_there(upload)
-    have = {part["part_number"]: part["bytes"] for part in there}
+    there = _parts(upload)
+    have = {part.number: part.byte_count for part in there}
     missing = [n for n in range(1, upload.part_count + 1) if have.get(n) != upload.part_bytes(n)]
     if missing or len(have) != upload.part_count:
         listed = ", ".join(map(str, missing[:20])) or "none"
@@ -198,16 +166,14 @@ def complete(upload: Upload) -> None:
             "Send them and complete again."
         )
         raise InvalidRequest(message, param="parts", code="parts_incomplete")
-    etags: Any = [{"PartNumber": part["part_number"], "ETag": part["etag"]} for part in there]
-    s3().complete_multipart_upload(**_multipart(upload), MultipartUpload={"Parts": etags})
+    storage.complete_parts(upload.key, upload.multipart or "", there)
 
 
 def cancel(upload: Upload) -> None:
     """Give it up: row, parts and bytes go. Raises table.RowChanged when it is being worked on."""
     table.delete(upload.row, expect={"state": upload.state})
     if upload.multipart and upload.state == "pending":
-        with contextlib.suppress(s3().exceptions.NoSuchUpload):
-            s3().abort_multipart_upload(**_multipart(upload))
+        storage.abort_parts(upload.key, upload.multipart)
     storage.delete_all(upload.key)
 
 
@@ -270,8 +236,12 @@ def _part_size(byte_count: int) -> int:
     return math.ceil(smallest / MEBIBYTE) * MEBIBYTE
 
 
-def _multipart(upload: Upload) -> Any:
-    return {"Bucket": settings().bucket_name, "Key": upload.key, "UploadId": upload.multipart}
+def _parts(upload: Upload) -> list[storage.StoredPart]:
+    try:
+        return storage.parts(upload.key, upload.multipart or "")
+    except storage.NoSuchUpload:
+        message = "This upload takes no more parts; it was completed, cancelled or expired."
+        raise NotReady(message, param="upload_id") from None
 
 
 def _upload(row: table.Row) -> Upload:

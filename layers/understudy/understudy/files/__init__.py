@@ -1,0 +1,1 @@
+"""Files of callers: presigned, landed, inspected, handed to providers."""
