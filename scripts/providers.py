@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "layers" / "understudy"))
 
 from understudy import catalogue, providers  # noqa: E402
-from understudy.prices import rate  # noqa: E402
 from understudy.providers.base import CharacterSupport, Operation, Profile, Provider, SourceLimits  # noqa: E402
+from understudy.providers.prices import rate  # noqa: E402
 
 TARGET = ROOT / "docs" / "providers.md"
 FORMS = {

@@ -7,6 +7,7 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -109,10 +110,11 @@ def test_it_is_named_as_its_file(provider: Provider) -> None:
 
 
 @each
-def test_it_knows_nothing_of_the_rest(provider: Provider) -> None:
+def test_it_knows_nothing_of_the_rest_and_no_other_provider(provider: Provider) -> None:
     source = inspect.getsource(inspect.getmodule(type(provider)))  # type: ignore[arg-type]
     imported = set(re.findall(r"^\s*(?:from|import) understudy\.?([\w.]*)", source, re.MULTILINE))
-    assert all(module == "errors" or module.startswith("providers.") for module in imported), imported
+    shared = {path.stem for path in Path(providers.__file__).parent.glob("*.py")} - set(providers.names())
+    assert imported <= {"errors", *(f"providers.{name}" for name in shared)}
     assert not re.search(r"\b(boto3|httpx|os\.environ)\b", source)
 
 

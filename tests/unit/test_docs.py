@@ -150,7 +150,7 @@ def test_every_option_of_the_openai_shaped_is_in_the_readme() -> None:
     folder = ROOT / "layers" / "understudy" / "understudy" / "providers"
     table = README.partition("| option |")[2].partition("\n\n")[0]
     listed = set(re.findall(r"`(\w+)`", "\n".join(row.split("|")[1] for row in table.splitlines()[2:])))
-    code = "".join((folder / f"{name}.py").read_text("utf-8") for name in ("openai", "azure", "hosted_vllm"))
+    code = "".join((folder / f"{name}.py").read_text("utf-8") for name in ("common", "openai", "azure", "hosted_vllm"))
     taken = set(re.findall(r'options(?:\.get\(|\[)"(\w+)"|"(\w+)" in options', code))
     names = {name for pair in taken for name in pair if name}
     for loop in re.findall(r"for name in \(([^)]+)\):\n\s+if name in options", code):

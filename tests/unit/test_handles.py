@@ -17,8 +17,7 @@ from understudy.deployments import Deployment, deployments
 from understudy.errors import OutcomeUnknown, ProviderError, Reason, Refused
 from understudy.handles import Handle
 from understudy.ids import Kind
-from understudy.providers.base import Account
-from understudy.providers.base import Handle as ProviderHandle
+from understudy.providers.base import Account, NativeCharacter
 from understudy.providers.openai import OpenAI
 
 
@@ -173,17 +172,17 @@ class TestSlow:
 
     @pytest.fixture
     def asked(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-        self.answers: list[ProviderHandle | Exception] = []
+        self.answers: list[NativeCharacter | Exception] = []
         asked: list[str] = []
 
-        def poll(provider: OpenAI, account: Account, reference: str) -> ProviderHandle:
+        def poll(provider: OpenAI, account: Account, reference: str) -> NativeCharacter:
             asked.append(reference)
             found = self.answers.pop(0)
             if isinstance(found, Exception):
                 raise found
             return found
 
-        make: Callable[..., ProviderHandle] = OpenAI.make_character
+        make: Callable[..., NativeCharacter] = OpenAI.make_character
         monkeypatch.setattr(OpenAI, "make_character", lambda *given: replace(make(*given), ready=False))
         monkeypatch.setattr(OpenAI, "poll_character", poll)
         return asked
@@ -191,7 +190,7 @@ class TestSlow:
     def test_pending_then_ready(
         self, stage: Stage, upstream: Upstream, luna: Character, solo: Deployment, asked: list[str]
     ) -> None:
-        self.answers += [ProviderHandle("task", ready=False), ProviderHandle("element")]
+        self.answers += [NativeCharacter("task", ready=False), NativeCharacter("element")]
         found = [ensure(stage, luna, solo) for _ in range(4)]
         states = [(handle.state, handle.reference) for handle in found if isinstance(handle, Handle)]
         assert states == [
@@ -209,7 +208,7 @@ class TestSlow:
     def test_a_provider_that_is_away_says_nothing_of_the_character(
         self, stage: Stage, luna: Character, solo: Deployment, asked: list[str], passing: Exception
     ) -> None:
-        self.answers += [passing, ProviderHandle("element")]
+        self.answers += [passing, NativeCharacter("element")]
         found = [ensure(stage, luna, solo) for _ in range(3)]
         assert [handle.state for handle in found if isinstance(handle, Handle)] == ["pending", "pending", "ready"]
 
@@ -217,7 +216,7 @@ class TestSlow:
     def test_nobody_asks_before_the_provider_wants_to_be_asked(
         self, stage: Stage, luna: Character, solo: Deployment, asked: list[str], passing: ProviderError
     ) -> None:
-        self.answers += [passing, ProviderHandle("element")]
+        self.answers += [passing, NativeCharacter("element")]
         for _ in range(2):
             ensure(stage, luna, solo)
         stage.clock.advance(passing.pause - 1)

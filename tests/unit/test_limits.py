@@ -11,6 +11,7 @@ from understudy.deployments import Deployment, Deployments
 from understudy.errors import InvalidRequest, Unsupported
 from understudy.limits import Wish
 from understudy.providers.base import CharacterSupport, Profile, SourceLimits
+from understudy.providers.sizes import fit
 
 HERE = Deployment("here", "openai", "https://here.example", {"m": "x"})
 FEW = CharacterSupport(native=2, seconds=(4,), sizes=("1280x720", "720x1280"), beside_image=1)
@@ -177,7 +178,7 @@ def test_defaults_are_possible_with_characters_too() -> None:
     ],
 )
 def test_a_size_becomes_the_smallest_of_its_shape_that_is_not_smaller(size: str, made: str | None) -> None:
-    assert limits.fit(size, PROFILE.sizes) == made
+    assert fit(size, PROFILE.sizes) == made
 
 
 def test_advice_names_the_models_that_can() -> None:

@@ -19,7 +19,7 @@ import pytest
 from understudy import outbound
 from understudy.errors import OutcomeUnknown, Reason, Refused
 from understudy.outbound import Client
-from understudy.providers.base import Part
+from understudy.providers.http import Part
 from understudy.settings import settings
 
 OK = b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 11\r\n\r\n{"id": "v"}'

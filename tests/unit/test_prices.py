@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from understudy.prices import Bill, Prices
 from understudy.providers.base import CharacterSupport
+from understudy.providers.prices import Bill, Prices
 
 SIZES = {"1280x720": 10, "720x1280": 10, "1920x1080": 30, "848x480": 2}
 EVERYTHING = Prices(

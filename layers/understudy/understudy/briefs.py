@@ -10,9 +10,9 @@ from understudy.deployments import Deployment
 from understudy.errors import Reason, Refused
 from understudy.files.media import media_at
 from understudy.job import Job
-from understudy.limits import fit
-from understudy.prices import Bill
 from understudy.providers.base import CastMember, Media, Order, Profile, Source
+from understudy.providers.prices import Bill
+from understudy.providers.sizes import fit
 from understudy.storage import File
 
 

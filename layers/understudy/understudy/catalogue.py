@@ -6,8 +6,8 @@ from typing_extensions import TypedDict  # pydantic, which describes these, take
 
 from understudy.deployments import Deployments
 from understudy.keys import Caller
-from understudy.prices import rate
 from understudy.providers.base import Operation, Profile, Way
+from understudy.providers.prices import rate
 from understudy.routing import profile_of
 
 MADE = ("create", "characters", "edit", "extend", "remix")

@@ -25,7 +25,7 @@ from typing import Any
 
 from understudy import providers
 from understudy.errors import InvalidRequest, NotFound
-from understudy.prices import Prices
+from understudy.providers.prices import Prices
 
 FILE = Path(__file__).with_name("deployments.toml")
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")

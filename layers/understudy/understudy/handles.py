@@ -22,7 +22,7 @@ from understudy.deployments import Deployment
 from understudy.errors import OutcomeUnknown, ProviderError, Reason, Refused
 from understudy.ids import Kind
 from understudy.providers import load
-from understudy.providers.base import Handle as ProviderHandle
+from understudy.providers.base import NativeCharacter
 from understudy.table import Put
 
 MAX_PAUSE = 900  # however long a provider wants to be left alone
@@ -165,7 +165,7 @@ def _note_refusal(key: table.Key, refused: Refused) -> None:
         _keep(key, "refused", code=refused.code, message=refused.message)
 
 
-def _made(character: Character, deployment: Deployment, made: ProviderHandle) -> Handle:
+def _made(character: Character, deployment: Deployment, made: NativeCharacter) -> Handle:
     """Kept together with whose the provider's id is."""
     handle = Handle(deployment.id, "ready" if made.ready else "pending", made.reference)
     table.write_together(

@@ -9,9 +9,9 @@ from understudy.characters import Character
 from understudy.deployments import Deployment, Deployments
 from understudy.errors import ApiError, InvalidRequest, Unsupported
 from understudy.providers.base import Operation, Profile, Way
+from understudy.providers.sizes import fit, pixels
 from understudy.routing import profile_of
 
-SHAPE_TOLERANCE = 0.03
 SLACK = 0.1  # seconds by which a clip may miss a limit: it has a picture more or less than its length says
 # Pixels of an emulated extension times its seconds: a minute of full HD, 15 s of 4K. `stitch_clips` may have to encode
 # all of it within 120 s on one processor; noisy pictures at 24 a second took 1.3 s for a second of full HD.
@@ -137,7 +137,7 @@ def _source(wish: Wish, deployment: Deployment, profile: Profile) -> ApiError | 
         message = f"video: this model can {wish.operation} {shortest:g} to {longest:g} s; this has {length:g}."
         return Unsupported(message, param="video")
     smallest, largest = limits.sides
-    if wish.source_size and not all(smallest <= side <= largest for side in _pixels(wish.source_size)):
+    if wish.source_size and not all(smallest <= side <= largest for side in pixels(wish.source_size)):
         message = (
             f"video: this model can {wish.operation} sides of {smallest} to {largest} pixels, not {wish.source_size}."
         )
@@ -152,33 +152,12 @@ def _joined(wish: Wish, profile: Profile) -> ApiError | None:
     if fit(wish.source_size, profile.sizes) is None:
         message = f"video: this model makes nothing that could be joined to {wish.source_size}."
         return Unsupported(message, param="video")
-    width, height = _pixels(wish.source_size)
+    width, height = pixels(wish.source_size)
     most = MAX_JOINED // (width * height)
     if wish.source_seconds + (wish.seconds or 0) > most + SLACK:
         message = f"video: of {wish.source_size} an extension by this model may last {most} s in all."
         return Unsupported(message, param="video")
     return None
-
-
-def fit(size: str, sizes: tuple[str, ...]) -> str | None:
-    """The size to make when `size` is asked for: itself, else the smallest of its shape that is not smaller.
-
-    1024x1792 becomes 1080x1920 (shapes may differ by 3 %); a lower resolution is never made instead.
-    """
-    if size in sizes:
-        return size
-    width, height = _pixels(size)
-    larger = [
-        (wide * high, one)
-        for one, (wide, high) in ((one, _pixels(one)) for one in sizes)
-        if wide >= width and high >= height and abs(wide * height / (high * width) - 1) <= SHAPE_TOLERANCE
-    ]
-    return min(larger)[1] if larger else None
-
-
-def _pixels(size: str) -> tuple[int, int]:
-    width, _, height = size.partition("x")
-    return int(width), int(height)
 
 
 def _characters(wish: Wish, deployment: Deployment, profile: Profile) -> ApiError | None:

@@ -13,7 +13,7 @@ import logging
 import socket
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -25,7 +25,7 @@ import httpcore
 import httpx
 
 from understudy.errors import OutcomeUnknown, Reason, Refused
-from understudy.providers.base import Answer, Part
+from understudy.providers.http import Answer, Headers, Part
 from understudy.settings import settings
 
 CONNECT_SECONDS = 5.0
@@ -39,7 +39,6 @@ _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, http
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: an IPv4 address in IPv6's clothes
 _deadline: ContextVar[float] = ContextVar("deadline")  # of the call that uses the connection
 
-Headers = Mapping[str, str]
 
 # At INFO, which is Lambda's level for JSON logs, httpx writes every URL down: signatures in it, too.
 logging.getLogger("httpx").setLevel(logging.WARNING)

@@ -19,7 +19,7 @@ from tests.fakes.account import BASE, KEY, Server, media
 from understudy import outbound, settings
 from understudy.errors import OutcomeUnknown, Reason, Refused
 from understudy.outbound import Client
-from understudy.providers.base import Account, CastMember, Handle, Media, Operation, Order, Progress, Source
+from understudy.providers.base import Account, CastMember, Media, NativeCharacter, Operation, Order, Progress, Source
 from understudy.providers.kling import ELEMENTS, Kling
 
 KLING = Kling()
@@ -329,7 +329,9 @@ class TestCharacters:
         server.answer(200, ok({"task_id": "t", "task_status": "submitted"}))
         still = media("still.jpg", "image/jpeg")
         where = server.account(elements="video")
-        assert KLING.make_character(where, "L" * 30, media("a.webm", "video/webm"), (still,)) == Handle("t", False)
+        assert KLING.make_character(where, "L" * 30, media("a.webm", "video/webm"), (still,)) == NativeCharacter(
+            "t", False
+        )
         assert (server.body["reference_type"], server.body["element_name"]) == ("image_refer", "L" * 20)
 
     def test_beside_a_first_frame_and_in_an_edit(self, kling: Simulator, folder: Path, bucket: str) -> None:
@@ -615,7 +617,7 @@ class TestPoll:
 
     def test_an_id_of_a_character_is_not_a_path(self, server: Server) -> None:
         server.answer(200, ok({"task_status": "processing"}))
-        assert KLING.poll_character(server.account(), "../a?b") == Handle("../a?b", ready=False)
+        assert KLING.poll_character(server.account(), "../a?b") == NativeCharacter("../a?b", ready=False)
         assert str(server.request.url) == f"{BASE}/{ELEMENTS}/..%2Fa%3Fb"
         with pytest.raises(Refused):
             KLING.poll_character(server.account(), "..")

@@ -22,10 +22,10 @@ from local.simulators.writer import Mp4Writer
 from tests.fakes.account import BASE, KEY, Server, media
 from understudy import outbound, settings
 from understudy.errors import OutcomeUnknown, Reason, Refused
-from understudy.limits import fit
 from understudy.outbound import Client
 from understudy.providers.base import Account, CastMember, Media, Operation, Order, Progress, Source
 from understudy.providers.minimax import CLIP_BYTES, IMAGE_BYTES, INLINE_BYTES, PROMPT, MiniMax
+from understudy.providers.sizes import fit
 
 MINIMAX = MiniMax()
 H3, MAX = "MiniMax-H3", "MiniMax-H3-Max"

@@ -8,8 +8,10 @@ import pytest
 
 from tests.fakes.account import BASE, KEY, Server, media
 from understudy.errors import OutcomeUnknown, Reason, Refused
-from understudy.providers.base import CastMember, Operation, Order, Prices, Progress, Source
-from understudy.providers.openai import MAX_ID, OpenAI
+from understudy.providers._openai import MAX_ID
+from understudy.providers.base import CastMember, Operation, Order, Progress, Source
+from understudy.providers.openai import OpenAI
+from understudy.providers.prices import Prices
 
 OPENAI = OpenAI()
 VIDEO = {"id": "video_1", "object": "video", "status": "queued", "progress": 0, "seconds": "8", "size": "1280x720"}

@@ -23,8 +23,8 @@ from tests.fakes.account import BASE, KEY, Server, media
 from understudy import outbound, settings
 from understudy.errors import OutcomeUnknown, Reason, Refused
 from understudy.outbound import Client
-from understudy.prices import Bill
 from understudy.providers.base import Account, CastMember, Media, Operation, Order, Progress, Source
+from understudy.providers.prices import Bill
 from understudy.providers.xai import INLINE_BYTES, PROMPT, Xai
 
 XAI = Xai()

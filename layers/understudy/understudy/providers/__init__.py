@@ -1,4 +1,7 @@
-"""Every module in this folder is a provider; there is no list to edit."""
+"""Video providers: a file each. There is no list to edit.
+
+Beside them stand what all provider files are made of, and, with an underscore, what some of them share.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from understudy.providers.base import Provider
 
-_NOT_PROVIDERS = {"__init__", "base", "common"}
+_SHARED = {"base", "common", "http", "prices", "sizes"}
 
 
 def names() -> list[str]:
     """The providers that exist: the files of this folder."""
-    return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem not in _NOT_PROVIDERS)
+    return sorted(path.stem for path in Path(__file__).parent.glob("[!_]*.py") if path.stem not in _SHARED)
 
 
 @cache

@@ -15,16 +15,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from understudy.providers._openai import OpenAIShaped, sora_profile
 from understudy.providers.base import Account, Profile
-from understudy.providers.openai import OpenAI, with_options
+from understudy.providers.common import with_options
 
 
-class Azure(OpenAI):
+class Azure(OpenAIShaped):
     name = "azure"
+    models = ("sora-2", "sora-2-pro")
 
     def profile(self, model: str, options: Mapping[str, Any]) -> Profile:
         profile = replace(
-            super().profile(model, {}),
+            sora_profile(model),
             seconds=(4, 8, 12),
             extend_seconds=(),
             extend_upload=False,

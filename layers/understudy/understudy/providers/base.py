@@ -8,18 +8,16 @@ asks).
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal
 
-from understudy.prices import Prices as Prices  # provider files take it from here, like all that they declare
-from understudy.prices import Rates as Rates
+from understudy.providers.prices import Prices
 
 if TYPE_CHECKING:
-    from understudy.outbound import Client
+    from understudy.providers.http import HttpClient
 
 Operation = Literal["create", "edit", "extend", "remix"]
 Status = Literal["queued", "in_progress", "completed", "failed"]
@@ -197,7 +195,7 @@ class Account:
 
     base_url: str
     key: str | None = field(repr=False)
-    http: Client
+    http: HttpClient
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -217,36 +215,12 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Handle:
-    """A native character. One that is not `ready` yet is asked for again with `poll_character(reference)`."""
+class NativeCharacter:
+    """A character as the provider keeps it. One that is not `ready` yet is asked for again by
+    `poll_character(reference)`."""
 
     reference: str
     ready: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A whole, bounded HTTP answer; header names in any case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    def json(self) -> Any:
-        """The body as JSON, or None if it is something else."""
-        try:
-            return json.loads(self.body)
-        except (ValueError, RecursionError):
-            return None
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A file in a multipart form, read as it is sent; its size is known, so the body has a Content-Length."""
-
-    filename: str
-    mime_type: str
-    file: BinaryIO
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,11 +258,11 @@ class Provider(ABC):
     def open_content(self, account: Account, progress: Progress) -> AbstractContextManager[Content]:
         """Stream a finished job's video. Raises Refused(NOT_FOUND) when it is gone."""
 
-    def make_character(self, account: Account, name: str, clip: Media, stills: tuple[Media, ...]) -> Handle:
+    def make_character(self, account: Account, name: str, clip: Media, stills: tuple[Media, ...]) -> NativeCharacter:
         """Make a native character (`characters.native`). Raises like `submit`."""
         raise NotImplementedError
 
-    def poll_character(self, account: Account, reference: str) -> Handle:
+    def poll_character(self, account: Account, reference: str) -> NativeCharacter:
         """Ask how a character is doing (`characters.native_slow`). Raises like `poll`."""
         raise NotImplementedError
 

@@ -1,14 +1,20 @@
-"""What several providers do alike: addresses, keys, files to be read, names in prompts."""
+"""What several providers do alike: options, addresses, keys, files to be read, names in prompts, refusals."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
 from urllib.parse import quote
 
-from understudy.errors import Reason, Refused
-from understudy.providers.base import Account, CastMember, Content, Progress
+from understudy.errors import OutcomeUnknown, Reason, Refused
+from understudy.providers.base import Account, CastMember, Content, Profile, Progress
+from understudy.providers.http import Answer
+from understudy.providers.prices import Prices
+
+MAX_CODE = 100  # of an error's code, in characters
 
 
 def quoted(identity: str) -> str:
@@ -69,3 +75,87 @@ def with_names(prompt: str, cast: tuple[CastMember, ...]) -> str:
     names = dict.fromkeys(member.name for member in cast)
     missing = [name for name in names if not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", prompt)]
     return f"Featuring {' and '.join(missing)}. {prompt}" if missing else prompt
+
+
+def with_options(profile: Profile, options: Mapping[str, Any]) -> Profile:
+    """The profile as the deployment's options change it."""
+    changes: dict[str, Any] = {}
+    for name in ("seconds", "sizes", "extend_seconds"):
+        if name in options:
+            changes[name] = tuple(options[name])
+    for name in ("edit", "remix", "delete", "prompt_characters", "kept_seconds", "deadline_seconds"):
+        if name in options:
+            changes[name] = options[name]
+    if "micro_dollars" in options:
+        changes["prices"] = Prices.of(options["micro_dollars"])
+    if "first_frame" in options:
+        changes["input_image"] = bool(options["first_frame"])
+    if "edit" in options:
+        changes["edit_upload"] = bool(options["edit"])
+    if "extend_seconds" in options:
+        changes["extend_upload"] = bool(options["extend_seconds"])
+    if "characters" in options:
+        native = int(options["characters"])
+        changes["characters"] = replace(profile.characters, native=native, findable=native > 0)
+    if "seconds" in options:
+        changes["default_seconds"] = changes["seconds"][0]
+    if "sizes" in options:
+        changes["default_size"] = changes["sizes"][0]
+    return replace(profile, **changes)
+
+
+def refusal(account: Account, answer: Answer, *, gone: bool) -> Refused | OutcomeUnknown:
+    """What an answer that is not a video means. `gone`: a 404 speaks of the model, not of a job."""
+    body = answer.json()
+    error = body.get("error", body.get("detail")) if isinstance(body, dict) else None
+    shaped = error is not None
+    details: dict[str, Any] = error if isinstance(error, dict) else {"message": error}
+    code = details.get("code") or details.get("type")
+    code = clean(account, code, MAX_CODE) or None
+    message = clean(account, details.get("message")) or f"The provider refused this with status {answer.status}."
+    param = clean(account, details.get("param"), MAX_CODE) if isinstance(details.get("param"), str) else None
+
+    retry_after = answer.headers.get("retry-after")
+
+    def refused(reason: Reason) -> Refused:
+        return Refused(reason, message, status=answer.status, code=code, param=param, retry_after=retry_after)
+
+    match answer.status:
+        case 400 | 403 | 422 if moderated(code, message):
+            code = "moderation_blocked"
+            return refused(Reason.MODERATION)
+        case 401 | 403:
+            return refused(Reason.CREDENTIALS)
+        case 402:
+            return refused(Reason.ARREARS)
+        case 404 if gone and "character" in f"{param} {message}".lower():
+            return refused(Reason.LOST)
+        case 404:
+            return refused(Reason.GONE if gone else Reason.NOT_FOUND)
+        case 410:
+            return refused(Reason.GONE)
+        case 429 if code in {"insufficient_quota", "billing_hard_limit_reached"}:
+            return refused(Reason.ARREARS)
+        case 429:
+            return refused(Reason.BUSY)
+        case 503 if shaped:
+            return refused(Reason.UNAVAILABLE)
+        case 408:
+            return OutcomeUnknown("The provider timed out.", timed_out=True)
+        case status if 400 <= status < 500:
+            return refused(Reason.INVALID)
+        case status if 300 <= status < 400:
+            return refused(Reason.UNAVAILABLE)  # a moved base_url: nothing was made there
+    return OutcomeUnknown(f"The provider answered {answer.status} without a video: {message}", retry_after=retry_after)
+
+
+def moderated(code: str | None, message: str) -> bool:
+    """Is it moderation, however it is called there?"""
+    words = f"{code} {message}".lower()
+    return any(word in words for word in ("moderation", "content_policy", "content_filter", "contentfilter"))
+
+
+def clean(account: Account, message: Any, length: int = 500) -> str:
+    """A provider's words, bounded, storable and without our key."""
+    text = " ".join(str("" if message is None else message).split()).encode("utf-8", "replace").decode()
+    return (text.replace(account.key, "***") if account.key else text)[:length]

@@ -48,20 +48,19 @@ from urllib.parse import urlsplit
 from understudy.errors import OutcomeUnknown, Reason, Refused
 from understudy.providers.base import (
     Account,
-    Answer,
     CharacterSupport,
     Content,
     Media,
     Operation,
     Order,
-    Prices,
     Profile,
     Progress,
     Provider,
     SourceLimits,
 )
-from understudy.providers.common import content_of, quoted
-from understudy.providers.openai import clean, refusal, with_options
+from understudy.providers.common import clean, content_of, quoted, refusal, with_options
+from understudy.providers.http import Answer
+from understudy.providers.prices import Prices
 
 MAX_CLIPS, MAX_IMAGES, CLIP_SECONDS = 3, 6, 3.0
 MAX_BYTES = 30 * 1024 * 1024  # of the files in a request; the whole may have 100 MB (changelog, 2026-01)

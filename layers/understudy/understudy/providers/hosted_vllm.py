@@ -15,14 +15,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from understudy.providers._openai import OpenAIShaped
 from understudy.providers.base import CharacterSupport, Media, Order, Profile
-from understudy.providers.common import with_names
-from understudy.providers.openai import OpenAI, with_options
+from understudy.providers.common import with_names, with_options
 
 MAX_REFERENCES = 4
 
 
-class HostedVllm(OpenAI):
+class HostedVllm(OpenAIShaped):
     name = "hosted_vllm"
     models = ()  # whichever one the server was started with
     json_bodies = False

@@ -40,23 +40,21 @@ from typing import Any
 from understudy.errors import OutcomeUnknown, Reason, Refused
 from understudy.providers.base import (
     Account,
-    Answer,
     CastMember,
     CharacterSupport,
     Content,
-    Handle,
     Media,
+    NativeCharacter,
     Order,
-    Prices,
     Profile,
     Progress,
     Provider,
-    Rates,
     SourceLimits,
     Status,
 )
-from understudy.providers.common import at_address, bearer, checked_prompt, quoted
-from understudy.providers.openai import clean, refusal, with_options
+from understudy.providers.common import at_address, bearer, checked_prompt, clean, quoted, refusal, with_options
+from understudy.providers.http import Answer
+from understudy.providers.prices import Prices, Rates
 
 ELEMENTS = "v1/general/advanced-custom-elements"
 DELETE_ELEMENT = ("v1/general/delete-advanced-elements", "v1/general/delete-elements")
@@ -201,7 +199,7 @@ class Kling(Provider):
     def open_content(self, account: Account, progress: Progress) -> AbstractContextManager[Content]:
         return at_address(account, progress)
 
-    def make_character(self, account: Account, name: str, clip: Media, stills: tuple[Media, ...]) -> Handle:
+    def make_character(self, account: Account, name: str, clip: Media, stills: tuple[Media, ...]) -> NativeCharacter:
         fields = {
             "element_name": name[:MAX_NAME].strip(),
             "element_description": f"The character {name}"[:100],
@@ -211,10 +209,10 @@ class Kling(Provider):
         answer = account.http.post(f"{account.base_url}/{ELEMENTS}", bearer(account), json=fields)
         made = _data(account, answer, gone=False)
         if isinstance(made, dict) and _ID.fullmatch(str(made.get("task_id", ""))):
-            return Handle(str(made["task_id"]), ready=False)
+            return NativeCharacter(str(made["task_id"]), ready=False)
         raise OutcomeUnknown("The provider answered without a task.")
 
-    def poll_character(self, account: Account, reference: str) -> Handle:
+    def poll_character(self, account: Account, reference: str) -> NativeCharacter:
         answer = account.http.get(f"{account.base_url}/{ELEMENTS}/{quoted(reference)}", bearer(account))
         task = _dict(_data(account, answer, gone=False))
         status = STATUSES.get(str(task.get("task_status")), "in_progress")
@@ -225,10 +223,10 @@ class Kling(Provider):
             raise Refused(Reason.MODERATION if _MODERATION.search(message) else Reason.INVALID, message)
         made = _dicts(_dict(task.get("task_result")).get("elements"))
         if status != "completed" or not made:
-            return Handle(reference, ready=False)
+            return NativeCharacter(reference, ready=False)
         if made[0].get("status") == "deleted" or not made[0].get("element_id"):
             raise Refused(Reason.NOT_FOUND, "The provider has deleted the character.")
-        return Handle(str(made[0]["element_id"]))  # more digits than a float keeps
+        return NativeCharacter(str(made[0]["element_id"]))  # more digits than a float keeps
 
     def delete_character(self, account: Account, reference: str) -> None:
         for path in DELETE_ELEMENT:

@@ -41,20 +41,28 @@ from typing import Any
 from understudy.errors import OutcomeUnknown, Reason, Refused
 from understudy.providers.base import (
     Account,
-    Answer,
     CharacterSupport,
     Content,
     Media,
     Order,
-    Prices,
     Profile,
     Progress,
     Provider,
     SourceLimits,
     Status,
 )
-from understudy.providers.common import at_address, bearer, checked_prompt, quoted, with_names
-from understudy.providers.openai import clean, refusal, with_options
+from understudy.providers.common import (
+    at_address,
+    bearer,
+    checked_prompt,
+    clean,
+    quoted,
+    refusal,
+    with_names,
+    with_options,
+)
+from understudy.providers.http import Answer
+from understudy.providers.prices import Prices
 
 INLINE_BYTES = 512 * 1024  # of an image: their fetcher needs no address for a data URI
 CLIP_BYTES, IMAGE_BYTES = 50 * 1024 * 1024, 30 * 1024 * 1024

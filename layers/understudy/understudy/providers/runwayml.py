@@ -44,23 +44,20 @@ from typing import Any
 from understudy.errors import OutcomeUnknown, Reason, Refused
 from understudy.providers.base import (
     Account,
-    Answer,
     CharacterSupport,
     Content,
     Media,
     Order,
-    Part,
-    Prices,
     Profile,
     Progress,
     Provider,
-    Rates,
     Source,
     SourceLimits,
     Status,
 )
-from understudy.providers.common import at_address, checked_prompt, quoted, with_names
-from understudy.providers.openai import clean, refusal, with_options
+from understudy.providers.common import at_address, checked_prompt, clean, quoted, refusal, with_names, with_options
+from understudy.providers.http import Answer, Part
+from understudy.providers.prices import Prices, Rates
 
 VERSION = "2024-11-06"
 INLINE_BYTES = 512 * 1024  # of an image; a data URI may have 5 MB

@@ -40,21 +40,20 @@ from typing import Any
 from understudy.errors import OutcomeUnknown, Reason, Refused
 from understudy.providers.base import (
     Account,
-    Answer,
     CharacterSupport,
     Content,
     Media,
     Operation,
     Order,
-    Prices,
     Profile,
     Progress,
     Provider,
     Source,
     SourceLimits,
 )
-from understudy.providers.common import at_address, checked_prompt, quoted, with_names
-from understudy.providers.openai import clean, refusal
+from understudy.providers.common import at_address, checked_prompt, clean, quoted, refusal, with_names
+from understudy.providers.http import Answer
+from understudy.providers.prices import Prices
 
 PATHS: dict[Operation, str] = {
     "create": "videos/generations",

@@ -9,7 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
+
+from understudy.providers.sizes import pixels
 
 Rates = Mapping[str, int]
 _SIZE = re.compile(r"([1-9][0-9]*x[1-9][0-9]*)?")
@@ -80,13 +83,8 @@ def rate(rates: Rates, size: str) -> int:
     """What a second in this size costs; 0: not known."""
     if size in rates or "" in rates or not rates:
         return rates.get(size, rates.get("", 0))
-    pixels = _pixels(size)
-    return rates[min(rates, key=lambda listed: (abs(_pixels(listed) - pixels), -rates[listed]))]
-
-
-def _pixels(size: str) -> int:
-    width, _, height = size.partition("x")
-    return int(width) * int(height)
+    wanted = prod(pixels(size))
+    return rates[min(rates, key=lambda listed: (abs(prod(pixels(listed)) - wanted), -rates[listed]))]
 
 
 def _rates(found: object) -> bool:
