@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from understudy import present, secrets, table, uploads
+from understudy import resources, secrets, table, uploads
 from understudy.ids import Kind, new_record
 from understudy.job import ADOPT, Job
 
@@ -48,14 +48,14 @@ def _planted(team: str, video_id: str, **changes: Any) -> dict[str, Any]:
     )
     job = replace(job, **changes)
     table.write_together(job.new_row())
-    return {"id": present.video_id(job), "message": {"team": team, "video": job.id, "tick": 0}}
+    return {"id": resources.video_id(job), "message": {"team": team, "video": job.id, "tick": 0}}
 
 
 def upload_in_parts(team: str, byte_count: str) -> dict[str, Any]:
     """An upload of so few bytes that the API would not have them sent in parts."""
     uploads.POST_BYTES = 0
     upload = uploads.new(team, "video", "luna.mp4", "video/mp4", int(byte_count))
-    return {"id": present.upload_id(upload), **uploads.form(upload)}
+    return {"id": resources.upload_id(upload), **uploads.form(upload)}
 
 
 def upload_row(team: str, byte_count: str) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def upload_row(team: str, byte_count: str) -> dict[str, Any]:
     upload = uploads.new(team, "character", "luna.mp4", "video/mp4", int(byte_count), name="Luna")
     row = table.get(upload.row)
     table.delete(upload.row)
-    return {"id": present.upload_id(upload), "key": upload.key, "row": row}
+    return {"id": resources.upload_id(upload), "key": upload.key, "row": row}
 
 
 def record(team: str, kind: str, managed_id: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from understudy import owned, present, uploads
+from understudy import owned, resources, uploads
 from understudy.endpoint import Answer, Call, Endpoint
 from understudy.errors import InvalidRequest
 
@@ -12,7 +12,7 @@ from understudy.errors import InvalidRequest
     "/videos/uploads/{upload_id}/complete",
     counts="touch",
     summary="Complete upload",
-    answer=present.UploadObject,
+    answer=resources.UploadObject,
 )
 def handler(call: Call) -> Answer:
     """Put the parts of an upload together, once they add up to the declared bytes."""
@@ -20,4 +20,4 @@ def handler(call: Call) -> Answer:
     if upload.multipart is None:
         raise InvalidRequest("This upload is one POST; it completes itself.", param="upload_id")
     uploads.complete(upload)
-    return Answer(present.upload(upload))
+    return Answer(resources.upload(upload))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from understudy import present, uploads
+from understudy import resources, uploads
 from understudy.deployments import deployments
 from understudy.endpoint import Answer, Call, Endpoint
 from understudy.schema import CreateUpload
 
 
 @Endpoint(
-    "POST", "/videos/uploads", counts="touch", summary="Create upload", body=CreateUpload, answer=present.UploadObject
+    "POST", "/videos/uploads", counts="touch", summary="Create upload", body=CreateUpload, answer=resources.UploadObject
 )
 def handler(call: Call) -> Answer:
     """Get a presigned way into the bucket for a file that is too large for a request body."""
@@ -27,4 +27,4 @@ def handler(call: Call) -> Answer:
         name=request.name.strip() if request.name else None,
         model=request.model,
     )
-    return Answer({**present.upload(upload), "upload": uploads.form(upload)})
+    return Answer({**resources.upload(upload), "upload": uploads.form(upload)})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from understudy import characters, owned, present
+from understudy import characters, owned, present, resources
 from understudy.endpoint import Answer, Call, Endpoint
 from understudy.ids import Kind
 
@@ -14,4 +14,4 @@ def handler(call: Call) -> Answer:
     """Delete a character with its clip, its stills and what providers keep of it."""
     character = owned.character(call, call.text("character_id"))
     characters.delete(character)
-    return Answer(present.deleted(Kind.CHARACTER, present.character_id(character)))
+    return Answer(present.deleted(Kind.CHARACTER, resources.character_id(character)))

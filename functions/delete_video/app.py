@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from understudy import jobs, owned, present, storage, table
+from understudy import jobs, owned, present, resources, storage, table
 from understudy.endpoint import Answer, Call, Endpoint
 from understudy.errors import NotReady
 from understudy.ids import Kind
@@ -17,7 +17,7 @@ def handler(call: Call) -> Answer:
     if not job.done:
         message = f"This video is still {job.status}. Only completed and failed videos can be deleted."
         raise NotReady(message, param="video_id")
-    public_id = present.video_id(job)
+    public_id = resources.video_id(job)
     # The row goes last: a delete that breaks off can be repeated, and nothing stays that nobody finds.
     storage.delete_all(storage.video_prefix(job.team, job.id))
     jobs.delete_upstream(job)

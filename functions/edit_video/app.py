@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from understudy import present, videos
+from understudy import present, resources, videos
 from understudy.endpoint import Answer, Call, Endpoint
 from understudy.schema import EditVideo
 
 
-@Endpoint("POST", "/videos/edits", counts="make", summary="Edit video", body=EditVideo, answer=present.Video)
+@Endpoint("POST", "/videos/edits", counts="make", summary="Edit video", body=EditVideo, answer=resources.Video)
 def handler(call: Call) -> Answer:
     """Change a video of the caller's, once it is finished, or an uploaded clip, as the prompt says."""
     return present.created(*videos.remake(call, "edit", call.body(EditVideo)))

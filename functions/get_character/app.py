@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from understudy import owned, present
+from understudy import owned, resources
 from understudy.endpoint import Answer, Call, Endpoint
 
 
-@Endpoint("GET", "/videos/characters/{character_id}", summary="Get character", answer=present.CharacterObject)
+@Endpoint("GET", "/videos/characters/{character_id}", summary="Get character", answer=resources.CharacterObject)
 def handler(call: Call) -> Answer:
     """Read a character of the caller's."""
-    return Answer(present.character(owned.character(call, call.text("character_id"))))
+    return Answer(resources.character(owned.character(call, call.text("character_id"))))

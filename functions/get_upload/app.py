@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from understudy import characters, owned, present
+from understudy import characters, owned, resources
 from understudy.endpoint import Answer, Call, Endpoint
 
 
-@Endpoint("GET", "/videos/uploads/{upload_id}", summary="Get upload", answer=present.UploadObject)
+@Endpoint("GET", "/videos/uploads/{upload_id}", summary="Get upload", answer=resources.UploadObject)
 def handler(call: Call) -> Answer:
     """See how an upload is doing, with the character that it has become."""
     upload = owned.upload(call, call.text("upload_id"))
     made = None
     if upload.purpose == "character" and upload.state == "completed":
         made = characters.find(upload.team, upload.id)
-    return Answer(present.upload(upload, made))
+    return Answer(resources.upload(upload, made))

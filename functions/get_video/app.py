@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from understudy import owned, present
+from understudy import owned, present, resources
 from understudy.endpoint import Answer, Call, Endpoint
 
 
-@Endpoint("GET", "/videos/{video_id}", summary="Get video", answer=present.Video)
+@Endpoint("GET", "/videos/{video_id}", summary="Get video", answer=resources.Video)
 def handler(call: Call) -> Answer:
     """Read a video of the caller's. The provider is not asked: `run_job` does that at the provider's pace."""
     job = owned.video(call, call.text("video_id"))
-    return Answer(present.video(job), headers=present.pace(job) | present.emulated(job))
+    return Answer(resources.video(job), headers=present.pace(job) | present.emulated(job))

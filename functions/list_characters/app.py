@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from understudy import characters, present
+from understudy import characters, present, resources
 from understudy.endpoint import Answer, Call, Endpoint
 from understudy.ids import Kind
 
@@ -12,4 +12,4 @@ def handler(call: Call) -> Answer:
     """List the caller's characters, newest first."""
     limit, newest_first, after = call.paging(Kind.CHARACTER)
     found = characters.newest(call.caller.team, limit=limit + 1, newest_first=newest_first, after=after)
-    return Answer(present.page([present.character(one) for one in found[:limit]], has_more=len(found) > limit))
+    return Answer(present.page([resources.character(one) for one in found[:limit]], has_more=len(found) > limit))

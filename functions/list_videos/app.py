@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from understudy import present
+from understudy import present, resources
 from understudy.endpoint import Answer, Call, Endpoint
 from understudy.ids import Kind
 from understudy.job import Job
@@ -13,4 +13,4 @@ def handler(call: Call) -> Answer:
     """List the caller's videos across providers, newest first."""
     limit, newest_first, after = call.paging(Kind.VIDEO)
     found = Job.newest(call.caller.team, limit=limit + 1, newest_first=newest_first, after=after)
-    return Answer(present.page([present.video(one) for one in found[:limit]], has_more=len(found) > limit))
+    return Answer(present.page([resources.video(one) for one in found[:limit]], has_more=len(found) > limit))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from understudy import present, videos
+from understudy import present, resources, videos
 from understudy.endpoint import Answer, Call, Endpoint
 from understudy.schema import RemixVideo
 
 
 @Endpoint(
-    "POST", "/videos/{video_id}/remix", counts="make", summary="Remix video", body=RemixVideo, answer=present.Video
+    "POST", "/videos/{video_id}/remix", counts="make", summary="Remix video", body=RemixVideo, answer=resources.Video
 )
 def handler(call: Call) -> Answer:
     """Make a new version of a video, once it is finished, where it was made."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from understudy import owned, present, uploads
+from understudy import owned, resources, uploads
 from understudy.endpoint import Answer, Call, Endpoint
 from understudy.errors import InvalidRequest
 from understudy.schema import SignParts
@@ -14,7 +14,7 @@ from understudy.schema import SignParts
     counts="touch",
     summary="Sign parts",
     body=SignParts,
-    answer=present.UploadParts,
+    answer=resources.UploadParts,
 )
 def handler(call: Call) -> Answer:
     """Get fresh part URLs and the list of parts that have arrived, so that a broken upload goes on where it stopped."""
@@ -32,7 +32,7 @@ def handler(call: Call) -> Answer:
         raise InvalidRequest(f"part_numbers: this upload has {upload.part_count} parts.", param="part_numbers")
     urls = [uploads.sign_part(upload, number) for number in wanted]
     body = {
-        "id": present.upload_id(upload),
+        "id": resources.upload_id(upload),
         "object": "video.upload.parts",
         "part_size": upload.part_size,
         "part_count": upload.part_count,

@@ -13,7 +13,7 @@ import pytest
 from tests.fakes.stage import Stage
 from tests.fakes.upstream import MP4, Answering, Heard, Upstream, answer, lose, refuse
 from tests.unit.conftest import cold_start
-from understudy import aws, routing, table
+from understudy import aws, circuits, routing, table
 from understudy.job import Job
 from understudy.providers import load
 from understudy.providers.base import Account, Order, Progress
@@ -90,7 +90,7 @@ class TestStandIns:
     def test_a_circuit_closes_again(self, stage: Stage, upstream: Upstream) -> None:
         upstream.script.append(refuse(503))
         stage.create()
-        stage.clock.advance(routing.CIRCUIT_SECONDS + 6)
+        stage.clock.advance(circuits.OPEN_SECONDS + 6)
         stage.create("A cat")
         assert hosts(upstream.submits()) == [ONE, TWO, ONE]
 

@@ -18,6 +18,7 @@ import pytest
 
 from understudy import outbound
 from understudy.errors import OutcomeUnknown, Reason, Refused
+from understudy.network import addresses
 from understudy.outbound import Client
 from understudy.providers.http import Part
 from understudy.settings import settings
@@ -336,19 +337,19 @@ FORBIDDEN = [
 
 @pytest.mark.parametrize("address", FORBIDDEN)
 def test_addresses_inside_are_forbidden(address: str) -> None:
-    with pytest.raises(outbound.Forbidden):
-        outbound.check_address(address)
+    with pytest.raises(addresses.Forbidden):
+        addresses.check(address)
 
 
 @pytest.mark.parametrize("address", ["1.1.1.1", "52.94.236.248", "2606:4700::1111", "64:ff9b::101:101"])
 def test_addresses_outside_are_fine(address: str) -> None:
-    outbound.check_address(address)
+    addresses.check(address)
 
 
 @pytest.mark.usefixtures("private")
 @pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.1", "::1"])
 def test_the_local_stack_may_use_them(address: str) -> None:
-    outbound.check_address(address)
+    addresses.check(address)
 
 
 class TestGuard:
@@ -374,8 +375,8 @@ class TestGuard:
         outside = serve(
             answering(f"HTTP/1.1 302 Found\r\nlocation: {inside.url}/\r\ncontent-length: 0\r\n\r\n".encode())
         )
-        check = outbound.check_address
-        monkeypatch.setattr(outbound, "check_address", lambda one: None if one == "127.0.0.1" else check(one))
+        check = addresses.check
+        monkeypatch.setattr(addresses, "check", lambda one: None if one == "127.0.0.1" else check(one))
         with pytest.raises(Refused), client().stream(f"{outside.url}/image.png", {}):
             pass
         assert len(outside.received) == 1
@@ -384,7 +385,7 @@ class TestGuard:
     def test_the_name_is_looked_up_once(self, serve: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
         server = serve(answering(OK))
         lookups = _resolve(monkeypatch, {"video.example": ["127.0.0.1"]})
-        monkeypatch.setattr(outbound, "check_address", lambda one: None)
+        monkeypatch.setattr(addresses, "check", lambda one: None)
         assert client().get(f"http://video.example:{server.port}/", {}).status == 200
         assert lookups.count("video.example") == 1
         assert b"Host: video.example" in server.received[0]

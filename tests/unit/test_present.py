@@ -7,7 +7,7 @@ import pytest
 from tests.fakes.stage import Stage
 from tests.fakes.upstream import Upstream
 from tests.unit.conftest import cold_start
-from understudy import aws, present
+from understudy import aws, present, resources
 from understudy.ids import Kind, ManagedId
 from understudy.job import Job
 from understudy.secrets import id_codec
@@ -60,7 +60,7 @@ class TestVideo:
         stage.run()
         job = Job.newest("blue", limit=1, newest_first=True, after=None)[0]
         assert job.upstream_id == "video_0"
-        assert present.video_id(job) == video
+        assert resources.video_id(job) == video
         assert id_codec().decode(video, Kind.VIDEO, team="blue").original_id == job.id
 
 

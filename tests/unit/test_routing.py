@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.fakes.clock import Clock
-from understudy import routing
+from understudy import circuits, routing
 from understudy.deployments import Deployment, Deployments
 from understudy.errors import InvalidRequest, NotFound, OutcomeUnknown, Reason, Refused
 
@@ -138,7 +138,7 @@ class TestTurns:
 
     def test_a_circuit_closes_when_its_deployment_is_back(self, clock: Clock) -> None:
         self.ask({"a": BUSY}, self.A, self.B)
-        clock.advance(routing.CIRCUIT_SECONDS - 1)
+        clock.advance(circuits.OPEN_SECONDS - 1)
         assert self.ask({}, self.A, self.B) == ("b", ["b"])
         clock.advance(6)
         assert self.ask({}, self.A, self.B) == ("a", ["a"])
@@ -146,7 +146,7 @@ class TestTurns:
 
     def test_and_opens_again_when_it_is_not(self, clock: Clock) -> None:
         self.ask({"a": BUSY}, self.A, self.B)
-        clock.advance(routing.CIRCUIT_SECONDS + 1)
+        clock.advance(circuits.OPEN_SECONDS + 1)
         assert self.ask({"a": BUSY}, self.A, self.B) == ("b", ["a", "b"])
         clock.advance(6)
         assert self.ask({}, self.A, self.B) == ("b", ["b"])

@@ -45,9 +45,9 @@ def job_of(stage: Stage, video_id: str | None = None) -> Job:
     found = Job.newest(stage.caller.team, limit=50, newest_first=True, after=None)
     if video_id is None:
         return found[0]
-    from understudy import present
+    from understudy import resources
 
-    return next(job for job in found if present.video_id(job) == video_id)
+    return next(job for job in found if resources.video_id(job) == video_id)
 
 
 def ended(stage: Stage, video_id: str) -> tuple[str, str | None]:

@@ -1,28 +1,20 @@
-"""From a clip to a character: stored, examined, and introduced to the provider it was made for.
-
-A clip in a request and one that landed in the bucket go the same way.
-"""
+"""POST /videos/characters: from a clip in a request to a character."""
 
 from __future__ import annotations
 
-import contextlib
-import time
 from typing import TYPE_CHECKING
 
-from understudy import characters, handles, inputs, owned, routing, storage, table
+from understudy import characters, creation, inputs, owned, storage, table
 from understudy.characters import Character
-from understudy.deployments import Deployment, deployments
-from understudy.errors import ApiError, ProviderError
+from understudy.deployments import deployments
+from understudy.errors import ApiError
 from understudy.ids import new_record
 from understudy.once import Attempt, gone, running
-from understudy.telemetry import logger
 from understudy.wire import FilePart
 
 if TYPE_CHECKING:
     from understudy.endpoint import Call
     from understudy.schema import CreateCharacter
-
-MAKE_SECONDS = 8.0  # what must be left of the time to make a native handle in it
 
 
 def create(call: Call, request: CreateCharacter) -> tuple[Character, bool]:
@@ -34,59 +26,13 @@ def create(call: Call, request: CreateCharacter) -> tuple[Character, bool]:
     if row is not None and attempt.key is not None:
         raise gone()
     call.check_model(request.named_model or deployments().default_model)
-    home = home_of(request.named_model, request.custom_llm_provider)
+    home = creation.home_of(request.named_model, request.custom_llm_provider)
     team, record = call.caller.team, new_record()
     _store_clip(call, request, record)
     clip = characters.examine(team, record)
     character = characters.new(team, record, request.name, clip, home=home.id, provider=home.provider)
     _write(character, attempt)
-    return introduce(character, home, call.deadline)[0], False
-
-
-def adopt(
-    team: str, record: str, name: str, home: Deployment, key: str, version: str | None, mime_type: str, deadline: float
-) -> tuple[Character, ProviderError | None]:
-    """Make a character of an object in the bucket, or find the one that this `record` has become already.
-
-    Returns it and what its home said against it. Raises InvalidRequest for what is not a usable video.
-    """
-    character = characters.find(team, record)
-    if character is None:
-        storage.copy(key, characters.clip_key(team, record), version=version, mime_type=mime_type)
-        clip = characters.examine(team, record)
-        character = characters.new(team, record, name, clip, home=home.id, provider=home.provider)
-        with contextlib.suppress(table.RowChanged):  # another delivery was first, with the same bytes
-            table.write_together(characters.put(character))
-    # A repeated delivery may have drawn another home than the first one.
-    return introduce(character, deployments().find(character.home) or home, deadline)
-
-
-def home_of(model: str | None, provider: str | None) -> Deployment:
-    """The deployment that a character is made on: of the model if one is named, else the default one."""
-    if model is None and provider is None:
-        return deployments().default()
-    return routing.candidates(deployments(), model or deployments().default_model, provider=provider)[0]
-
-
-def introduce(character: Character, home: Deployment, deadline: float) -> tuple[Character, ProviderError | None]:
-    """Make the native handle now, if the provider has such and is quick.
-
-    The character exists whatever comes of it: another provider may take it, and its home is asked again at the first
-    use unless it refused for good. Returns it and what its home said against it.
-    """
-    support = routing.profile_of(home, next(iter(home.models))).characters
-    shortest, longest = support.clip_seconds
-    fits = shortest <= character.milliseconds / 1000 <= longest
-    if not support.native or support.native_slow or not fits or time.monotonic() + MAKE_SECONDS > deadline:
-        return character, None
-    try:
-        handle = handles.introduce(character, home, deadline)
-    except ProviderError as error:
-        logger.warning("character not made at its home", extra={"character": character.id, "error": str(error)})
-        return character, error
-    if handle.ready and handle.reference and character.original == character.id:
-        character = characters.name_original(character, handle.reference)
-    return character, None
+    return creation.introduce(character, home, call.deadline)[0], False
 
 
 def _store_clip(call: Call, request: CreateCharacter, record: str) -> None:

@@ -12,11 +12,11 @@ import time
 from pathlib import PurePosixPath
 from typing import Any
 
-from understudy import casting, keys, landed, present, storage, table
+from understudy import creation, keys, landed, resources, storage, table
+from understudy.character_name import MAX_NAME
 from understudy.errors import ApiError, InvalidRequest
 from understudy.ids import new_record
 from understudy.landed import Landed, Passing
-from understudy.schema import MAX_NAME
 from understudy.telemetry import logger
 
 READ_BYTES = 1024 * 1024
@@ -33,14 +33,14 @@ def take(thing: Landed, deadline: float) -> None:
         name = PurePosixPath(filename).stem.strip()
         if not 0 < len(name) <= MAX_NAME:
             raise InvalidRequest(f"The file's name is the character's name: 1 to {MAX_NAME} characters.")
-        home = casting.home_of(model, None)
+        home = creation.home_of(model, None)
         head = thing.head()
         if head is None:
             return  # deleted since: nothing to make, nothing to say
         mime_type = landed.video_type(head)
         record = _record(team, thing)
-        character, _ = casting.adopt(team, record, name, home, thing.key, thing.version, mime_type, deadline)
-        _tell(thing.key, {"status": "completed", "character": present.character(character)})
+        character, _ = creation.adopt(team, record, name, home, thing.key, thing.version, mime_type, deadline)
+        _tell(thing.key, {"status": "completed", "character": resources.character(character)})
     except ApiError as error:
         if error.status >= 500 or error.status == 429:
             raise Passing(error.message) from error

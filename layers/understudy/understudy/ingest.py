@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 
-from understudy import casting, drops, landed, media, sniff, storage, uploads
+from understudy import creation, drops, landed, media, sniff, storage, uploads
 from understudy.errors import ApiError, InvalidRequest, ProviderError, Refused
 from understudy.landed import Landed, Passing
 from understudy.storage import File
@@ -59,8 +59,8 @@ def _make(upload: Upload, thing: Landed, deadline: float, last: bool) -> None:
         return _image(upload, thing, head)
     mime_type = landed.video_type(head)
     if upload.purpose == "character":
-        home = casting.home_of(upload.model, None)
-        _, objection = casting.adopt(
+        home = creation.home_of(upload.model, None)
+        _, objection = creation.adopt(
             upload.team, upload.id, upload.name or "", home, thing.key, thing.version, mime_type, deadline
         )
         return uploads.finish(upload, error=_said(objection, last))

@@ -1,14 +1,13 @@
 """The one way out: every call to a provider, with a deadline, an address check and a verdict on what a failure means.
 
 The verdict matters more than the answer. A connection that was never made is a definite no and another deployment
-may be
-asked; once bytes were sent, a timeout or reset means that a video may exist and be billed, and nothing is sent again.
+may be asked; once bytes were sent, a timeout or reset means that a video may exist and be billed, and nothing is sent
+again.
 """
 
 from __future__ import annotations
 
 import io
-import ipaddress
 import logging
 import socket
 import ssl
@@ -25,8 +24,8 @@ import httpcore
 import httpx
 
 from understudy.errors import OutcomeUnknown, Reason, Refused
+from understudy.network import addresses
 from understudy.providers.http import Answer, Headers, Part
-from understudy.settings import settings
 
 CONNECT_SECONDS = 5.0
 MAX_ANSWER_BYTES = 16 * 1024 * 1024  # of a JSON answer; files are streamed
@@ -36,16 +35,11 @@ CHUNK = 64 * 1024  # of a file on its way out
 # Nothing of the request can have reached the server.
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: an IPv4 address in IPv6's clothes
 _deadline: ContextVar[float] = ContextVar("deadline")  # of the call that uses the connection
 
 
 # At INFO, which is Lambda's level for JSON logs, httpx writes every URL down: signatures in it, too.
 logging.getLogger("httpx").setLevel(logging.WARNING)
-
-
-class Forbidden(Exception):
-    """The address is one that this gateway must not talk to: loopback, private, link-local, metadata and the like."""
 
 
 class Client:
@@ -167,20 +161,6 @@ class Client:
                 raise httpx.ReadTimeout("the deadline has passed", request=response.request)
 
 
-def check_address(address: str) -> None:
-    """Raises Forbidden for an IP address that is not on the public internet, unless the local stack allows it."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if settings().allow_private_networks:
-        return
-    if isinstance(ip, ipaddress.IPv6Address):
-        nat64 = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _NAT64 else None
-        inner = ip.ipv4_mapped or ip.sixtofour or nat64
-        if ip.is_site_local or (inner is not None and not inner.is_global):
-            raise Forbidden(f"{address} is not a public address")
-    if not ip.is_global or ip.is_multicast:
-        raise Forbidden(f"{address} is not a public address")
-
-
 class _CheckedBackend(httpcore.SyncBackend):
     """Connects to the very address that was checked, so that a name cannot resolve to another one in between."""
 
@@ -194,15 +174,15 @@ class _CheckedBackend(httpcore.SyncBackend):
     ) -> httpcore.NetworkStream:
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-            for address in addresses:
-                check_address(address)
-        except (OSError, Forbidden, ValueError) as error:
+            ips = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+            for ip in ips:
+                addresses.check(ip)
+        except (OSError, addresses.Forbidden, ValueError) as error:
             raise httpcore.ConnectError(str(error)) from error
         failure: Exception | None = None
-        for address in addresses:
+        for ip in ips:
             try:
-                return _TimedStream(super().connect_tcp(address, port, timeout, local_address, socket_options))
+                return _TimedStream(super().connect_tcp(ip, port, timeout, local_address, socket_options))
             except httpcore.ConnectError as error:
                 failure = error
         raise failure or httpcore.ConnectError(f"{host} has no address")

@@ -19,11 +19,11 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from understudy import characters, jobs, origins, routing, table
+from understudy import adopted, characters, jobs, origins, routing, table
 from understudy.deployments import Deployment, deployments
-from understudy.errors import ApiError, OutcomeUnknown, Reason, Refused, Unavailable, Unsupported, from_refusal
+from understudy.errors import ApiError, OutcomeUnknown, Refused, Unavailable, Unsupported, from_refusal
 from understudy.ids import Kind, new_record, not_found, resembles, unwrap
 from understudy.job import ADOPT, Job
 from understudy.providers import load
@@ -31,15 +31,12 @@ from understudy.secrets import id_codec
 
 if TYPE_CHECKING:
     from understudy.endpoint import Call
-    from understudy.providers.base import Progress
 
 LOOKUP_SECONDS = 8.0  # for one provider to say whether it knows a character
 FIRST_LOOK_SECONDS = 1.0
 MAX_LENGTH = 200
 _SEGMENT = r"[A-Za-z0-9_][A-Za-z0-9_.:=~@+-]*"
 _RAW = re.compile(f"{_SEGMENT}(?:/{_SEGMENT})*")  # operation names have slashes
-# What a provider says of an id that it does not know. Which of them it says to one that it cannot even read varies.
-UNKNOWN_THERE = frozenset({Reason.NOT_FOUND, Reason.INVALID, Reason.GONE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,34 +68,6 @@ def record(call: Call, text: str, kind: Kind) -> str:
         if known is None:
             raise
         return known
-
-
-def confirm(job: Job, deployment: Deployment, progress: Progress) -> Job:
-    """The provider knows the video that a caller brought: from here on the job is like any other."""
-    late_at = routing.late_at(deployment, job.model)
-    facts: dict[str, Any] = {"unconfirmed": False, "late_at": late_at, "troubles": 0}
-    if progress.model:
-        facts["model"] = _model(deployment, progress.model, otherwise=job.model)
-    for name in ("seconds", "size"):
-        if getattr(progress, name) is not None:
-            facts[name] = getattr(progress, name)
-    return jobs.move(job, "running", **facts)
-
-
-def ask_next(job: Job) -> float | None:
-    """The deployment does not know the video that a caller brought: the next one, if the key may use several.
-
-    Seconds until that one is asked, or None when nobody knows it. The row stays then, and is what the id leads to,
-    so that whoever polls comes to an end; deleting it frees the id.
-    """
-    later = job.others[job.others.index(job.deployment) + 1 :]
-    following = next((found for one in later if (found := deployments().find(one))), None)
-    if following is None:
-        jobs.fail(job, "video_not_found", "The provider knows no video with this id.")
-        return None
-    model = _model(following, job.model, otherwise=next(iter(following.models)))
-    jobs.move(job, "running", model=model, troubles=0, **routing.made_at(following, model))
-    return 0
 
 
 def _read(call: Call, text: str, kind: Kind) -> _Asked:
@@ -136,7 +105,7 @@ def _adopt(asked: _Asked, payer: str) -> str:
     Raises table.RowChanged when the id has become somebody's meanwhile.
     """
     first = asked.deployments[0]
-    model = _model(first, asked.model, otherwise=next(iter(first.models)))
+    model = adopted.model_name(first, asked.model, otherwise=next(iter(first.models)))
     job = Job(
         team=asked.team,
         id=new_record(),
@@ -177,7 +146,7 @@ def _introduce(asked: _Asked, deadline: float) -> str:
         try:
             name = _name(asked.original, deployment, deadline)
         except Refused as refused:
-            if refused.reason not in UNKNOWN_THERE:
+            if refused.reason not in adopted.UNKNOWN_THERE:
                 trouble = trouble or from_refusal(refused)
         except OutcomeUnknown:
             trouble = trouble or Unavailable("The provider could not be asked about this character. Try again.")
@@ -208,8 +177,3 @@ def _keep(asked: _Asked, deployment: Deployment, name: str) -> str:
 
 def _finds_characters(deployment: Deployment) -> bool:
     return any(routing.profile_of(deployment, model).characters.findable for model in deployment.models)
-
-
-def _model(deployment: Deployment, said: str, *, otherwise: str) -> str:
-    """The name by which callers know the model that somebody calls `said`."""
-    return next((name for name, theirs in deployment.models.items() if said in (name, theirs)), otherwise)

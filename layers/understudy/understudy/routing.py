@@ -10,23 +10,17 @@ import random
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from understudy import table
-from understudy.aws import dynamodb
+from understudy import circuits
 from understudy.deployments import Deployment, Deployments, deployments
 from understudy.errors import InvalidRequest, Refused
 from understudy.providers import load
-from understudy.settings import settings
 
 if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.circuit_breaker.persistence import CircuitBreakerDynamoDBPersistence
-
     from understudy.providers.base import Profile
 
 T = TypeVar("T")
-CIRCUIT_SECONDS = 30
 
 
 def profile_of(deployment: Deployment, model: str) -> Profile:
@@ -85,16 +79,14 @@ def try_in_turn(options: list[T], deployment_of: Callable[[T], Deployment], ask:
     if len(options) == 1:
         ask(options[0])
         return options[0]
-    from aws_lambda_powertools.utilities.circuit_breaker import CircuitBreakerOpenError
-
     refusal: Refused | None = None
     for option in options:
         try:
-            _guarded(deployment_of(option).id, lambda option=option: ask(option))  # type: ignore[misc]
+            circuits.guarded(deployment_of(option).id, lambda option=option: ask(option))  # type: ignore[misc]
             return option
-        except CircuitBreakerOpenError:
+        except circuits.Open:
             continue
-        except _Moved as moved:
+        except circuits.Moved as moved:
             refusal = moved.refused
     if refusal is not None:
         raise refusal
@@ -106,53 +98,12 @@ def rest(deployment: Deployment, model: str, refused: Refused) -> None:
     """Open the circuit of a deployment that has refused work outside `try_in_turn`, if others serve the model, too."""
     if sum(model in one.models for one in deployments()) < 2:
         return
-    from aws_lambda_powertools.utilities.circuit_breaker import CircuitBreakerOpenError
 
     def refuse() -> None:
         raise refused
 
-    with suppress(_Moved, CircuitBreakerOpenError):
-        _guarded(deployment.id, refuse)
-
-
-class _Moved(Exception):
-    """A movable refusal, as the type that the circuit breaker counts."""
-
-    def __init__(self, refused: Refused) -> None:
-        self.refused = refused
-
-
-def _guarded(deployment_id: str, ask: Callable[[], None]) -> None:
-    from aws_lambda_powertools.utilities.circuit_breaker import CircuitBreakerConfig, circuit_breaker
-
-    config = CircuitBreakerConfig(
-        failure_threshold=1, recovery_timeout=CIRCUIT_SECONDS, success_threshold=1, handled_exceptions=_Moved
-    )
-
-    @circuit_breaker(name=deployment_id, persistence_store=_circuits(), config=config)
-    def guarded() -> None:
-        try:
-            ask()
-        except Refused as refused:
-            if refused.movable:
-                raise _Moved(refused) from refused
-            raise
-
-    guarded()
-
-
-@cache
-def _circuits() -> CircuitBreakerDynamoDBPersistence:
-    from aws_lambda_powertools.utilities.circuit_breaker.persistence import CircuitBreakerDynamoDBPersistence
-
-    return CircuitBreakerDynamoDBPersistence(
-        table_name=settings().table_name,
-        key_attr=table.PARTITION,
-        sort_key_attr=table.SORT,
-        static_pk_value=table.CIRCUIT,
-        expiry_attr=table.TTL,
-        boto3_client=dynamodb(),
-    )
+    with suppress(circuits.Moved, circuits.Open):
+        circuits.guarded(deployment.id, refuse)
 
 
 def _by_weight(group: list[Deployment]) -> list[Deployment]:

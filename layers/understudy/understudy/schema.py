@@ -22,11 +22,11 @@ from pydantic import (
     model_validator,
 )
 
+from understudy.character_name import MAX_NAME
 from understudy.errors import InvalidRequest
 from understudy.wire import FilePart
 
 IGNORED = frozenset({"timeout", "user", "metadata", "extra_body", "extra_headers", "extra_query"})
-MAX_NAME = 80
 MAX_PROMPT = 32_000
 MAX_ID = 1024
 VIDEO_TYPES = ("video/mp4", "video/quicktime", "video/webm")

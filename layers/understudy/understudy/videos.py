@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from understudy import briefs, inputs, orders, owned, present, routing
+from understudy import briefs, inputs, orders, owned, resources, routing
 from understudy.deployments import Deployment, deployments
 from understudy.errors import InvalidRequest
 from understudy.ids import new_record
@@ -91,7 +91,9 @@ def remix(call: Call, public_id: str, prompt: str) -> tuple[Job, bool]:
         return job, True
     source = owned.source(call, public_id)
     asked = [deployments().get(source.deployment)]
-    return _from_job(call, attempt, "remix", source, source.model, asked, prompt, None, present.video_id(source)), False
+    return _from_job(
+        call, attempt, "remix", source, source.model, asked, prompt, None, resources.video_id(source)
+    ), False
 
 
 def _from_job(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from understudy import accounts, briefs, continuation, handles, jobs, orders, outputs, rawids, routing, table, troubles
+from understudy import accounts, adopted, briefs, continuation, handles, jobs, orders, outputs, routing, table, troubles
 from understudy.deployments import Deployment, deployments
 from understudy.errors import ApiError, OutcomeUnknown, ProviderError, Reason, Refused, from_refusal
 from understudy.job import Job
@@ -180,7 +180,7 @@ def _poll(job: Job, deployment: Deployment, deadline: float) -> float | None:
     if isinstance(progress, Exception):
         return _poll_trouble(job, progress)
     if job.unconfirmed:
-        job = rawids.confirm(job, deployment, progress)
+        job = adopted.confirm(job, deployment, progress)
     if progress.status == "failed":
         _failed(job, progress)
         return None
@@ -213,8 +213,8 @@ def _ask(job: Job, deployment: Deployment, deadline: float) -> Progress | Except
 
 
 def _poll_trouble(job: Job, error: Exception) -> float | None:
-    if job.unconfirmed and isinstance(error, Refused) and error.reason in rawids.UNKNOWN_THERE:
-        return rawids.ask_next(job)
+    if job.unconfirmed and isinstance(error, Refused) and error.reason in adopted.UNKNOWN_THERE:
+        return adopted.ask_next(job)
     # One that was finished is given up no sooner than its file.
     if troubles.lost(job, error) >= (troubles.MOST if job.state == "archiving" else MAX_LOST):
         jobs.fail(job, "provider_lost_video", "The provider no longer knows this video.", spent=troubles.owed(job))
