@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from understudy import characters, owned, present, resources
+from understudy import owned, present, resources
 from understudy.endpoint import Answer, Call, Endpoint
 from understudy.ids import Kind
 
@@ -13,5 +13,5 @@ from understudy.ids import Kind
 def handler(call: Call) -> Answer:
     """Delete a character with its clip, its stills and what providers keep of it."""
     character = owned.character(call, call.text("character_id"))
-    characters.delete(character)
+    character.delete()
     return Answer(present.deleted(Kind.CHARACTER, resources.character_id(character)))

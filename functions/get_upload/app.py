@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from understudy import characters, owned, resources
+from understudy import owned, resources
+from understudy.characters import Character
 from understudy.endpoint import Answer, Call, Endpoint
 
 
@@ -12,5 +13,5 @@ def handler(call: Call) -> Answer:
     upload = owned.upload(call, call.text("upload_id"))
     made = None
     if upload.purpose == "character" and upload.state == "completed":
-        made = characters.find(upload.team, upload.id)
+        made = Character.find(upload.team, upload.id)
     return Answer(resources.upload(upload, made))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from understudy import characters, present, resources
+from understudy import present, resources
+from understudy.characters import Character
 from understudy.endpoint import Answer, Call, Endpoint
 from understudy.ids import Kind
 
@@ -11,5 +12,5 @@ from understudy.ids import Kind
 def handler(call: Call) -> Answer:
     """List the caller's characters, newest first."""
     limit, newest_first, after = call.paging(Kind.CHARACTER)
-    found = characters.newest(call.caller.team, limit=limit + 1, newest_first=newest_first, after=after)
+    found = Character.page(call.caller.team, limit=limit + 1, newest_first=newest_first, after=after)
     return Answer(present.page([resources.character(one) for one in found[:limit]], has_more=len(found) > limit))

@@ -12,5 +12,5 @@ from understudy.job import Job
 def handler(call: Call) -> Answer:
     """List the caller's videos across providers, newest first."""
     limit, newest_first, after = call.paging(Kind.VIDEO)
-    found = Job.newest(call.caller.team, limit=limit + 1, newest_first=newest_first, after=after)
+    found = Job.page(call.caller.team, limit=limit + 1, newest_first=newest_first, after=after)
     return Answer(present.page([resources.video(one) for one in found[:limit]], has_more=len(found) > limit))

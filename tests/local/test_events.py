@@ -12,6 +12,7 @@ import pytest
 from local import events
 from local.functions import Route
 from understudy import wire
+from understudy.api.fields import FilePart
 
 ROUTE = Route("POST", "/videos/{video_id}/remix")
 CALLER = {"team": "t", "key_id": "k", "scopes": ""}
@@ -62,7 +63,7 @@ def test_a_form_arrives_in_base64_and_whole() -> None:
     fields = wire.parse(base64.b64decode(event["body"]), event["headers"]["Content-Type"])
     file = fields["video"]
     assert fields["name"] == "Lüna"
-    assert isinstance(file, wire.FilePart)
+    assert isinstance(file, FilePart)
     assert (file.filename, bytes(file.data[:5])) == ("notes.txt", b"Not a")
 
 

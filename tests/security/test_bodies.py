@@ -15,6 +15,7 @@ from tests.fakes.stage import ROOT, Context, Stage, load
 from tests.fakes.upstream import Upstream
 from tests.unit import test_wire
 from understudy import schema, wire
+from understudy.api.text import STATUS
 
 #: id -> body, content type, code: the unit tests' table, up to 10 MB a body.
 TABLE: dict[str, tuple[bytes, str | None, str]] = {
@@ -106,7 +107,7 @@ def test_the_readers_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_whole_api_refuses_them(stage: Stage, upstream: Upstream) -> None:
     for name, (body, content_type, code) in TABLE.items():
         reply = stage.call("create_video", raw=body, headers={"content-type": content_type} if content_type else {})
-        assert (reply.status, reply.error["code"]) == (wire.STATUS[code], code), name
+        assert (reply.status, reply.error["code"]) == (STATUS[code], code), name
     assert upstream.heard == []
     assert stage.queue.sent == []
 

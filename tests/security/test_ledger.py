@@ -112,7 +112,7 @@ class World:
     # What has to hold
 
     def jobs(self) -> dict[str, Job]:
-        found = Job.newest(self.team, limit=100, newest_first=True, after=None)
+        found = Job.page(self.team, limit=100, newest_first=True, after=None)
         return {job.id: job for job in found}
 
     def entries(self) -> dict[str, dict[str, table.Row]]:
@@ -314,7 +314,7 @@ class TestLeases:
 
     def test_after_its_deadline_the_next_create_takes_the_slot(self, stage: Stage, upstream: Upstream) -> None:
         caller, _ = self.open(stage)
-        (job,) = Job.newest("blue", limit=9, newest_first=True, after=None)
+        (job,) = Job.page("blue", limit=9, newest_first=True, after=None)
         deadline = routing.profile_of(deployments().get("solo"), "solo").deadline_seconds
         assert job.slot_until == job.created_at + deadline + ledger.LEASE_GRACE
         stage.clock.now = job.slot_until - 1.0
@@ -327,7 +327,7 @@ class TestLeases:
 
     def test_the_late_end_of_such_a_job_takes_nobody_elses(self, stage: Stage, upstream: Upstream) -> None:
         caller, video = self.open(stage)
-        (job,) = Job.newest("blue", limit=9, newest_first=True, after=None)
+        (job,) = Job.page("blue", limit=9, newest_first=True, after=None)
         stage.clock.now = job.slot_until + 1.0
         assert stage.create(model="solo").status == 200
         slots = (table.get(table.slots_key(caller.key_id)) or {})["open"]
@@ -354,10 +354,10 @@ class TestLeases:
             stage.edges.fatal = dies.get(state, 3)
             stage.run(20)
             assert stage.edges.fatal is None
-        (job,) = Job.newest("blue", limit=9, newest_first=True, after=None)
+        (job,) = Job.page("blue", limit=9, newest_first=True, after=None)
         assert job.state == state
         assert stage.create(model="solo").status == 429
         stage.run()
-        (job, *_) = Job.newest("blue", limit=9, newest_first=True, after=None)
+        (job, *_) = Job.page("blue", limit=9, newest_first=True, after=None)
         assert job.done
         assert stage.create(model="solo").status == 200

@@ -137,7 +137,7 @@ def make(stage: Stage, upstream: Upstream, place: Place, team: str) -> Things:
     stage.run()
     video = stage.show(made.body["id"])
     assert video["status"] == "completed"
-    job = Job.newest(team, limit=1, newest_first=True, after=None)[0]
+    job = Job.page(team, limit=1, newest_first=True, after=None)[0]
     return Things(
         {Kind.VIDEO: video["id"], Kind.CHARACTER: character, Kind.UPLOAD: upload(stage, place, team)},
         {Kind.VIDEO: job.upstream_id or "", Kind.CHARACTER: named},

@@ -5,8 +5,8 @@ import pytest
 from tests.fakes.edges import Killed
 from tests.fakes.stage import Form, Stage
 from tests.fakes.upstream import MP4, Answering, Upstream, lose, refuse
-from understudy import aws, characters, handles, media, storage
-from understudy.characters import Character
+from understudy import aws, handles, media, storage
+from understudy.characters import Character, clip_key
 from understudy.deployments import deployments
 from understudy.errors import ApiError, InvalidRequest
 from understudy.providers.base import CharacterSupport
@@ -15,7 +15,7 @@ CLIP = ("video", ("clip.mp4", MP4, "video/mp4"))
 
 
 def newest() -> Character:
-    return characters.newest("blue", limit=1, newest_first=True, after=None)[0]
+    return Character.page("blue", limit=1, newest_first=True, after=None)[0]
 
 
 def objects(prefix: str = "media/characters/") -> list[str]:
@@ -63,7 +63,7 @@ class TestCreate:
         for given in ({"id": video}, video):
             reply = stage.call("create_character", json_body={"name": "Luna", "video": given})
             assert reply.status == 200
-            stored = aws.s3().get_object(Bucket="bucket", Key=characters.clip_key("blue", newest().id))
+            stored = aws.s3().get_object(Bucket="bucket", Key=clip_key("blue", newest().id))
             assert stored["Body"].read() == MP4
             assert stored["ContentType"] == "video/mp4"
 
@@ -71,7 +71,7 @@ class TestCreate:
         mov = b"\0\0\0\x14ftypqt  \0\0\0\0qt  " + b"\0" * 100
         form: Form = [("name", "Luna"), ("video", ("clip.mp4", mov, "application/octet-stream"))]
         stage.call("create_character", form=form)
-        stored = aws.s3().get_object(Bucket="bucket", Key=characters.clip_key("blue", newest().id))
+        stored = aws.s3().get_object(Bucket="bucket", Key=clip_key("blue", newest().id))
         assert stored["ContentType"] == "video/quicktime"
 
     @pytest.mark.parametrize(

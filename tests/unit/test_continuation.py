@@ -91,7 +91,7 @@ def extended(stage: Stage, video: str) -> dict[str, Any]:
 
 
 def newest() -> Job:
-    return Job.newest("blue", limit=1, newest_first=True, after=None)[0]
+    return Job.page("blue", limit=1, newest_first=True, after=None)[0]
 
 
 def entries(job: Job) -> dict[str, int]:

@@ -467,7 +467,7 @@ class TestOurs:
     def test_reading_again_is_free(self, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
         from understudy.job import Job
 
-        monkeypatch.setattr(Job, "newest", lambda *given, **how: 1 / 0)
+        monkeypatch.setattr(Job, "page", lambda *given, **how: 1 / 0)
         reply = stage.call("list_videos")
         told(reply, 500, "internal_error", None)
         assert "x-should-retry" not in reply.headers

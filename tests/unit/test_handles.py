@@ -11,7 +11,7 @@ import pytest
 
 from tests.fakes.stage import Stage
 from tests.fakes.upstream import Answering, Upstream, answer, lose, refuse
-from understudy import characters, handles, origins, table
+from understudy import handles, origins, table
 from understudy.characters import Character
 from understudy.deployments import Deployment, deployments
 from understudy.errors import OutcomeUnknown, ProviderError, Reason, Refused
@@ -25,7 +25,7 @@ from understudy.providers.openai import OpenAI
 def luna(stage: Stage, upstream: Upstream) -> Character:
     """A character that is at home somewhere else."""
     stage.character()
-    (found,) = characters.newest("blue", limit=1, newest_first=True, after=None)
+    (found,) = Character.page("blue", limit=1, newest_first=True, after=None)
     upstream.heard.clear()
     return found
 

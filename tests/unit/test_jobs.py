@@ -219,7 +219,7 @@ def test_pages(clock: Clock) -> None:
     made(team="red")
 
     def page(**how: Any) -> list[str]:
-        return [job.id for job in Job.newest("blue", **{"limit": 10, "newest_first": True, "after": None, **how})]
+        return [job.id for job in Job.page("blue", **{"limit": 10, "newest_first": True, "after": None, **how})]
 
     assert page() == ids[::-1]
     assert page(newest_first=False, limit=2) == ids[:2]

@@ -32,7 +32,7 @@ def test_what_is_held_is_for_what_is_ordered(stage: Stage, upstream: Upstream) -
     upstream.rules["POST", "grok.example", ""] = answer(200, '{"request_id": "r"}', "application/json")
     reply = stage.create(size="1024x1792", seconds="4")
     assert (reply.status, reply.body["size"]) == (200, "1080x1920")
-    (job,) = Job.newest("blue", limit=2, newest_first=True, after=None)
+    (job,) = Job.page("blue", limit=2, newest_first=True, after=None)
     assert job.hold == 4 * 250_000
 
 
@@ -94,7 +94,7 @@ def test_what_is_held_is_what_is_settled(stage: Stage, upstream: Upstream, what:
     stage.run()
     upstream.instant = False
     ask(stage, what, video)
-    (job,) = Job.newest("blue", limit=1, newest_first=True, after=None)
+    (job,) = Job.page("blue", limit=1, newest_first=True, after=None)
     assert job.hold == cost
     upstream.finish()
     stage.run()
@@ -120,7 +120,7 @@ def test_an_extension_that_is_put_together_here_costs_what_a_new_video_does(stag
     upstream.instant = True
     form = [("prompt", "A fox"), ("seconds", "4"), ("video", ("clip.mp4", MP4, "video/mp4")), ("model", "sora-2")]
     assert stage.call("extend_video", form=form).status == 200
-    (job,) = Job.newest("blue", limit=1, newest_first=True, after=None)
+    (job,) = Job.page("blue", limit=1, newest_first=True, after=None)
     assert (job.deployment, job.hold) == ("one", 4 * 400_000)
     stage.run()
     assert settled(job) == ASKED["extend"]

@@ -486,7 +486,7 @@ class TestDeath:
 
 class TestDigest:
     def test_files_count_by_their_bytes(self, stage: Stage) -> None:
-        from understudy.wire import FilePart
+        from understudy.api.fields import FilePart
 
         def file(data: bytes, name: str) -> FilePart:
             return FilePart("video", name, None, memoryview(data))

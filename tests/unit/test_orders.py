@@ -32,7 +32,7 @@ def hosts(heard: list[Heard]) -> list[str]:
 
 
 def newest(stage: Stage) -> Job:
-    return Job.newest(stage.caller.team, limit=1, newest_first=True, after=None)[0]
+    return Job.page(stage.caller.team, limit=1, newest_first=True, after=None)[0]
 
 
 MOVABLE = {

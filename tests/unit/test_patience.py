@@ -98,7 +98,7 @@ def test_row(theatre: Stage, simulators: dict[str, Simulator], row: Row) -> None
     finally:
         simulator.clear_faults()
     assert theatre.queue.waiting == theatre.queue.dead == []
-    (job,) = Job.newest(caller.team, limit=2, newest_first=True, after=None)
+    (job,) = Job.page(caller.team, limit=2, newest_first=True, after=None)
     if job.output is not None:
         kept = aws.s3().get_object(Bucket="bucket", Key=outputs.key(job))["Body"].read()
         told.film_seconds = playing_time(kept)

@@ -48,7 +48,7 @@ class TestVideo:
 
     def test_it_says_who_made_it(self, stage: Stage, upstream: Upstream) -> None:
         video = stage.create(model="solo").body["id"]
-        job = Job.newest("blue", limit=1, newest_first=True, after=None)[0]
+        job = Job.page("blue", limit=1, newest_first=True, after=None)[0]
         assert id_codec().decode(video, Kind.VIDEO, team="blue") == ManagedId(
             Kind.VIDEO, job.id, "openai", "solo", "video_0"
         )
@@ -58,7 +58,7 @@ class TestVideo:
         upstream.instant = True
         video = stage.create("Luna", model="solo", characters=[stage.character()]).body["id"]
         stage.run()
-        job = Job.newest("blue", limit=1, newest_first=True, after=None)[0]
+        job = Job.page("blue", limit=1, newest_first=True, after=None)[0]
         assert job.upstream_id == "video_0"
         assert resources.video_id(job) == video
         assert id_codec().decode(video, Kind.VIDEO, team="blue").original_id == job.id

@@ -51,7 +51,7 @@ def record_of(public_id: str, kind: Kind, team: str = "blue") -> str:
 
 def adopted(stage: Stage) -> Job:
     """The only job of the team."""
-    (job,) = Job.newest("blue", limit=10, newest_first=True, after=None)
+    (job,) = Job.page("blue", limit=10, newest_first=True, after=None)
     return job
 
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from understudy.api.fields import FilePart
 from understudy.errors import InvalidRequest
 from understudy.schema import (
     CreateCharacter,
@@ -17,7 +18,6 @@ from understudy.schema import (
     VideoReference,
     validate,
 )
-from understudy.wire import FilePart
 
 FILE = FilePart("video", "v.mp4", "video/mp4", memoryview(b"bytes"))
 

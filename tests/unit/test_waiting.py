@@ -69,7 +69,7 @@ def test_it_fails_when_its_source_does(stage: Stage, upstream: Upstream, source:
     assert "No foxes." in error["message"]
     assert upstream.submits() == []
     assert (table.get(table.slots_key(caller.key_id)) or {})["open"] == {}
-    (job,) = Job.newest("blue", limit=1, newest_first=True, after=None)
+    (job,) = Job.page("blue", limit=1, newest_first=True, after=None)
     assert (table.get(table.entry_key("blue", job.id, "settlement")) or {})["micro_dollars"] == 0
 
 
@@ -88,7 +88,7 @@ def test_it_fails_when_its_source_is_deleted(stage: Stage, upstream: Upstream, s
 
 
 def jobs_of(stage: Stage) -> list[str]:
-    return [job.id for job in Job.newest(stage.caller.team, limit=9, newest_first=True, after=None)]
+    return [job.id for job in Job.page(stage.caller.team, limit=9, newest_first=True, after=None)]
 
 
 def test_one_after_the_other(stage: Stage, upstream: Upstream, source: str) -> None:
@@ -122,7 +122,7 @@ def test_its_slot_is_its_own_until_it_can_have_ended(stage: Stage, upstream: Ups
     stage.clock.advance(600)
     edit = make(stage, "edit", source)
     assert edit.status == 200
-    first, second = reversed(Job.newest("blue", limit=2, newest_first=True, after=None))
+    first, second = reversed(Job.page("blue", limit=2, newest_first=True, after=None))
     assert second.slot_until == first.late_at + 900 + ledger.LEASE_GRACE
     refused = stage.create("A cat", model="solo")
     assert (refused.status, refused.error["code"]) == (429, "concurrency_limit")
@@ -131,7 +131,7 @@ def test_its_slot_is_its_own_until_it_can_have_ended(stage: Stage, upstream: Ups
 def test_a_remix_of_what_was_made_elsewhere(stage: Stage, upstream: Upstream) -> None:
     """Its source was to be made at one deployment and moved on to another."""
     video = stage.create(model="sora-2", characters=[{"id": stage.character(model="solo")}]).body["id"]
-    (job,) = Job.newest("blue", limit=1, newest_first=True, after=None)
+    (job,) = Job.page("blue", limit=1, newest_first=True, after=None)
     assert job.state == "preparing"
     remix = make(stage, "remix", video).body["id"]
     other = job.others[0]

@@ -21,7 +21,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from understudy import wire
-from understudy.wire import FilePart, WireError, parse
+from understudy.api import forms
+from understudy.api.fields import MAX_NAME, FilePart
+from understudy.api.text import STATUS, BodyError
+from understudy.wire import parse
 
 BOUNDARY = "luna-7c1"
 MULTIPART = f"multipart/form-data; boundary={BOUNDARY}"
@@ -56,10 +59,10 @@ def fields(*pairs: tuple[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
     return multi, parse(urlencode(pairs).encode(), URLENCODED)
 
 
-def refusal(body: bytes, content_type: str | None) -> WireError:
-    with pytest.raises(WireError) as caught:
+def refusal(body: bytes, content_type: str | None) -> BodyError:
+    with pytest.raises(BodyError) as caught:
         parse(body, content_type)
-    assert wire.STATUS[caught.value.code] == caught.value.status
+    assert STATUS[caught.value.code] == caught.value.status
     assert caught.value.message.endswith(".")
     return caught.value
 
@@ -657,7 +660,7 @@ def test_refusals_are_cheap(body: bytes, content_type: str, code: str) -> None:
     assert error.code == code
     assert time.process_time() - started < 2
     assert len(error.message) < 400
-    assert len(error.param or "") <= wire.MAX_NAME
+    assert len(error.param or "") <= MAX_NAME
 
 
 def test_refusals_name_the_field() -> None:
@@ -777,7 +780,7 @@ def test_an_array_of_objects_is_read_right_or_not_at_all(rows: list[dict[str, st
     pairs = [(f"a[][{key}]", row[key]) for row in rows for key in sorted(row)]
     try:
         assert fields(*pairs) == ({"a": rows},) * 2
-    except WireError as error:
+    except BodyError as error:
         assert error.code == "ambiguous_field"
         assert 0 < sum("role" in row for row in rows) < len(rows)
 
@@ -809,7 +812,7 @@ def test_file_contents_are_whole_wherever_the_chunks_end(contents: list[bytes], 
         return
     body = form(*(file(f"f{number}", content) for number, content in enumerate(contents)))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wire, "_CHUNK", chunk)
+        patch.setattr(forms, "_CHUNK", chunk)
         parsed = parse(body, MULTIPART)
     assert [part.data for part in parsed.values() if isinstance(part, FilePart)] == contents
     assert all(part.data.obj is body for part in parsed.values() if isinstance(part, FilePart))
@@ -834,5 +837,5 @@ def test_no_body_ends_in_anything_but_fields_or_a_refusal(data: st.DataObject) -
     )
     try:
         assert isinstance(parse(body, content_type), dict)
-    except WireError as error:
+    except BodyError as error:
         assert error.status in (400, 413, 415)

@@ -42,7 +42,7 @@ def submitted(stage: Stage, prompt: str = "A fox", **body: Any) -> str:
 
 def job_of(stage: Stage, video_id: str | None = None) -> Job:
     """The newest job, or that of an id, as it is in the table."""
-    found = Job.newest(stage.caller.team, limit=50, newest_first=True, after=None)
+    found = Job.page(stage.caller.team, limit=50, newest_first=True, after=None)
     if video_id is None:
         return found[0]
     from understudy import resources
@@ -881,7 +881,7 @@ def test_whatever_happens_in_whatever_order(
         stage.create("tangle", model="solo", headers=key, **body)
 
     def look() -> None:
-        for job in Job.newest("blue", limit=50, newest_first=True, after=None):
+        for job in Job.page("blue", limit=50, newest_first=True, after=None):
             if job.id in final:
                 assert job.state == final[job.id]
             elif job.done:

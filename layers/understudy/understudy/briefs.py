@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from understudy import characters, handles, storage
+from understudy import handles, storage
 from understudy.characters import Character
 from understudy.deployments import Deployment
 from understudy.errors import Reason, Refused
@@ -54,7 +54,7 @@ def price(job: Job, profile: Profile, size: str | None = None, seconds: int | No
 def cast_of(job: Job) -> Iterator[Character]:
     """Its characters, without those deleted since the request: the prompt still names them."""
     for record in job.characters:
-        if character := characters.find(job.team, record):
+        if character := Character.find(job.team, record):
             yield character
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from understudy import characters, creation, inputs, owned, storage, table
-from understudy.characters import Character
+from understudy import creation, inputs, owned, storage, table
+from understudy.api.fields import FilePart
+from understudy.characters import Character, clip_key, examine
 from understudy.deployments import deployments
 from understudy.errors import ApiError
 from understudy.ids import new_record
 from understudy.once import Attempt, gone, running
-from understudy.wire import FilePart
 
 if TYPE_CHECKING:
     from understudy.endpoint import Call
@@ -21,7 +21,7 @@ def create(call: Call, request: CreateCharacter) -> tuple[Character, bool]:
     """Make a character. Returns it and whether an earlier arrival of this call had made it already."""
     attempt = call.attempt("create_character")
     row = attempt.earlier()
-    if row is not None and (made := characters.find(call.caller.team, row["record"])):
+    if row is not None and (made := Character.find(call.caller.team, row["record"])):
         return made, True
     if row is not None and attempt.key is not None:
         raise gone()
@@ -29,14 +29,14 @@ def create(call: Call, request: CreateCharacter) -> tuple[Character, bool]:
     home = creation.home_of(request.named_model, request.custom_llm_provider)
     team, record = call.caller.team, new_record()
     _store_clip(call, request, record)
-    clip = characters.examine(team, record)
-    character = characters.new(team, record, request.name, clip, home=home.id, provider=home.provider)
+    clip = examine(team, record)
+    character = Character.new(team, record, request.name, clip, home=home.id, provider=home.provider)
     _write(character, attempt)
     return creation.introduce(character, home, call.deadline)[0], False
 
 
 def _store_clip(call: Call, request: CreateCharacter, record: str) -> None:
-    key = characters.clip_key(call.caller.team, record)
+    key = clip_key(call.caller.team, record)
     if isinstance(request.video, FilePart):
         storage.put(key, request.video.data, inputs.video_type(request.video))
     elif request.video.upload_id is not None:
@@ -51,7 +51,7 @@ def _store_clip(call: Call, request: CreateCharacter, record: str) -> None:
 
 def _write(character: Character, attempt: Attempt) -> None:
     try:
-        table.write_together(characters.put(character), *attempt.rows(character.id))
+        table.write_together(character.new_row(), *attempt.rows(character.id))
     except table.RowChanged:
         storage.delete_all(storage.character_prefix(character.team, character.id))
         raise running() from None

@@ -98,6 +98,71 @@ class Character:
         key = self.trimmed_key(support)
         return media_at(key, filename="clip.mp4", mime_type="video/mp4", byte_count=storage.size(key))
 
+    @staticmethod
+    def new(team: str, record: str, name: str, clip: media.Inspection, *, home: str, provider: str) -> Character:
+        """A character of this clip, not stored yet."""
+        return Character(
+            team=team,
+            id=record,
+            name=name,
+            created_at=int(time.time()),
+            mime_type=clip.mime_type,
+            byte_count=clip.byte_count,
+            milliseconds=clip.milliseconds,
+            width=clip.width,
+            height=clip.height,
+            stills=clip.stills,
+            home=home,
+            provider=provider,
+            original=record,
+            signed_with=id_codec().key_id,
+        )
+
+    @staticmethod
+    def brought(team: str, name: str, original: str, *, home: str, provider: str) -> Character:
+        """A character that a provider has made without us and calls `original`, not stored yet."""
+        nothing = media.Inspection(mime_type="", byte_count=0, milliseconds=0, width=0, height=0, stills=[])
+        character = Character.new(team, new_record(), name, nothing, home=home, provider=provider)
+        return replace(character, original=original)
+
+    @staticmethod
+    def find(team: str, record: str) -> Character | None:
+        """The character, or None."""
+        row = table.get(table.character_key(team, record))
+        return Character.of(row) if row else None
+
+    @staticmethod
+    def page(team: str, *, limit: int, newest_first: bool, after: str | None) -> list[Character]:
+        """A page of a team's characters by creation time; `after` is a record."""
+        start = table.character_key(team, "")
+        rows = table.page(start, start.sk, limit=limit, newest_first=newest_first, after=after)
+        return [Character.of(row) for row in rows]
+
+    @staticmethod
+    def of(row: Row) -> Character:
+        """The character that a row holds."""
+        return Character(**{one.name: row[one.name] for one in fields(Character) if one.name in row})
+
+    def new_row(self) -> Put:
+        """The new row, to be written together with what makes the call the only one."""
+        return Put(self.key, asdict(self))
+
+    def name_original(self, original: str) -> Character:
+        """Keep the provider's own id, when it was said inside the request."""
+        return Character.of(table.update(self.key, {"original": original}, expect={"original": self.original}))
+
+    def delete(self) -> None:
+        """Delete handles, clip, stills and, last, the row, so that a delete that breaks off can be repeated.
+
+        `run_job` deletes what providers keep of it.
+        """
+        for row in table.each(self.key, f"handle#{self.id}#"):
+            if row.get("reference"):
+                queue.delete_character(row["deployment"], row["reference"])
+            table.delete(table.Key(row[table.PARTITION], row[table.SORT]))
+        storage.delete_all(storage.character_prefix(self.team, self.id))
+        table.delete(self.key)
+
 
 def clip_key(team: str, record: str) -> str:
     return storage.character_prefix(team, record) + "clip"
@@ -114,69 +179,3 @@ def examine(team: str, record: str) -> media.Inspection:
     except ApiError:
         storage.delete_all(prefix)
         raise
-
-
-def new(team: str, record: str, name: str, clip: media.Inspection, *, home: str, provider: str) -> Character:
-    """A character of this clip, not stored yet."""
-    return Character(
-        team=team,
-        id=record,
-        name=name,
-        created_at=int(time.time()),
-        mime_type=clip.mime_type,
-        byte_count=clip.byte_count,
-        milliseconds=clip.milliseconds,
-        width=clip.width,
-        height=clip.height,
-        stills=clip.stills,
-        home=home,
-        provider=provider,
-        original=record,
-        signed_with=id_codec().key_id,
-    )
-
-
-def brought(team: str, name: str, original: str, *, home: str, provider: str) -> Character:
-    """A character that a provider has made without us and calls `original`, not stored yet."""
-    nothing = media.Inspection(mime_type="", byte_count=0, milliseconds=0, width=0, height=0, stills=[])
-    return replace(new(team, new_record(), name, nothing, home=home, provider=provider), original=original)
-
-
-def put(character: Character) -> Put:
-    """The new row, to be written together with what makes the call the only one."""
-    return Put(character.key, asdict(character))
-
-
-def find(team: str, record: str) -> Character | None:
-    """The character, or None."""
-    row = table.get(table.character_key(team, record))
-    return _character(row) if row else None
-
-
-def newest(team: str, *, limit: int, newest_first: bool, after: str | None) -> list[Character]:
-    """A page of a team's characters by creation time; `after` is a record."""
-    start = table.character_key(team, "")
-    rows = table.page(start, start.sk, limit=limit, newest_first=newest_first, after=after)
-    return [_character(row) for row in rows]
-
-
-def name_original(character: Character, original: str) -> Character:
-    """The provider's own id, when it was said inside the request."""
-    return _character(table.update(character.key, {"original": original}, expect={"original": character.original}))
-
-
-def delete(character: Character) -> None:
-    """Delete handles, clip, stills and, last, the row, so that a delete that breaks off can be repeated.
-
-    `run_job` deletes what providers keep of it.
-    """
-    for row in table.each(character.key, f"handle#{character.id}#"):
-        if row.get("reference"):
-            queue.delete_character(row["deployment"], row["reference"])
-        table.delete(table.Key(row[table.PARTITION], row[table.SORT]))
-    storage.delete_all(storage.character_prefix(character.team, character.id))
-    table.delete(character.key)
-
-
-def _character(row: Row) -> Character:
-    return Character(**{one.name: row[one.name] for one in fields(Character) if one.name in row})

@@ -8,8 +8,8 @@ from __future__ import annotations
 import contextlib
 import time
 
-from understudy import characters, handles, routing, storage, table
-from understudy.characters import Character
+from understudy import handles, routing, storage, table
+from understudy.characters import Character, clip_key, examine
 from understudy.deployments import Deployment, deployments
 from understudy.errors import ProviderError
 from understudy.telemetry import logger
@@ -24,13 +24,13 @@ def adopt(
 
     Returns it and what its home said against it. Raises InvalidRequest for what is not a usable video.
     """
-    character = characters.find(team, record)
+    character = Character.find(team, record)
     if character is None:
-        storage.copy(key, characters.clip_key(team, record), version=version, mime_type=mime_type)
-        clip = characters.examine(team, record)
-        character = characters.new(team, record, name, clip, home=home.id, provider=home.provider)
+        storage.copy(key, clip_key(team, record), version=version, mime_type=mime_type)
+        clip = examine(team, record)
+        character = Character.new(team, record, name, clip, home=home.id, provider=home.provider)
         with contextlib.suppress(table.RowChanged):  # another delivery was first, with the same bytes
-            table.write_together(characters.put(character))
+            table.write_together(character.new_row())
     # A repeated delivery may have drawn another home than the first one.
     return introduce(character, deployments().find(character.home) or home, deadline)
 
@@ -59,5 +59,5 @@ def introduce(character: Character, home: Deployment, deadline: float) -> tuple[
         logger.warning("character not made at its home", extra={"character": character.id, "error": str(error)})
         return character, error
     if handle.ready and handle.reference and character.original == character.id:
-        character = characters.name_original(character, handle.reference)
+        character = character.name_original(handle.reference)
     return character, None

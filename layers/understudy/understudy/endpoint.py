@@ -109,6 +109,7 @@ class Call:
     def fields(self) -> dict[str, Any]:
         """The body, whatever shape it came in. Raises InvalidRequest, TooLarge and UnsupportedMediaType."""
         from understudy import wire
+        from understudy.api.text import BodyError
 
         event = self._event
         body = event.get("body") or ""
@@ -118,7 +119,7 @@ class Call:
             raise InvalidRequest("The body is not what its encoding says.", code="malformed_body") from None
         try:
             return wire.parse(data, self.headers.get("content-type"))
-        except wire.WireError as error:
+        except BodyError as error:
             kinds: dict[int, type[ApiError]] = {413: TooLarge, 415: UnsupportedMediaType}
             raise kinds.get(error.status, InvalidRequest)(error.message, param=error.param, code=error.code) from None
 

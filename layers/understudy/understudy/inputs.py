@@ -7,11 +7,11 @@ import binascii
 from typing import TYPE_CHECKING
 
 from understudy import media, owned, sniff, storage, uploads
+from understudy.api.fields import FilePart
 from understudy.errors import InvalidRequest, Refused
 from understudy.outbound import Client
 from understudy.schema import ImageReference, VideoReference
 from understudy.storage import File
-from understudy.wire import FilePart
 
 if TYPE_CHECKING:
     from understudy.endpoint import Call

@@ -88,7 +88,7 @@ class Job:
         return Job.of(row) if row else None
 
     @staticmethod
-    def newest(team: str, *, limit: int, newest_first: bool, after: str | None) -> list[Job]:
+    def page(team: str, *, limit: int, newest_first: bool, after: str | None) -> list[Job]:
         """A page of a team's jobs by creation time; `after` is a record."""
         start = table.video_key(team, "")
         rows = table.page(start, start.sk, limit=limit, newest_first=newest_first, after=after)

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 def character(call: Call, public_id: str) -> Character:
     """A character of the caller's. Raises NotFound, and what `rawids.record` raises."""
-    from understudy import characters
+    from understudy.characters import Character
 
-    found = characters.find(call.caller.team, _record(call, public_id, Kind.CHARACTER))
+    found = Character.find(call.caller.team, _record(call, public_id, Kind.CHARACTER))
     if found is None:
         raise not_found(Kind.CHARACTER)
     return found

@@ -21,7 +21,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from understudy import adopted, characters, jobs, origins, routing, table
+from understudy import adopted, jobs, origins, routing, table
+from understudy.characters import Character
 from understudy.deployments import Deployment, deployments
 from understudy.errors import ApiError, OutcomeUnknown, Refused, Unavailable, Unsupported, from_refusal
 from understudy.ids import Kind, new_record, not_found, resembles, unwrap
@@ -166,9 +167,9 @@ def _keep(asked: _Asked, deployment: Deployment, name: str) -> str:
     from understudy import handles
 
     home = {"home": deployment.id, "provider": deployment.provider}
-    character = characters.brought(asked.team, name, asked.original, **home)
+    character = Character.brought(asked.team, name, asked.original, **home)
     table.write_together(
-        characters.put(character),
+        character.new_row(),
         handles.known(character, deployment, asked.original),
         origins.brought(asked.kind, deployment.id, asked.original, character.team, character.id),
     )

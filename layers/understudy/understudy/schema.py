@@ -22,9 +22,9 @@ from pydantic import (
     model_validator,
 )
 
+from understudy.api.fields import FilePart
 from understudy.character_name import MAX_NAME
 from understudy.errors import InvalidRequest
-from understudy.wire import FilePart
 
 IGNORED = frozenset({"timeout", "user", "metadata", "extra_body", "extra_headers", "extra_query"})
 MAX_PROMPT = 32_000

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from understudy import briefs, inputs, orders, owned, resources, routing
+from understudy.api.fields import FilePart
 from understudy.deployments import Deployment, deployments
 from understudy.errors import InvalidRequest
 from understudy.ids import new_record
@@ -16,7 +17,6 @@ from understudy.limits import Wish
 from understudy.once import Attempt
 from understudy.providers.base import Operation
 from understudy.secrets import id_codec
-from understudy.wire import FilePart
 
 if TYPE_CHECKING:
     from understudy.characters import Character
