@@ -27,13 +27,14 @@ UNDER_LIMIT = """
 import resource, sys
 from tests.security.test_bodies import TABLE
 from understudy import wire
+from understudy.api.text import BodyError
 
 size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (size + int(sys.argv[1]),) * 2)
 for body, content_type, code in TABLE.values():
     try:
         wire.parse(body, content_type)
-    except wire.WireError as error:
+    except BodyError as error:
         assert error.code == code
         print(code)
 """
