@@ -51,7 +51,7 @@ def add(commands: Any) -> None:
 
 def _create(arguments: argparse.Namespace) -> None:
     stack.use_table(arguments.stack)
-    from understudy import keys
+    from understudy.access import keys
 
     _check(arguments.scope, arguments.deployments)
     budget = round(arguments.budget * 1_000_000) if arguments.budget is not None else None
@@ -64,7 +64,7 @@ def _create(arguments: argparse.Namespace) -> None:
 
 def _list(arguments: argparse.Namespace) -> None:
     stack.use_table(arguments.stack)
-    from understudy import keys
+    from understudy.access import keys
 
     for row in keys.every():
         if arguments.team in (None, row["team"]):
@@ -77,7 +77,7 @@ def _list(arguments: argparse.Namespace) -> None:
 
 def _revoke(arguments: argparse.Namespace) -> None:
     stack.use_table(arguments.stack)
-    from understudy import keys
+    from understudy.access import keys
 
     row = _one(arguments.key_id)
     keys.revoke(row["key_id"])
@@ -86,7 +86,7 @@ def _revoke(arguments: argparse.Namespace) -> None:
 
 def _rotate(arguments: argparse.Namespace) -> None:
     stack.use_table(arguments.stack)
-    from understudy import keys
+    from understudy.access import keys
 
     key, caller = keys.rotate(_one(arguments.key_id)["key_id"])
     _show(key, caller.key_id)
@@ -94,7 +94,7 @@ def _rotate(arguments: argparse.Namespace) -> None:
 
 def _check(scopes: list[str], file: Path) -> None:
     """Raises ValueError for a scope with a deployment that the file does not have."""
-    from understudy import keys
+    from understudy.access import keys
 
     known = tomllib.loads(file.read_text("utf-8")).get("deployments", {}) if scopes else {}
     for scope in scopes:
@@ -105,7 +105,7 @@ def _check(scopes: list[str], file: Path) -> None:
 
 def _one(prefix: str) -> dict[str, Any]:
     """The one key whose id begins so. Raises ValueError for none and for several."""
-    from understudy import keys
+    from understudy.access import keys
 
     found = [row for row in keys.every() if row["key_id"].startswith(prefix)]
     if len(found) != 1:

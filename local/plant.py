@@ -12,9 +12,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from understudy import resources, secrets, table, uploads
+from understudy import resources
+from understudy.files import uploads
 from understudy.ids import Kind, new_record
-from understudy.job import ADOPT, Job
+from understudy.jobs.job import ADOPT, Job
+from understudy.store import secrets, table
 
 
 def running(team: str, video_id: str) -> dict[str, Any]:

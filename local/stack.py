@@ -106,7 +106,9 @@ def mint(settings: Settings, table: str, team: str, *scopes: str) -> str:
         "TABLE_NAME": table,
         "POWERTOOLS_SERVICE_NAME": "understudy",
     }
-    code = "import sys; from understudy import keys; print(keys.mint(sys.argv[1], scopes=tuple(sys.argv[2:]))[0])"
+    code = (
+        "import sys; from understudy.access.keys import mint; print(mint(sys.argv[1], scopes=tuple(sys.argv[2:]))[0])"
+    )
     command = [sys.executable, "-c", code, team, *scopes]
     return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.strip()
 

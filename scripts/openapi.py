@@ -21,8 +21,8 @@ sys.path.insert(0, str(ROOT / "layers" / "understudy"))
 from pydantic import TypeAdapter  # noqa: E402
 
 import understudy  # noqa: E402
-from understudy.endpoint import Endpoint  # noqa: E402
-from understudy.schema import IMAGE_TYPES, VIDEO_TYPES  # noqa: E402
+from understudy.api.endpoint import Endpoint  # noqa: E402
+from understudy.api.requests import IMAGE_TYPES, VIDEO_TYPES  # noqa: E402
 
 TARGET = ROOT / "docs" / "openapi.json"
 REF = "#/components/schemas/{model}"

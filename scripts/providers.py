@@ -16,7 +16,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "layers" / "understudy"))
 
-from understudy import catalogue, providers  # noqa: E402
+from understudy import providers  # noqa: E402
+from understudy.api import models as catalogue  # noqa: E402
 from understudy.providers.base import CharacterSupport, Operation, Profile, Provider, SourceLimits  # noqa: E402
 from understudy.providers.prices import rate  # noqa: E402
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from understudy import keys, snapstart
+from understudy.access import keys
+from understudy.api import snapstart
 from understudy.telemetry import logger
 
 snapstart.prepare()

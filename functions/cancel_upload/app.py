@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from understudy import owned, present, table, uploads
-from understudy.endpoint import Answer, Call, Endpoint
+from understudy.api import lookup as owned
+from understudy.api import responses as present
+from understudy.api.endpoint import Answer, Call, Endpoint
 from understudy.errors import NotReady
+from understudy.files import uploads
 from understudy.ids import Kind
+from understudy.store import table
 
 
 @Endpoint("DELETE", "/videos/uploads/{upload_id}", counts="touch", summary="Cancel upload", answer=present.Deleted)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from understudy import owned, resources, uploads
-from understudy.endpoint import Answer, Call, Endpoint
+from understudy import resources
+from understudy.api import lookup as owned
+from understudy.api.endpoint import Answer, Call, Endpoint
 from understudy.errors import InvalidRequest
+from understudy.files import uploads
 
 
 @Endpoint(

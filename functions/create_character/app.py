@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from understudy import casting, present, resources
-from understudy.endpoint import Answer, Call, Endpoint
-from understudy.schema import CreateCharacter
+from understudy import resources
+from understudy.api import characters as casting
+from understudy.api import responses as present
+from understudy.api.endpoint import Answer, Call, Endpoint
+from understudy.api.requests import CreateCharacter
 
 
 @Endpoint(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from understudy import resources, uploads
-from understudy.deployments import deployments
-from understudy.endpoint import Answer, Call, Endpoint
-from understudy.schema import CreateUpload
+from understudy import resources
+from understudy.api.endpoint import Answer, Call, Endpoint
+from understudy.api.requests import CreateUpload
+from understudy.deployments.config import deployments
+from understudy.files import uploads
 
 
 @Endpoint(

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import contextlib
 
-from understudy import jobs, owned, present, resources, storage, table
-from understudy.endpoint import Answer, Call, Endpoint
+from understudy import resources
+from understudy.api import lookup as owned
+from understudy.api import responses as present
+from understudy.api.endpoint import Answer, Call, Endpoint
 from understudy.errors import NotReady
 from understudy.ids import Kind
+from understudy.jobs import transitions as jobs
+from understudy.store import bucket as storage
+from understudy.store import table
 
 
 @Endpoint("DELETE", "/videos/{video_id}", counts="touch", summary="Delete video", answer=present.Deleted)

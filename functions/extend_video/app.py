@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from understudy import present, resources, videos
-from understudy.endpoint import Answer, Call, Endpoint
-from understudy.schema import ExtendVideo
+from understudy import resources
+from understudy.api import responses as present
+from understudy.api import videos
+from understudy.api.endpoint import Answer, Call, Endpoint
+from understudy.api.requests import ExtendVideo
 
 
 @Endpoint("POST", "/videos/extensions", counts="make", summary="Extend video", body=ExtendVideo, answer=resources.Video)

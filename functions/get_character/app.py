@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from understudy import owned, resources
-from understudy.endpoint import Answer, Call, Endpoint
+from understudy import resources
+from understudy.api import lookup as owned
+from understudy.api.endpoint import Answer, Call, Endpoint
 
 
 @Endpoint("GET", "/videos/characters/{character_id}", summary="Get character", answer=resources.CharacterObject)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from understudy import owned, present, storage
-from understudy.endpoint import Answer, Call, Endpoint
+from understudy.api import lookup as owned
+from understudy.api import responses as present
+from understudy.api.endpoint import Answer, Call, Endpoint
 from understudy.errors import InvalidRequest, NotFound
+from understudy.store import bucket as storage
 
 FILES = {"video": "video.mp4", "thumbnail": "thumbnail.webp", "spritesheet": "spritesheet.jpg"}
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from understudy import owned, resources
-from understudy.characters import Character
-from understudy.endpoint import Answer, Call, Endpoint
+from understudy import resources
+from understudy.api import lookup as owned
+from understudy.api.endpoint import Answer, Call, Endpoint
+from understudy.characters.character import Character
 
 
 @Endpoint("GET", "/videos/uploads/{upload_id}", summary="Get upload", answer=resources.UploadObject)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from understudy import owned, present, resources
-from understudy.endpoint import Answer, Call, Endpoint
+from understudy import resources
+from understudy.api import lookup as owned
+from understudy.api import responses as present
+from understudy.api.endpoint import Answer, Call, Endpoint
 
 
 @Endpoint("GET", "/videos/{video_id}", summary="Get video", answer=resources.Video)

@@ -10,7 +10,8 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from understudy import ingest, landed
+from understudy.background import ingest_upload as ingest
+from understudy.files import s3_event as landed
 from understudy.telemetry import logger
 
 MARGIN_SECONDS = 15.0

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from understudy import present, resources
-from understudy.characters import Character
-from understudy.endpoint import Answer, Call, Endpoint
+from understudy import resources
+from understudy.api import responses as present
+from understudy.api.endpoint import Answer, Call, Endpoint
+from understudy.characters.character import Character
 from understudy.ids import Kind
 
 

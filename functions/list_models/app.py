@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from understudy import catalogue
-from understudy.deployments import deployments
-from understudy.endpoint import Answer, Call, Endpoint
+from understudy.api import models as catalogue
+from understudy.api.endpoint import Answer, Call, Endpoint
+from understudy.deployments.config import deployments
 
 
 @Endpoint("GET", "/models", summary="List models", answer=catalogue.ModelList)

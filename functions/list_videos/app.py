@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from understudy import present, resources
-from understudy.endpoint import Answer, Call, Endpoint
+from understudy import resources
+from understudy.api import responses as present
+from understudy.api.endpoint import Answer, Call, Endpoint
 from understudy.ids import Kind
-from understudy.job import Job
+from understudy.jobs.job import Job
 
 
 @Endpoint("GET", "/videos", summary="List videos", paged=True, answer=present.VideoPage)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from understudy import present, resources, videos
-from understudy.endpoint import Answer, Call, Endpoint
-from understudy.schema import RemixVideo
+from understudy import resources
+from understudy.api import responses as present
+from understudy.api import videos
+from understudy.api.endpoint import Answer, Call, Endpoint
+from understudy.api.requests import RemixVideo
 
 
 @Endpoint(

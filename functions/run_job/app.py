@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from understudy import worker
+from understudy.background import run_job as worker
 from understudy.telemetry import logger
 
 MARGIN_SECONDS = 15.0  # to note what was reached before the time is up

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from understudy import owned, resources, uploads
-from understudy.endpoint import Answer, Call, Endpoint
+from understudy import resources
+from understudy.api import lookup as owned
+from understudy.api.endpoint import Answer, Call, Endpoint
+from understudy.api.requests import SignParts
 from understudy.errors import InvalidRequest
-from understudy.schema import SignParts
+from understudy.files import uploads
 
 
 @Endpoint(

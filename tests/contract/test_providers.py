@@ -15,8 +15,9 @@ import pytest
 
 from tests.fakes import account as accounts
 from tests.fakes.account import BASE, KEY, Server, media
-from understudy import outbound, providers
+from understudy import providers
 from understudy.errors import OutcomeUnknown, ProviderError, Reason, Refused
+from understudy.network import http_client as outbound
 from understudy.providers.base import (
     CastMember,
     CharacterSupport,

@@ -12,8 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from understudy import outbound, wire
-from understudy.outbound import Client
+from understudy.api import bodies as wire
+from understudy.network import http_client as outbound
+from understudy.network.http_client import Client
 from understudy.providers.base import Account, Media
 
 KEY = "sk-secret-0123456789"

@@ -73,7 +73,7 @@ def observe(name: str) -> dict[str, Any]:
     before = libraries()
     app = importlib.import_module("app")
     imported = libraries() - before
-    if deployments := sys.modules.get("understudy.deployments"):
+    if deployments := sys.modules.get("understudy.deployments.config"):
         deployments.FILE = ROOT / "config" / "deployments.toml"  # type: ignore[attr-defined]  # the layer's build does it
     answer = app.handler(_event(name, app), Context())
     answered = libraries() - before - imported

@@ -20,7 +20,8 @@ from tests.fakes.clock import Clock
 from tests.fakes.edges import Edges, Killed
 from tests.fakes.queue import Message, Queue
 from tests.fakes.upstream import MP4
-from understudy import aws, keys
+from understudy.access import keys
+from understudy.store import clients as aws
 
 ROOT = Path(__file__).parents[2]
 NAMES = {"table": "t", "bucket": "bucket", "queue": "q"}

@@ -11,7 +11,7 @@ import httpx
 
 from tests.fakes.clock import Clock
 from tests.fakes.edges import Edges
-from understudy import wire
+from understudy.api import bodies as wire
 
 MP4 = b"\x00\x00\x00\x20ftypisom\x00\x00\x02\x00isomiso2avc1mp41" + b"\x00" * 4096
 

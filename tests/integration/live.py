@@ -119,9 +119,10 @@ class Stack:
             "TABLE_NAME": self.outputs["TableName"],
             "POWERTOOLS_SERVICE_NAME": "understudy",
         }
-        limits = f"keys.Limits(concurrent={concurrent}, budget={budget})"
+        limits = f"Limits(concurrent={concurrent}, budget={budget})"
         code = (
-            f"import sys; from understudy import keys; [print(keys.mint(t, limits={limits})[0]) for t in sys.argv[1:]]"
+            "import sys; from understudy.access.keys import Limits, mint; "
+            f"[print(mint(t, limits={limits})[0]) for t in sys.argv[1:]]"
         )
         command = [sys.executable, "-c", code, *teams]
         return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.split()

@@ -11,7 +11,7 @@ import pytest
 
 from local import events
 from local.functions import Route
-from understudy import wire
+from understudy.api import bodies as wire
 from understudy.api.fields import FilePart
 
 ROUTE = Route("POST", "/videos/{video_id}/remix")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.fakes.stage import Stage
 from tests.unit.conftest import *  # noqa: F403  # its fixtures are found by their names
-from understudy import aws
+from understudy.store import clients as aws
 
 Row = tuple[str, str]  # operation, partition key
 

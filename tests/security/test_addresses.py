@@ -13,7 +13,8 @@ import pytest
 
 from tests.fakes.stage import Stage
 from tests.fakes.upstream import Upstream, answer
-from understudy import inputs, outbound
+from understudy.api import inputs
+from understudy.network import http_client as outbound
 
 REAL = outbound._http  # the stage puts a fake in its place
 PUBLIC = "93.184.216.34"

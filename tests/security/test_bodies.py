@@ -14,7 +14,8 @@ import pytest
 from tests.fakes.stage import ROOT, Context, Stage, load
 from tests.fakes.upstream import Upstream
 from tests.unit import test_wire
-from understudy import schema, wire
+from understudy.api import bodies as wire
+from understudy.api import requests as schema
 from understudy.api.text import STATUS
 
 #: id -> body, content type, code: the unit tests' table, up to 10 MB a body.
@@ -26,7 +27,7 @@ MEMORY = 64 * 2**20  # beside the body itself: a Lambda has 512 MiB
 UNDER_LIMIT = """
 import resource, sys
 from tests.security.test_bodies import TABLE
-from understudy import wire
+from understudy.api import bodies as wire
 from understudy.api.text import BodyError
 
 size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()

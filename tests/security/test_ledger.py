@@ -22,10 +22,13 @@ from tests.fakes.queue import Message
 from tests.fakes.stage import Stage
 from tests.fakes.upstream import Upstream, lose, refuse
 from tests.unit.conftest import cold_start
-from understudy import jobs, ledger, routing, table
-from understudy.deployments import deployments
-from understudy.job import Job
-from understudy.keys import Caller, Limits, rotate
+from understudy.access.keys import Caller, Limits, rotate
+from understudy.deployments import routing
+from understudy.deployments.config import deployments
+from understudy.jobs import budget as ledger
+from understudy.jobs import transitions as jobs
+from understudy.jobs.job import Job
+from understudy.store import table
 
 CONCURRENT = 2
 A_SECOND = 100_000  # micro-dollars, of sora-2 at OpenAI (docs/providers.md)

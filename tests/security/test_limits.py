@@ -14,9 +14,11 @@ from cli.__main__ import main
 from tests.fakes.clock import START
 from tests.fakes.stage import NAMES, ROOT, Context, Reply, Stage, load
 from tests.fakes.upstream import MP4, Upstream
-from understudy import admission, keys, table
+from understudy.access import keys
+from understudy.access import rate_limit as admission
+from understudy.access.keys import Caller, Limits
 from understudy.errors import RateLimited
-from understudy.keys import Caller, Limits
+from understudy.store import table
 
 HTTP = sorted(file.parent.name for file in (ROOT / "functions").glob("*/app.py") if "@Endpoint(" in file.read_text())
 RATE = Limits(requests_per_minute=2)

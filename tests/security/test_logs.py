@@ -14,7 +14,8 @@ from tests.fakes.stage import ROOT, Reply, Stage, load
 from tests.fakes.upstream import MP4, Upstream, lose, refuse
 from tests.security.test_limits import HTTP, authorize
 from tests.unit.test_ingest import Bucket
-from understudy import aws, keys
+from understudy.access import keys
+from understudy.store import clients as aws
 
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01"
 MARKS = {
@@ -217,9 +218,9 @@ def test_what_breaks_tells_the_log_and_not_the_caller(
     if function == "list_models":
         monkeypatch.setattr(module, "deployments", broken)
     else:
-        monkeypatch.setattr("understudy.table.get", broken)
-        monkeypatch.setattr("understudy.table.page", broken)
-        monkeypatch.setattr("understudy.table.change", broken)
+        monkeypatch.setattr("understudy.store.table.get", broken)
+        monkeypatch.setattr("understudy.store.table.page", broken)
+        monkeypatch.setattr("understudy.store.table.change", broken)
     body = {"prompt": "x", "model": "solo"} if endpoint.method == "POST" else None
     reply = stage.call(function, path=ids, json_body=body)
     assert (reply.status, reply.error["code"]) == (500, "internal_error")

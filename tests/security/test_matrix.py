@@ -16,10 +16,12 @@ import pytest
 from tests.fakes.stage import ROOT, Reply, Stage, load
 from tests.fakes.upstream import MP4, Upstream
 from tests.security.conftest import Row
-from understudy import secrets, storage, uploads
+from understudy.files import uploads
 from understudy.ids import Kind, ManagedId, new_record
-from understudy.job import Job
-from understudy.storage import File
+from understudy.jobs.job import Job
+from understudy.store import bucket as storage
+from understudy.store import secrets
+from understudy.store.bucket import File
 
 DOCUMENT = json.loads((ROOT / "docs" / "openapi.json").read_text("utf-8"))
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01"

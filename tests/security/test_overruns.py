@@ -8,9 +8,9 @@ import pytest
 
 from tests.fakes.stage import Reply, Stage
 from tests.fakes.upstream import Upstream
-from understudy import table
-from understudy.keys import Caller, Limits, rotate
+from understudy.access.keys import Caller, Limits, rotate
 from understudy.providers.openai import provider
+from understudy.store import table
 
 A_SECOND = 100_000  # micro-dollars, of sora-2 at OpenAI (docs/providers.md)
 HELD = 4 * A_SECOND
@@ -21,7 +21,7 @@ BUDGET = Limits(budget=10 * HELD)
 def long(stage: Stage, upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every file is 60 s long; 4 s were ordered, and held for."""
     facts = {"width": 720, "height": 1280, "duration": 60.0}
-    monkeypatch.setattr("understudy.media.previews", lambda key, prefix: facts)
+    monkeypatch.setattr("understudy.files.clips.previews", lambda key, prefix: facts)
     upstream.instant = True
 
 

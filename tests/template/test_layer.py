@@ -49,8 +49,8 @@ def _run(layer: Path, code: str) -> str:
 
 
 def test_understudy_is_imported_from_its_compiled_files(layer: Path) -> None:
-    loaded = _run(layer, "import understudy.deployments as m; print(m.__file__, m.__cached__)").split()
-    assert loaded[0] == str(layer / "understudy" / "deployments.py")
+    loaded = _run(layer, "import understudy.deployments.config as m; print(m.__file__, m.__cached__)").split()
+    assert loaded[0] == str(layer / "understudy" / "deployments" / "config.py")
     assert Path(loaded[1]).is_file()
 
 

@@ -16,8 +16,13 @@ from tests.fakes.edges import Edges
 from tests.fakes.queue import Queue
 from tests.fakes.stage import NAMES, Stage, build, load
 from tests.fakes.upstream import MP4, Upstream
-from understudy import aws, deployments, media, outbound, secrets, storage
+from understudy.deployments import config as deployments
+from understudy.files import clips as media
+from understudy.network import http_client as outbound
+from understudy.store import bucket as storage
+from understudy.store import clients as aws
 from understudy.store import queue as queues
+from understudy.store import secrets
 
 TOML = """
 [deployments.one]

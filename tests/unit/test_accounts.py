@@ -3,10 +3,11 @@ from __future__ import annotations
 import pytest
 
 from tests.fakes.clock import Clock
-from understudy import accounts, aws
-from understudy.deployments import Deployment
+from understudy.deployments import call as accounts
+from understudy.deployments.config import Deployment
 from understudy.errors import OutcomeUnknown, Reason, Refused
 from understudy.providers.base import Account
+from understudy.store import clients as aws
 
 pytestmark = pytest.mark.usefixtures("aws_stack", "clock")
 

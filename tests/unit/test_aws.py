@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ParamValidationError
 
-from understudy import aws
+from understudy.store import clients as aws
 
 MAKERS = (aws.dynamodb, aws.sqs, aws.s3, aws.lambda_)
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from tests.fakes.stage import Stage
-from understudy import catalogue
-from understudy.deployments import Deployment, Deployments
-from understudy.keys import Caller
+from understudy.access.keys import Caller
+from understudy.api import models as catalogue
+from understudy.deployments.config import Deployment, Deployments
 
 CALLER = Caller("blue", "k")
 

@@ -5,11 +5,14 @@ import pytest
 from tests.fakes.edges import Killed
 from tests.fakes.stage import Form, Stage
 from tests.fakes.upstream import MP4, Answering, Upstream, lose, refuse
-from understudy import aws, handles, media, storage
-from understudy.characters import Character, clip_key
-from understudy.deployments import deployments
+from understudy.characters import handles
+from understudy.characters.character import Character, clip_key
+from understudy.deployments.config import deployments
 from understudy.errors import ApiError, InvalidRequest
+from understudy.files import clips as media
 from understudy.providers.base import CharacterSupport
+from understudy.store import bucket as storage
+from understudy.store import clients as aws
 
 CLIP = ("video", ("clip.mp4", MP4, "video/mp4"))
 

@@ -12,10 +12,13 @@ import pytest
 from tests.fakes.stage import Reply, Stage
 from tests.fakes.upstream import MP4, Upstream, lose, refuse
 from tests.unit.conftest import LAST_FRAME, cold_start, stored
-from understudy import aws, media, outputs, table
+from understudy.access.keys import Limits
+from understudy.background import archive as outputs
 from understudy.errors import ApiError, InvalidRequest
-from understudy.job import Job
-from understudy.keys import Limits
+from understudy.files import clips as media
+from understudy.jobs.job import Job
+from understudy.store import clients as aws
+from understudy.store import table
 
 A_SECOND = 50_000
 TOML = f"""
@@ -224,7 +227,7 @@ class TestTheSource:
     def test_what_takes_too_long_to_join(
         self, stage: Stage, upstream: Upstream, source: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from understudy import limits
+        from understudy.jobs import capabilities as limits
 
         monkeypatch.setattr(limits, "MAX_JOINED", 1280 * 720 * 7)
         assert extend(stage, source, "4").status == 200
@@ -479,7 +482,7 @@ def test_a_native_order_without_its_source_is_not_sent(stage: Stage, upstream: U
     def vanish(request: httpx.Request) -> httpx.Response:
         raise AssertionError("nothing may be sent")
 
-    from understudy import briefs
+    from understudy.jobs import orders as briefs
 
     with pytest.MonkeyPatch.context() as patch:
         source_of = briefs.source_of

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from understudy.deployments import BadDeployments, Deployments
+from understudy.deployments.config import BadDeployments, Deployments
 from understudy.errors import InvalidRequest, NotFound
 
 GOOD = """

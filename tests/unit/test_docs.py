@@ -13,8 +13,9 @@ from urllib.parse import unquote
 
 import pytest
 
-from understudy import deployments, providers
-from understudy.deployments import Deployments
+from understudy import providers
+from understudy.deployments import config as deployments
+from understudy.deployments.config import Deployments
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")

@@ -10,9 +10,9 @@ import pytest
 
 from tests.fakes.clock import Clock
 from tests.fakes.stage import Context
-from understudy import endpoint
-from understudy.endpoint import Answer, Call, Endpoint
-from understudy.schema import RemixVideo
+from understudy.api import endpoint
+from understudy.api.endpoint import Answer, Call, Endpoint
+from understudy.api.requests import RemixVideo
 
 pytestmark = pytest.mark.usefixtures("aws_stack", "clock")
 

@@ -12,7 +12,8 @@ import pytest
 
 from tests.fakes.stage import Reply, Stage, load
 from tests.fakes.upstream import MP4, Upstream, lose, refuse
-from understudy import errors, videos
+from understudy import errors
+from understudy.api import videos
 from understudy.errors import ApiError, OutcomeUnknown, Reason, Refused, from_refusal, from_unknown
 
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x05\0\0\0\x02\xd0\x08\x02\0\0\0" + b"\0" * 50
@@ -465,7 +466,7 @@ class TestOurs:
         assert reply.headers["x-should-retry"] == "false"
 
     def test_reading_again_is_free(self, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-        from understudy.job import Job
+        from understudy.jobs.job import Job
 
         monkeypatch.setattr(Job, "page", lambda *given, **how: 1 / 0)
         reply = stage.call("list_videos")

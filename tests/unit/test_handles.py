@@ -11,14 +11,16 @@ import pytest
 
 from tests.fakes.stage import Stage
 from tests.fakes.upstream import Answering, Upstream, answer, lose, refuse
-from understudy import handles, origins, table
-from understudy.characters import Character
-from understudy.deployments import Deployment, deployments
+from understudy.characters import handles
+from understudy.characters.character import Character
+from understudy.characters.handles import Handle
+from understudy.deployments import upstream_ids as origins
+from understudy.deployments.config import Deployment, deployments
 from understudy.errors import OutcomeUnknown, ProviderError, Reason, Refused
-from understudy.handles import Handle
 from understudy.ids import Kind
 from understudy.providers.base import Account, NativeCharacter
 from understudy.providers.openai import OpenAI
+from understudy.store import table
 
 
 @pytest.fixture

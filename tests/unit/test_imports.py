@@ -46,7 +46,7 @@ def test_functions_of_the_table_only_need_no_client_and_no_parser(name: str) -> 
 
 def test_an_id_of_a_providers_is_looked_up_without_client_and_parser() -> None:
     """Only asking a provider for a character needs the one, and nothing here the other."""
-    code = "import sys; from understudy import owned, rawids; print([*{'httpx', 'pydantic'} & {*sys.modules}])"
+    code = "import sys; from understudy.api import lookup, raw_ids; print([*{'httpx', 'pydantic'} & {*sys.modules}])"
     layer = {"PYTHONPATH": str(FILE.parents[1] / "layers" / "understudy")}
     ran = subprocess.run([sys.executable, "-c", code], env=layer, capture_output=True, text=True, check=True)
     assert ran.stdout == "[]\n"
@@ -54,10 +54,10 @@ def test_an_id_of_a_providers_is_looked_up_without_client_and_parser() -> None:
 
 def test_what_reads_a_video_knows_of_no_provider_and_of_nothing_else_that_is_owned() -> None:
     """Their dataclasses are half as much work as an empty function's start."""
-    code = "import sys; from understudy import jobs, owned, present, storage; print(*sorted(sys.modules))"
+    code = "import sys; from understudy.api import lookup, responses; print(*sorted(sys.modules))"
     layer = {"PYTHONPATH": str(FILE.parents[1] / "layers" / "understudy")}
     ran = subprocess.run([sys.executable, "-c", code], env=layer, capture_output=True, text=True, check=True)
-    parts = ("deployments", "routing", "providers", "providers.base", "characters", "uploads", "media")
+    parts = ("deployments.config", "deployments.routing", "providers", "characters", "files")
     assert not {f"understudy.{part}" for part in parts} & {*ran.stdout.split()}
 
 

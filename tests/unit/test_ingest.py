@@ -11,7 +11,8 @@ import pytest
 from tests.fakes.edges import Killed
 from tests.fakes.stage import NAMES, Context, Reply, Stage, load
 from tests.fakes.upstream import MP4, Upstream, refuse
-from understudy import aws, uploads
+from understudy.files import uploads
+from understudy.store import clients as aws
 
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x02\x80\x00\x00\x01\x68\x08\x02\x00\x00\x00" + b"\x00" * 64
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.fakes.stage import Reply, Stage
 from tests.fakes.upstream import MP4, Answering, Upstream, lose
-from understudy import inputs
+from understudy.api import inputs
 
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x05\0\0\0\x02\xd0\x08\x02\0\0\0" + b"\0" * 50
 JPEG = b"\xff\xd8\xff\xc0\0\x11\x08\x02\xd0\x05\0\x03" + b"\0" * 50

@@ -8,12 +8,13 @@ import pytest
 
 from tests.fakes.clock import Clock
 from tests.fakes.queue import Queue
-from understudy import jobs, table
 from understudy.ids import new_record
-from understudy.job import TERMINAL, Job, State
-from understudy.jobs import Busy
-from understudy.storage import File
-from understudy.table import RowChanged
+from understudy.jobs import transitions as jobs
+from understudy.jobs.job import TERMINAL, Job, State
+from understudy.jobs.transitions import Busy
+from understudy.store import table
+from understudy.store.bucket import File
+from understudy.store.table import RowChanged
 
 pytestmark = pytest.mark.usefixtures("aws_stack", "clock", "queue")
 

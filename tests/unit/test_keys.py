@@ -8,9 +8,11 @@ import pytest
 
 from tests.fakes.clock import Clock
 from tests.fakes.stage import load
-from understudy import aws, keys, table
+from understudy.access import keys
+from understudy.access.keys import Caller, Limits
 from understudy.errors import Unauthenticated
-from understudy.keys import Caller, Limits
+from understudy.store import clients as aws
+from understudy.store import table
 
 pytestmark = pytest.mark.usefixtures("aws_stack")
 

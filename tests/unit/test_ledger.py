@@ -8,9 +8,9 @@ import pytest
 
 from tests.fakes.stage import Stage
 from tests.fakes.upstream import MP4, Upstream, answer
-from understudy import table
-from understudy.job import Job
-from understudy.keys import Limits
+from understudy.access.keys import Limits
+from understudy.jobs.job import Job
+from understudy.store import table
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from understudy import limits
-from understudy.characters import Character
-from understudy.deployments import Deployment, Deployments
+from understudy.characters.character import Character
+from understudy.deployments.config import Deployment, Deployments
 from understudy.errors import InvalidRequest, Unsupported
-from understudy.limits import Wish
+from understudy.jobs import capabilities as limits
+from understudy.jobs.capabilities import Wish
 from understudy.providers.base import CharacterSupport, Profile, SourceLimits
 from understudy.providers.sizes import fit
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from understudy import media
 from understudy.errors import ApiError, InvalidRequest
+from understudy.files import clips as media
 from understudy.settings import settings
 from understudy.store import functions
 

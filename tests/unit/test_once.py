@@ -13,7 +13,9 @@ import pytest
 from tests.fakes.edges import Killed
 from tests.fakes.stage import Reply, Stage
 from tests.fakes.upstream import MP4, Answering, Upstream, answer, lose, refuse
-from understudy import once, orders, table
+from understudy.jobs import idempotency as once
+from understudy.jobs import submission as orders
+from understudy.store import table
 
 KEY = {"Idempotency-Key": "order-1"}
 REPEAT = {"x-stainless-retry-count": "1"}

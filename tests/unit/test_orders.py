@@ -13,10 +13,12 @@ import pytest
 from tests.fakes.stage import Stage
 from tests.fakes.upstream import MP4, Answering, Heard, Upstream, answer, lose, refuse
 from tests.unit.conftest import cold_start
-from understudy import aws, circuits, routing, table
-from understudy.job import Job
+from understudy.deployments import circuits, routing
+from understudy.jobs.job import Job
 from understudy.providers import load
 from understudy.providers.base import Account, Order, Progress
+from understudy.store import clients as aws
+from understudy.store import table
 
 ONE, TWO = "one.example", "two.example"
 

@@ -16,10 +16,10 @@ import httpcore
 import httpx
 import pytest
 
-from understudy import outbound
 from understudy.errors import OutcomeUnknown, Reason, Refused
 from understudy.network import addresses
-from understudy.outbound import Client
+from understudy.network import http_client as outbound
+from understudy.network.http_client import Client
 from understudy.providers.http import Part
 from understudy.settings import settings
 

@@ -23,8 +23,14 @@ from tests.integration.fault_judge import SECONDS, Told, judge
 from tests.integration.fault_servers import HOLD, SERVERS
 from tests.integration.fault_table import RING, ROWS, Row
 from tests.integration.live import DEPLOYMENTS, playing_time
-from understudy import aws, keys, media, outbound, outputs, storage, table
-from understudy.job import Job
+from understudy.access import keys
+from understudy.background import archive as outputs
+from understudy.files import clips as media
+from understudy.jobs.job import Job
+from understudy.network import http_client as outbound
+from understudy.store import bucket as storage
+from understudy.store import clients as aws
+from understudy.store import table
 
 SPEED = 50.0  # of the simulators: a job is done after 40 ms
 PACE = 30  # seconds of the clock between two polls

@@ -15,7 +15,7 @@ import pytest
 from tests.fakes.stage import Form, Reply, Stage
 from tests.fakes.upstream import MP4, Upstream, answer, refuse
 from tests.unit.conftest import cold_start
-from understudy import aws
+from understudy.store import clients as aws
 
 CLIP = ("video", ("clip.mp4", MP4, "video/mp4"))
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x05\0\0\0\x02\xd0\x08\x02\0\0\0" + b"\0" * 50

@@ -7,10 +7,12 @@ import pytest
 from tests.fakes.stage import Stage
 from tests.fakes.upstream import Upstream
 from tests.unit.conftest import cold_start
-from understudy import aws, present, resources
+from understudy import resources
+from understudy.api import responses as present
 from understudy.ids import Kind, ManagedId
-from understudy.job import Job
-from understudy.secrets import id_codec
+from understudy.jobs.job import Job
+from understudy.store import clients as aws
+from understudy.store.secrets import id_codec
 
 KEYS = {
     *("id", "object", "model", "status", "progress", "created_at", "completed_at", "expires_at"),

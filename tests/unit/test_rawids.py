@@ -12,10 +12,14 @@ import pytest
 from tests.fakes.edges import Killed
 from tests.fakes.stage import Form, Reply, Stage
 from tests.fakes.upstream import Upstream, lose, refuse
-from understudy import jobs, keys, ledger, origins, secrets, table
+from understudy.access import keys
+from understudy.access.keys import Limits
+from understudy.deployments import upstream_ids as origins
 from understudy.ids import Kind, ManagedId, new_record
-from understudy.job import Job
-from understudy.keys import Limits
+from understudy.jobs import budget as ledger
+from understudy.jobs import transitions as jobs
+from understudy.jobs.job import Job
+from understudy.store import secrets, table
 
 VIDEO, CHARACTER = "video_xyz789", "char_abc123"
 HOST = "solo.example"

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.fakes.clock import Clock
-from understudy import circuits, routing
-from understudy.deployments import Deployment, Deployments
+from understudy.deployments import circuits, routing
+from understudy.deployments.config import Deployment, Deployments
 from understudy.errors import InvalidRequest, NotFound, OutcomeUnknown, Reason, Refused
 
 

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from understudy.api.fields import FilePart
-from understudy.errors import InvalidRequest
-from understudy.schema import (
+from understudy.api.requests import (
     CreateCharacter,
     CreateUpload,
     CreateVideo,
@@ -18,6 +17,7 @@ from understudy.schema import (
     VideoReference,
     validate,
 )
+from understudy.errors import InvalidRequest
 
 FILE = FilePart("video", "v.mp4", "video/mp4", memoryview(b"bytes"))
 

@@ -5,9 +5,10 @@ import pytest
 from tests.fakes.clock import Clock
 from tests.fakes.edges import Edges
 from tests.unit.test_ids import payload, spelled
-from understudy import aws, secrets
 from understudy.errors import NotFound, Reason, Refused
 from understudy.ids import Kind, ManagedId
+from understudy.store import clients as aws
+from understudy.store import secrets
 
 pytestmark = pytest.mark.usefixtures("aws_stack")
 

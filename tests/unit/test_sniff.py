@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from understudy import sniff
+from understudy.files import sniff
 
 
 def clip(container: str, codec: str, **options: str) -> bytes:

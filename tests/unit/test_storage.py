@@ -13,9 +13,10 @@ import pytest
 from boto3.s3 import transfer
 
 from tests.fakes.edges import Edges
-from understudy import aws, storage
 from understudy.errors import Reason, Refused
 from understudy.files.media import media_at
+from understudy.store import bucket as storage
+from understudy.store import clients as aws
 
 pytestmark = pytest.mark.usefixtures("aws_stack")
 

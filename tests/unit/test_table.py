@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.fakes.clock import Clock
-from understudy import aws, table
-from understudy.table import Key, Put, RowChanged
+from understudy.store import clients as aws
+from understudy.store import table
+from understudy.store.table import Key, Put, RowChanged
 
 pytestmark = pytest.mark.usefixtures("aws_stack")
 

@@ -13,11 +13,14 @@ import pytest
 from tests.fakes.stage import Stage
 from tests.fakes.upstream import Answering, Upstream, answer, lose, refuse
 from tests.unit.test_worker import HOST, PACE, ended, job_of, submitted
-from understudy import aws, keys, media, table
+from understudy.access import keys
 from understudy.errors import InvalidRequest, OutcomeUnknown, Reason, Refused
-from understudy.job import Job
+from understudy.files import clips as media
+from understudy.jobs.job import Job
 from understudy.providers.base import Account, Progress
 from understudy.providers.openai import OpenAI
+from understudy.store import clients as aws
+from understudy.store import table
 
 PRICE = 100_000  # micro-dollars a second of sora-2
 

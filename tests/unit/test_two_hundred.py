@@ -9,8 +9,9 @@ import httpx
 from tests import rings
 from tests.fakes.stage import Stage
 from tests.fakes.upstream import MP4, Upstream
-from understudy import aws, secrets
 from understudy.ids import Kind
+from understudy.store import clients as aws
+from understudy.store import secrets
 
 COUNT = rings.size(40, 200)
 LEAST = rings.size(5, 50)  # of one deployment: fewer by chance in one of a million runs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.fakes.stage import Stage
 from tests.fakes.upstream import MP4, Upstream
-from understudy import aws
+from understudy.store import clients as aws
 
 
 def luna(stage: Stage, **fields: str) -> str:

@@ -10,9 +10,11 @@ import pytest
 from tests.fakes.stage import Reply, Stage
 from tests.fakes.upstream import Upstream, lose
 from tests.unit.conftest import cold_start
-from understudy import jobs, ledger, table
-from understudy.job import Job
-from understudy.keys import Limits
+from understudy.access.keys import Limits
+from understudy.jobs import budget as ledger
+from understudy.jobs import transitions as jobs
+from understudy.jobs.job import Job
+from understudy.store import table
 
 PACE = 5
 

@@ -17,11 +17,18 @@ from tests.fakes.edges import Killed
 from tests.fakes.queue import Message
 from tests.fakes.stage import Stage
 from tests.fakes.upstream import MP4, Answering, Upstream, answer, lose, refuse
-from understudy import aws, deployments, jobs, media, outputs, storage, table, worker
+from understudy.background import archive as outputs
+from understudy.background import run_job as worker
+from understudy.deployments import config as deployments
 from understudy.errors import ApiError, InvalidRequest
-from understudy.job import Job
+from understudy.files import clips as media
+from understudy.jobs import transitions as jobs
+from understudy.jobs.job import Job
 from understudy.providers.base import Account, Progress
 from understudy.providers.openai import OpenAI
+from understudy.store import bucket as storage
+from understudy.store import clients as aws
+from understudy.store import table
 
 PACE = 5.0
 DEADLINE = 900  # of the deployment, by its options

@@ -36,7 +36,7 @@ def _count(model: Any, parsed: dict[str, Any], context: dict[str, Any], **_: Any
 def _now(key: dict[str, Any]) -> dict[str, Any]:
     """The row, by a call that is not counted."""
     global _counts
-    from understudy import aws
+    from understudy.store import clients as aws
 
     _counts = False
     try:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any, NotRequired
 
 from typing_extensions import TypedDict  # pydantic, which describes these, takes no other before Python 3.12
 
-from understudy import secrets
 from understudy.ids import Kind, ManagedId
+from understudy.store import secrets
 
 if TYPE_CHECKING:
-    from understudy.characters import Character
-    from understudy.job import Job
-    from understudy.uploads import Upload
+    from understudy.characters.character import Character
+    from understudy.files.uploads import Upload
+    from understudy.jobs.job import Job
 
 
 class Error(TypedDict):

@@ -20,9 +20,10 @@ from local.simulators.body import _shortened as shortened
 from local.simulators.process import Simulator
 from local.simulators.writer import Mp4Writer
 from tests.fakes.account import BASE, KEY, Server, media
-from understudy import outbound, settings
+from understudy import settings
 from understudy.errors import OutcomeUnknown, Reason, Refused
-from understudy.outbound import Client
+from understudy.network import http_client as outbound
+from understudy.network.http_client import Client
 from understudy.providers.base import Account, CastMember, Media, Operation, Order, Progress, Source
 from understudy.providers.minimax import CLIP_BYTES, IMAGE_BYTES, INLINE_BYTES, PROMPT, MiniMax
 from understudy.providers.sizes import fit

@@ -17,9 +17,10 @@ from local.simulators.process import Simulator
 from local.simulators.render import sample_clip
 from local.simulators.runwayml.models import REQUESTS
 from tests.fakes.account import BASE, KEY, Server, media
-from understudy import outbound, settings
+from understudy import settings
 from understudy.errors import OutcomeUnknown, Reason, Refused
-from understudy.outbound import Client
+from understudy.network import http_client as outbound
+from understudy.network.http_client import Client
 from understudy.providers.base import Account, CastMember, Media, Operation, Order, Progress, Source
 from understudy.providers.runwayml import INLINE_BYTES, UPLOAD_BYTES, Runway
 

@@ -20,9 +20,10 @@ from local.simulators import footage
 from local.simulators.process import Simulator
 from local.simulators.render import sample_clip
 from tests.fakes.account import BASE, KEY, Server, media
-from understudy import outbound, settings
+from understudy import settings
 from understudy.errors import OutcomeUnknown, Reason, Refused
-from understudy.outbound import Client
+from understudy.network import http_client as outbound
+from understudy.network.http_client import Client
 from understudy.providers.base import Account, CastMember, Media, Operation, Order, Progress, Source
 from understudy.providers.prices import Bill
 from understudy.providers.xai import INLINE_BYTES, PROMPT, Xai

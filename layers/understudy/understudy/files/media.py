@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from understudy import storage
+from understudy.store import bucket as storage
 
 if TYPE_CHECKING:
     from understudy.providers.base import Media

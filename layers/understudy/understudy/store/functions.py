@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from understudy.aws import lambda_
+from understudy.store.clients import lambda_
 
 
 class FunctionFailed(Exception):

@@ -6,8 +6,8 @@ import json
 import math
 from typing import Any
 
-from understudy.aws import sqs
 from understudy.settings import settings
+from understudy.store.clients import sqs
 
 MAX_DELAY = 900  # SQS
 

@@ -1,0 +1,61 @@
+"""POST /videos/characters: from a clip in a request to a character."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from understudy.api import inputs
+from understudy.api import lookup as owned
+from understudy.api.fields import FilePart
+from understudy.characters import creation
+from understudy.characters.character import Character, clip_key, examine
+from understudy.deployments.config import deployments
+from understudy.errors import ApiError
+from understudy.ids import new_record
+from understudy.jobs.idempotency import Attempt, gone, running
+from understudy.store import bucket as storage
+from understudy.store import table
+
+if TYPE_CHECKING:
+    from understudy.api.endpoint import Call
+    from understudy.api.requests import CreateCharacter
+
+
+def create(call: Call, request: CreateCharacter) -> tuple[Character, bool]:
+    """Make a character. Returns it and whether an earlier arrival of this call had made it already."""
+    attempt = call.attempt("create_character")
+    row = attempt.earlier()
+    if row is not None and (made := Character.find(call.caller.team, row["record"])):
+        return made, True
+    if row is not None and attempt.key is not None:
+        raise gone()
+    call.check_model(request.named_model or deployments().default_model)
+    home = creation.home_of(request.named_model, request.custom_llm_provider)
+    team, record = call.caller.team, new_record()
+    _store_clip(call, request, record)
+    clip = examine(team, record)
+    character = Character.new(team, record, request.name, clip, home=home.id, provider=home.provider)
+    _write(character, attempt)
+    return creation.introduce(character, home, call.deadline)[0], False
+
+
+def _store_clip(call: Call, request: CreateCharacter, record: str) -> None:
+    key = clip_key(call.caller.team, record)
+    if isinstance(request.video, FilePart):
+        storage.put(key, request.video.data, inputs.video_type(request.video))
+    elif request.video.upload_id is not None:
+        file = inputs.uploaded(call, request.video.upload_id, "video", "video.upload_id")
+        storage.copy(file.key, key, mime_type=file.mime_type)
+    else:
+        source = owned.finished(call, request.video.id or "")
+        if source.output is None:
+            raise ApiError("This video is completed and has no file.")
+        storage.copy(source.output.key, key)
+
+
+def _write(character: Character, attempt: Attempt) -> None:
+    try:
+        table.write_together(character.new_row(), *attempt.rows(character.id))
+    except table.RowChanged:
+        storage.delete_all(storage.character_prefix(character.team, character.id))
+        raise running() from None

@@ -1,0 +1,111 @@
+"""What came with a request, checked by its bytes and stored: images and source clips."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING
+
+from understudy.api import lookup as owned
+from understudy.api.fields import FilePart
+from understudy.api.requests import ImageReference, VideoReference
+from understudy.errors import InvalidRequest, Refused
+from understudy.files import clips as media
+from understudy.files import sniff, uploads
+from understudy.network.http_client import Client
+from understudy.store import bucket as storage
+from understudy.store.bucket import File
+
+if TYPE_CHECKING:
+    from understudy.api.endpoint import Call
+
+MAX_IMAGE = 20 * 1024 * 1024  # bytes; OpenAI's limit for image_url is the same in characters (openapi.yaml, 2026-08-21)
+
+
+def image(call: Call, given: FilePart | ImageReference, record: str) -> File:
+    """Store an `input_reference`. Raises InvalidRequest for what is not a PNG, JPEG or WebP image."""
+    if isinstance(given, ImageReference) and given.upload_id:
+        return uploaded(call, given.upload_id, "image", "input_reference.upload_id")
+    data = given.data if isinstance(given, FilePart) else _referenced(given, call.deadline)
+    found = sniff.image(data)
+    if found is None:
+        raise InvalidRequest("input_reference: send a PNG, JPEG or WebP image.", param="input_reference")
+    mime_type = found[0]
+    key = storage.input_key(call.caller.team, record, f"image.{storage.EXTENSIONS[mime_type]}")
+    storage.put(key, data, mime_type)
+    return File(key, mime_type, len(data))
+
+
+def video_type(given: FilePart, param: str = "video") -> str:
+    """The type of a clip by its first bytes. Raises InvalidRequest for what is not MP4, MOV or WebM."""
+    if len(given.data) == 0:
+        raise InvalidRequest(f"{param}: the file is empty.", param=param)
+    kind = sniff.video(given.data[:4096])
+    if kind is None:
+        raise InvalidRequest(f"{param}: send an MP4, MOV or WebM video.", param=param, code="not_a_video")
+    return sniff.VIDEO_TYPES[kind]
+
+
+def clip(call: Call, given: FilePart | VideoReference, record: str) -> tuple[File, media.Inspection]:
+    """Store a clip to edit or extend; returns it and what it is.
+
+    Raises InvalidRequest for what cannot be opened as a video.
+    """
+    if isinstance(given, VideoReference):
+        file = uploaded(call, given.upload_id or "", "video", "video.upload_id")
+        return file, media.inspect(file.key, stills_prefix="", stills=0)
+    mime_type = video_type(given)
+    key = storage.input_key(call.caller.team, record, f"clip.{storage.EXTENSIONS[mime_type]}")
+    storage.put(key, given.data, mime_type)
+    return File(key, mime_type, len(given.data)), media.inspect(key, stills_prefix="", stills=0)
+
+
+def uploaded(call: Call, public_id: str, purpose: uploads.Purpose, param: str) -> File:
+    """The file of a finished upload of the caller's. Raises NotFound, NotReady and InvalidRequest."""
+    return uploads.usable(owned.upload(call, public_id), param, purpose)
+
+
+def _referenced(given: ImageReference, deadline: float) -> bytes:
+    url = given.image_url
+    if url is None:
+        message = "input_reference: files are not stored here; send the image itself or an image_url."
+        raise InvalidRequest(message, param="input_reference.file_id", code="unsupported_parameter")
+    if url.startswith("data:"):
+        return _data_url(url)
+    if not url.startswith("https://"):
+        raise InvalidRequest(
+            "input_reference: image_url must be an https or data URL.", param="input_reference.image_url"
+        )
+    return _fetched(url, deadline)
+
+
+def _data_url(url: str) -> bytes:
+    head, comma, data = url.partition(",")
+    try:
+        if not comma or not head.endswith(";base64"):
+            raise ValueError
+        return base64.b64decode(data, validate=True)
+    except (ValueError, binascii.Error):
+        message = "input_reference: image_url is not a base64 data URL (data:image/png;base64,...)."
+        raise InvalidRequest(message, param="input_reference.image_url") from None
+
+
+def _fetched(url: str, deadline: float) -> bytes:
+    data = bytearray()
+    try:
+        with Client(deadline).stream(url, {"accept": "image/*"}) as (status, _, chunks):
+            if status == 200:
+                for chunk in chunks:
+                    data += chunk
+                    if len(data) > MAX_IMAGE:
+                        raise InvalidRequest(
+                            "input_reference: the image is over 20 MB.", param="input_reference.image_url"
+                        )
+    except Refused:
+        data.clear()
+    if not data:
+        message = (
+            "input_reference: nothing could be fetched from image_url; it must be public and not redirect elsewhere."
+        )
+        raise InvalidRequest(message, param="input_reference.image_url")
+    return bytes(data)

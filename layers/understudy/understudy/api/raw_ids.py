@@ -1,0 +1,184 @@
+"""Ids that a provider or LiteLLM gave out, for keys with the scope `raw_ids:DEPLOYMENT`.
+
+    video_xyz789, char_abc123      the provider's own, as its account knows them
+    video_..., character_...       LiteLLM's: base64 of litellm:custom_llm_provider:P;model_id:M;video_id:V
+
+Such an id names no owner, so the scope is for an account that belongs to one team, and the first team that brings an
+id has it (origins.py). What was made through us is known already. What was not becomes ours the first time it is asked
+for, with an id of ours: a character by one question to the provider, within the request; a video as a job that
+`run_job` asks the provider about, and until it has, the answer is in_progress.
+
+A key with the scope for several deployments may mean any of them: they are asked in the order of the deployments file,
+and the first one that knows the id has it. LiteLLM's say more, which leaves fewer: the provider has to be theirs, and
+`model_id` their id or the name of one of their models, here or there. LiteLLM's proxy also writes names of its own,
+which are none of ours and say nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from understudy.characters.character import Character
+from understudy.deployments import routing
+from understudy.deployments import upstream_ids as origins
+from understudy.deployments.config import Deployment, deployments
+from understudy.errors import ApiError, OutcomeUnknown, Refused, Unavailable, Unsupported, from_refusal
+from understudy.ids import Kind, new_record, not_found, resembles, unwrap
+from understudy.jobs import adopted
+from understudy.jobs import transitions as jobs
+from understudy.jobs.job import ADOPT, Job
+from understudy.providers import load
+from understudy.store import table
+from understudy.store.secrets import id_codec
+
+if TYPE_CHECKING:
+    from understudy.api.endpoint import Call
+
+LOOKUP_SECONDS = 8.0  # for one provider to say whether it knows a character
+FIRST_LOOK_SECONDS = 1.0
+MAX_LENGTH = 200
+_SEGMENT = r"[A-Za-z0-9_][A-Za-z0-9_.:=~@+-]*"
+_RAW = re.compile(f"{_SEGMENT}(?:/{_SEGMENT})*")  # operation names have slashes
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a caller brought: the provider's own id, and where it may be known. `model` is a hint, or ''."""
+
+    team: str
+    kind: Kind
+    original: str
+    deployments: list[Deployment]
+    model: str = ""
+
+
+def record(call: Call, text: str, kind: Kind) -> str:
+    """Our record of what the caller names by such an id. What is new to us is taken over, by a call that is counted.
+
+    Raises NotFound for what is none, not theirs or known to no provider, Unsupported for a character of a provider
+    that cannot be asked for one, RateLimited, and what keeps a provider from answering.
+    """
+    asked = _read(call, text, kind)
+    known = _known(asked)
+    if known is not None:
+        return known
+    payer = call.admission.payer  # counts the call, and reads the key again
+    try:
+        return _adopt(asked, payer) if kind is Kind.VIDEO else _introduce(asked, call.deadline)
+    except table.RowChanged:  # somebody has brought it at this moment
+        known = _known(asked)
+        if known is None:
+            raise
+        return known
+
+
+def _read(call: Call, text: str, kind: Kind) -> _Asked:
+    """Raises NotFound for what is no such id, from the text alone."""
+    scoped = [one for one in deployments() if one.id in call.caller.raw_ids]
+    wrapped = unwrap(text, kind)
+    original = wrapped.original_id if wrapped else text
+    if resembles(original) or len(original) > MAX_LENGTH or not _RAW.fullmatch(original):
+        raise not_found(kind)
+    if wrapped:
+        scoped = [one for one in scoped if one.provider == wrapped.provider]
+        if any(_has(one, wrapped.model_id) for one in deployments()):
+            scoped = [one for one in scoped if _has(one, wrapped.model_id)]
+    if not scoped:
+        raise not_found(kind)
+    return _Asked(call.caller.team, kind, original, scoped, wrapped.model_id if wrapped else "")
+
+
+def _has(deployment: Deployment, name: str) -> bool:
+    """Does LiteLLM's `model_id` speak of this deployment?"""
+    return name in {deployment.id, *deployment.models, *deployment.models.values()}
+
+
+def _known(asked: _Asked) -> str | None:
+    """The team's record of it, or None if nobody has it. Raises NotFound if another team has."""
+    found = [origins.find(asked.kind, one.id, asked.original) for one in asked.deployments]
+    if any(origin is not None and origin.team != asked.team for origin in found):
+        raise not_found(asked.kind)
+    return next((origin.record for origin in found if origin is not None), None)
+
+
+def _adopt(asked: _Asked, payer: str) -> str:
+    """Write the job that `run_job` will ask the provider about. It takes no slot and no money: nothing is ordered.
+
+    Raises table.RowChanged when the id has become somebody's meanwhile.
+    """
+    first = asked.deployments[0]
+    model = adopted.model_name(first, asked.model, otherwise=next(iter(first.models)))
+    job = Job(
+        team=asked.team,
+        id=new_record(),
+        operation=ADOPT,
+        state="running",
+        model=model,
+        **routing.made_at(first, model),
+        prompt="",
+        created_at=int(time.time()),
+        late_at=routing.late_at(first, model),
+        others=[one.id for one in asked.deployments],
+        named=[first.provider, first.id, asked.original],
+        upstream_id=asked.original,
+        upstream_status="in_progress",
+        unconfirmed=True,
+        seen=True,
+        signed_with=id_codec().key_id,
+        payer=payer,
+    )
+    rows = [
+        job.new_row(),
+        *(origins.brought(asked.kind, one.id, asked.original, job.team, job.id) for one in asked.deployments),
+    ]
+    jobs.begin(job, FIRST_LOOK_SECONDS, lambda: table.write_together(*rows))
+    return job.id
+
+
+def _introduce(asked: _Asked, deadline: float) -> str:
+    """Ask the deployments for the character and keep what the first one says that knows it.
+
+    Raises table.RowChanged when the id has become somebody's meanwhile.
+    """
+    findable = [one for one in asked.deployments if _finds_characters(one)]
+    if not findable:
+        raise Unsupported("The provider of this character cannot be asked for it. Make it here of its clip.")
+    trouble: ApiError | None = None
+    for deployment in findable:
+        try:
+            name = _name(asked.original, deployment, deadline)
+        except Refused as refused:
+            if refused.reason not in adopted.UNKNOWN_THERE:
+                trouble = trouble or from_refusal(refused)
+        except OutcomeUnknown:
+            trouble = trouble or Unavailable("The provider could not be asked about this character. Try again.")
+        else:
+            return _keep(asked, deployment, name)
+    raise trouble or not_found(asked.kind)
+
+
+def _name(original: str, deployment: Deployment, deadline: float) -> str:
+    from understudy.deployments import call as accounts  # and with it the HTTP client, which no other read needs
+
+    provider, until = load(deployment.provider), min(deadline, time.monotonic() + LOOKUP_SECONDS)
+    return accounts.call(deployment, until, lambda account: provider.find_character(account, original))
+
+
+def _keep(asked: _Asked, deployment: Deployment, name: str) -> str:
+    from understudy.characters import handles
+
+    home = {"home": deployment.id, "provider": deployment.provider}
+    character = Character.brought(asked.team, name, asked.original, **home)
+    table.write_together(
+        character.new_row(),
+        handles.known(character, deployment, asked.original),
+        origins.brought(asked.kind, deployment.id, asked.original, character.team, character.id),
+    )
+    return character.id
+
+
+def _finds_characters(deployment: Deployment) -> bool:
+    return any(routing.profile_of(deployment, model).characters.findable for model in deployment.models)

@@ -1,0 +1,271 @@
+"""The requests of the API, typed. Bodies come parsed from wire.py; what is wrong with one is said in OpenAI's envelope.
+
+Unknown fields are refused, as OpenAI refuses them: a misspelt `second` must not cost the default eight. The few that
+clients add on their own and that change nothing here are dropped (`IGNORED`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+
+from understudy.api.fields import FilePart
+from understudy.characters.name import MAX_NAME
+from understudy.errors import InvalidRequest
+
+IGNORED = frozenset({"timeout", "user", "metadata", "extra_body", "extra_headers", "extra_query"})
+MAX_PROMPT = 32_000
+MAX_ID = 1024
+VIDEO_TYPES = ("video/mp4", "video/quicktime", "video/webm")
+IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp")
+NOT_BLANK: dict[str, Any] = {"pattern": r"\S"}
+
+
+def _seconds(value: Any) -> Any:
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 5:
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise ValueError('must be a whole number of seconds, such as "8"')
+
+
+def _id_object(value: Any) -> Any:
+    """A bare id string means {"id": ...}."""
+    return {"id": value} if isinstance(value, str) else value
+
+
+Id = Annotated[str, Field(min_length=1, max_length=MAX_ID)]
+# Text in OpenAI's API; a number is read as well. `pattern` speaks of the one, `minimum` and `maximum` of the other.
+_SECONDS = {"type": ["string", "integer"], "pattern": "^[1-9][0-9]{0,3}$", "minimum": 1, "maximum": 9999}
+Seconds = Annotated[int, BeforeValidator(_seconds), Field(ge=1, le=9999), WithJsonSchema(_SECONDS)]
+Size = Annotated[str, Field(pattern=r"^[1-9][0-9]{1,4}x[1-9][0-9]{1,4}$", examples=["1280x720"])]
+Prompt = Annotated[str, Field(min_length=1, max_length=MAX_PROMPT, examples=["Luna runs over wet stones"])]
+# An instance and nothing else: as a dataclass, pydantic would also build one from a JSON object.
+File = Annotated[
+    InstanceOf[FilePart], WithJsonSchema({"type": "string", "contentMediaType": "application/octet-stream"})
+]
+
+
+class Body(BaseModel):
+    """What every request has."""
+
+    # Built when the first body is read: a function reads one kind of them.
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True, defer_build=True)
+
+
+class Reference(Body):
+    """A thing by its id."""
+
+    id: Id
+
+
+def _ways(schema: dict[str, Any]) -> None:
+    """What `OneOf.exactly_one` checks, as a description: an object for each way."""
+    ways = schema.pop("properties")
+    alone = {"type": "object", "additionalProperties": schema.pop("additionalProperties")}
+    schema["anyOf"] = [{**alone, "required": [name], "properties": {name: ways[name]["anyOf"][0]}} for name in ways]
+
+
+class OneOf(Body):
+    """A thing in exactly one of several ways."""
+
+    model_config = ConfigDict(json_schema_extra=_ways)
+
+    @model_validator(mode="after")
+    def exactly_one(self) -> Self:
+        if sum(value is not None for _, value in self) != 1:
+            raise ValueError(f"give exactly one of {' and '.join(type(self).model_fields)}")
+        return self
+
+
+class ImageReference(OneOf):
+    """An image by URL (https or data), or as an upload. `file_id` is read to be refused with a reason."""
+
+    image_url: str | None = None
+    file_id: str | None = None
+    upload_id: str | None = None
+
+
+class VideoReference(OneOf):
+    """A finished video, or an upload."""
+
+    id: Id | None = None
+    upload_id: Id | None = None
+
+
+CharacterReference = Annotated[Reference, BeforeValidator(_id_object)]
+VideoInput = File | Annotated[VideoReference, BeforeValidator(_id_object)]
+
+
+def _image(value: Any) -> Any:
+    return {"image_url": value} if isinstance(value, str) else value
+
+
+class Routed(Body):
+    """A request that may say which model serves it. Of LiteLLM's `target_model_names` the first counts."""
+
+    model: str | None = Field(None, min_length=1, max_length=200, examples=["sora-2"])
+    target_model_names: str | list[str] | None = None
+    custom_llm_provider: str | None = Field(None, max_length=100)
+
+    @property
+    def named_model(self) -> str | None:
+        """The model that the caller asked for, under whichever name."""
+        if self.model:
+            return self.model
+        names = self.target_model_names or []
+        listed = names.split(",") if isinstance(names, str) else names
+        return next((name.strip() for name in listed if name.strip()), None)
+
+
+class CreateVideo(Routed):
+    """POST /videos"""
+
+    prompt: Prompt
+    seconds: Seconds | None = None
+    size: Size | None = None
+    input_reference: Annotated[File | ImageReference, BeforeValidator(_image)] | None = None
+    characters: list[CharacterReference] = Field(default_factory=list, max_length=20)
+
+
+class EditVideo(Routed):
+    """POST /videos/edits"""
+
+    prompt: Prompt
+    video: VideoInput
+
+
+class ExtendVideo(Routed):
+    """POST /videos/extensions"""
+
+    prompt: Prompt
+    video: VideoInput
+    seconds: Seconds
+
+
+class RemixVideo(Body):
+    """POST /videos/{video_id}/remix"""
+
+    prompt: Prompt
+
+
+class CreateCharacter(Routed):
+    """POST /videos/characters"""
+
+    name: str = Field(max_length=MAX_NAME, json_schema_extra=NOT_BLANK)
+    video: VideoInput
+
+    @field_validator("name")
+    @classmethod
+    def not_blank(cls, name: str) -> str:
+        if not name.strip():
+            raise ValueError("must not be blank: the prompt calls the character by it")
+        return name.strip()
+
+
+class CreateUpload(Body):
+    """POST /videos/uploads"""
+
+    purpose: Literal["character", "video", "image"]
+    filename: str = Field(min_length=1, max_length=255)
+    bytes: int = Field(gt=0)
+    mime_type: Annotated[str, Field(json_schema_extra={"enum": [*VIDEO_TYPES, *IMAGE_TYPES]})]
+    name: str | None = Field(None, max_length=MAX_NAME, validate_default=True)
+    model: str | None = Field(None, min_length=1, max_length=200, examples=["sora-2"])
+
+    @field_validator("mime_type")
+    @classmethod
+    def fits_the_purpose(cls, mime_type: str, info: ValidationInfo) -> str:
+        kinds = IMAGE_TYPES if info.data.get("purpose") == "image" else VIDEO_TYPES
+        if mime_type not in kinds:
+            raise ValueError(f"must be one of {', '.join(kinds)} for this purpose")
+        return mime_type
+
+    @field_validator("name")
+    @classmethod
+    def names_a_character(cls, name: str | None, info: ValidationInfo) -> str | None:
+        if info.data.get("purpose") == "character" and not (name or "").strip():
+            raise ValueError("is needed: the prompt calls the character by it")
+        return name
+
+
+class SignParts(Body):
+    """POST /videos/uploads/{upload_id}/parts: which parts to sign; none: those that have not arrived."""
+
+    part_numbers: list[Annotated[int, Field(ge=1, le=10_000)]] | None = Field(None, max_length=100)
+
+
+_WANTED = {
+    "video": 'a file, or an object such as {"id": "video_..."}',
+    "input_reference": 'a file, or an object such as {"image_url": "https://..."}',
+}
+T = TypeVar("T", bound=Body)
+
+
+def build() -> None:
+    """Build the requests' models now, where the time of the first body is not to be used for it (snapstart.py)."""
+    for kind in (CreateVideo, EditVideo, ExtendVideo, RemixVideo, CreateCharacter, CreateUpload, SignParts):
+        kind.model_rebuild()
+
+
+def validate(kind: type[T], body: Mapping[str, Any]) -> T:
+    """The typed request. Raises InvalidRequest for the first thing that is wrong."""
+    try:
+        return kind.model_validate({name: value for name, value in body.items() if name not in IGNORED})
+    except ValidationError as error:
+        raise _invalid(error) from None
+
+
+def _invalid(error: ValidationError) -> InvalidRequest:
+    wrong = error.errors(include_url=False, include_input=False)
+    # Of a field that may also be a file, the other reading says what is wrong.
+    first = next((one for one in wrong if one["type"] != "is_instance_of"), wrong[0])
+    param = _param(first["loc"])
+    match first["type"]:
+        case "extra_forbidden":
+            name = _unknown(first["loc"])
+            return InvalidRequest(f"Unknown parameter: {name!r}.", param=name, code="unknown_parameter")
+        case "missing":
+            return InvalidRequest(
+                f"Missing required parameter: {param!r}.", param=param, code="missing_required_parameter"
+            )
+        case "model_type" | "is_instance_of":
+            return InvalidRequest(
+                f"{param or 'The request'}: must be {_WANTED.get(param or '', 'an object')}.", param=param
+            )
+        case "value_error":
+            return InvalidRequest(f"{param or 'The request'}: {first['ctx']['error']}.", param=param)
+    return InvalidRequest(f"{param or 'The request'}: {first['msg']}.", param=param)
+
+
+def _param(location: tuple[int | str, ...]) -> str | None:
+    """The field as OpenAI writes it (`characters[0].id`), without the names of union members: `str`, `list[str]`, or
+    their class; fields are words in lower case."""
+    text = ""
+    for part in location:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif part.islower() and part.isidentifier() and part != "str":
+            text += f".{part}" if text else part
+    return text or None
+
+
+def _unknown(location: tuple[int | str, ...]) -> str:
+    """A field that there is not: the last part is the caller's word, whatever that is, made fit to be quoted."""
+    *way, name = location
+    shown = "".join(character for character in str(name)[:MAX_NAME] if character.isprintable())
+    known = _param(tuple(way))
+    return f"{known}.{shown}" if known else shown

@@ -1,0 +1,72 @@
+"""Answers that hold the API's resources, and the headers that go with them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import TypedDict  # pydantic, which describes these, takes no other before Python 3.12
+
+from understudy.api.endpoint import Answer
+from understudy.ids import Kind
+from understudy.resources import CharacterObject, Video, video
+
+if TYPE_CHECKING:
+    from understudy.jobs.job import Job
+
+
+class VideoPage(TypedDict):
+    object: str
+    data: list[Video]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+class CharacterPage(TypedDict):
+    object: str
+    data: list[CharacterObject]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+class Deleted(TypedDict):
+    id: str
+    object: str
+    deleted: bool
+
+
+def page(data: list[Any], *, has_more: bool) -> dict[str, Any]:
+    """A list answer."""
+    return {
+        "object": "list",
+        "data": data,
+        "first_id": data[0]["id"] if data else None,
+        "last_id": data[-1]["id"] if data else None,
+        "has_more": has_more,
+    }
+
+
+def deleted(kind: Kind, public_id: str) -> Deleted:
+    """The answer to a delete."""
+    return {"id": public_id, "object": f"{kind}.deleted", "deleted": True}
+
+
+def created(job: Job, replay: bool) -> Answer:
+    """The answer to a call that makes a video."""
+    return Answer(video(job, created=True), headers=pace(job) | emulated(job) | replayed(replay))
+
+
+def pace(job: Job) -> dict[str, str]:
+    """How often to ask for a job: the official clients wait that long between two polls (openai-python 3.54.0)."""
+    return {"openai-poll-after-ms": str(job.pace)}
+
+
+def emulated(job: Job) -> dict[str, str]:
+    """Says that the model has no such operation and the video was put together here."""
+    return {"x-understudy-emulated": job.emulated} if job.emulated else {}
+
+
+def replayed(replay: bool) -> dict[str, str]:
+    """Says that the answer is to an earlier arrival of the same call."""
+    return {"idempotent-replayed": "true"} if replay else {}

@@ -1,0 +1,190 @@
+"""The operations that make a video, from the typed request to the job."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from understudy import resources
+from understudy.api import inputs
+from understudy.api import lookup as owned
+from understudy.api.fields import FilePart
+from understudy.deployments import routing
+from understudy.deployments.config import Deployment, deployments
+from understudy.errors import InvalidRequest
+from understudy.ids import new_record
+from understudy.jobs import orders as briefs
+from understudy.jobs import submission as orders
+from understudy.jobs.capabilities import Wish
+from understudy.jobs.idempotency import Attempt
+from understudy.jobs.job import Job
+from understudy.providers.base import Operation
+from understudy.store.secrets import id_codec
+
+if TYPE_CHECKING:
+    from understudy.api.endpoint import Call
+    from understudy.api.requests import CreateVideo, EditVideo, ExtendVideo, Routed
+    from understudy.characters.character import Character
+
+
+def create(call: Call, request: CreateVideo) -> tuple[Job, bool]:
+    """Generate a video. Returns the job and whether an earlier arrival of this call had made it already."""
+    attempt = call.attempt("create")
+    if job := orders.earlier(attempt):
+        return job, True
+    cast = _cast(call, request)
+    wish = Wish(
+        "create",
+        request.prompt,
+        seconds=request.seconds,
+        size=request.size,
+        has_image=request.input_reference is not None,
+        characters=cast,
+    )
+    model, asked = _routes(call, request, [character.home for character in cast])
+    choices = orders.options(wish, model, asked, call.caller)
+    profile = choices[0].profile.playing(cast=bool(cast))
+    draft = replace(
+        _draft(call, "create", model, choices[0].deployment, request.prompt),
+        seconds=request.seconds or profile.default_seconds,
+        size=request.size or profile.default_size,
+        characters=[character.id for character in cast],
+        clips=[character.milliseconds for character in cast],
+    )
+    draft = replace(draft, billed_seconds=draft.seconds)
+    if request.input_reference is not None:
+        draft = replace(draft, image=inputs.image(call, request.input_reference, draft.id))
+    return orders.place(draft, choices, attempt, call.admission.limits, call.deadline), False
+
+
+def remake(call: Call, operation: Operation, request: EditVideo | ExtendVideo) -> tuple[Job, bool]:
+    """Edit or extend a video of the caller's, or a clip that came with the request."""
+    attempt = call.attempt(operation)
+    if job := orders.earlier(attempt):
+        return job, True
+    seconds = getattr(request, "seconds", None)
+    if isinstance(request.video, FilePart) or request.video.upload_id is not None:
+        wish = Wish(operation, request.prompt, seconds=seconds)
+        model, asked = _routes(call, request, [])
+        orders.options(wish, model, asked, call.caller)  # what nobody does is said before a clip is opened
+        record = new_record()
+        clip, facts = inputs.clip(call, request.video, record)
+        length = math.ceil(facts.milliseconds / 1000)
+        wish = replace(wish, source_seconds=facts.milliseconds / 1000, source_size=f"{facts.width}x{facts.height}")
+        choices = orders.options(wish, model, asked, call.caller)
+        draft = replace(
+            _draft(call, operation, model, choices[0].deployment, request.prompt),
+            id=record,
+            seconds=seconds,
+            billed_seconds=seconds or length,
+            source_seconds=length,
+            size=wish.source_size,
+            source_clip=clip,
+        )
+        return orders.place(draft, choices, attempt, call.admission.limits, call.deadline), False
+    source = owned.source(call, request.video.id or "")
+    model, asked = _from_source(source, request.named_model, request.custom_llm_provider)
+    return _from_job(call, attempt, operation, source, model, asked, request.prompt, seconds), False
+
+
+def remix(call: Call, public_id: str, prompt: str) -> tuple[Job, bool]:
+    """Remix a video of the caller's at the deployment that made it."""
+    attempt = call.attempt("remix", video_id=public_id)
+    if job := orders.earlier(attempt):
+        return job, True
+    source = owned.source(call, public_id)
+    asked = [deployments().get(source.deployment)]
+    return _from_job(
+        call, attempt, "remix", source, source.model, asked, prompt, None, resources.video_id(source)
+    ), False
+
+
+def _from_job(
+    call: Call,
+    attempt: Attempt,
+    operation: Operation,
+    source: Job,
+    model: str,
+    asked: list[Deployment],
+    prompt: str,
+    seconds: int | None,
+    remixed_from: str | None = None,
+) -> Job:
+    call.check_model(model)
+    wish = Wish(
+        operation,
+        prompt,
+        seconds=seconds,
+        made_by=briefs.maker(source),
+        source_seconds=source.seconds,
+        source_size=source.size,
+        source_pending=not source.done,
+    )
+    choices = orders.options(wish, model, asked, call.caller)
+    draft = replace(
+        _draft(call, operation, model, choices[0].deployment, prompt),
+        # An extension answers its added seconds until it is finished; an edit keeps the source's length and size.
+        seconds=seconds or source.seconds,
+        billed_seconds=seconds or source.seconds,
+        source_seconds=source.seconds or 0,
+        size=source.size,
+        source=source.id,
+        late_at=0 if source.done else source.late_at,
+        remixed_from=remixed_from,
+    )
+    return orders.place(draft, choices, attempt, call.admission.limits, call.deadline)
+
+
+def _from_source(source: Job, model: str | None, provider: str | None) -> tuple[str, list[Deployment]]:
+    """The model and deployments for work on a video: its own deployment, unless another model is named or that one is
+    no longer configured; then whoever serves the model gets the clip."""
+    home = deployments().find(source.deployment)
+    if home is not None and (model is None or model in home.models):
+        if provider is not None and provider != home.provider:
+            message = f"This video was made by {home.provider!r}. Leave the field out."
+            raise InvalidRequest(message, param="custom_llm_provider")
+        return model or source.model, [home]
+    if model is None and source.model not in deployments().models():
+        deployments().get(source.deployment)  # says that it is gone
+    model = model or source.model
+    return model, routing.candidates(deployments(), model, provider=provider)
+
+
+def _cast(call: Call, request: CreateVideo) -> list[Character]:
+    cast: list[Character] = []
+    for i, reference in enumerate(request.characters):
+        character = owned.character(call, reference.id)
+        if any(character.id == other.id for other in cast):
+            raise InvalidRequest(f"characters: {character.name} is named twice.", param=f"characters[{i}]")
+        cast.append(character)
+    return cast
+
+
+def _routes(call: Call, request: Routed, homes: list[str]) -> tuple[str, list[Deployment]]:
+    """The model that the request names, or the default one, and its deployments in the order in which they are asked.
+
+    `homes` go first, and the default deployment when no model is named. Raises PermissionDenied for a model that the
+    key may not use, and what `routing.candidates` raises.
+    """
+    model = request.named_model or deployments().default_model
+    call.check_model(model)
+    if request.named_model is None:
+        homes = [*homes, deployments().default().id]
+    return model, routing.candidates(deployments(), model, provider=request.custom_llm_provider, homes=homes)
+
+
+def _draft(call: Call, operation: Operation, model: str, deployment: Deployment, prompt: str) -> Job:
+    return Job(
+        team=call.caller.team,
+        payer=call.admission.payer,
+        signed_with=id_codec().key_id,
+        id=new_record(),
+        operation=operation,
+        state="submitting",
+        model=model,
+        **routing.made_at(deployment, model),
+        prompt=prompt,
+        created_at=int(time.time()),
+    )

@@ -1,0 +1,1 @@
+"""What no caller waits for."""

@@ -1,0 +1,79 @@
+"""The drop folder: `aws s3 cp luna.mp4 s3://bucket/drop/<team>/<model>/Luna.mp4`, for operators who may write there.
+
+A dropped file is its key and its bytes: synced again it makes nothing, with other bytes it makes another character.
+What became of it stands in drop-results/, which no notification watches.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from pathlib import PurePosixPath
+from typing import Any
+
+from understudy import resources
+from understudy.access import keys
+from understudy.characters import creation
+from understudy.characters.name import MAX_NAME
+from understudy.errors import ApiError, InvalidRequest
+from understudy.files import s3_event as landed
+from understudy.files.s3_event import Landed, Passing
+from understudy.ids import new_record
+from understudy.store import bucket as storage
+from understudy.store import table
+from understudy.telemetry import logger
+
+READ_BYTES = 1024 * 1024
+
+
+def take(thing: Landed, deadline: float) -> None:
+    """Make a character of a dropped clip. Raises Passing for what may pass."""
+    parts = thing.key.split("/")
+    if len(parts) != 4 or not keys.TEAM.fullmatch(parts[1]):
+        logger.warning("a dropped file outside drop/<team>/<model>/<name>")
+        return
+    _, team, model, filename = parts
+    try:
+        name = PurePosixPath(filename).stem.strip()
+        if not 0 < len(name) <= MAX_NAME:
+            raise InvalidRequest(f"The file's name is the character's name: 1 to {MAX_NAME} characters.")
+        home = creation.home_of(model, None)
+        head = thing.head()
+        if head is None:
+            return  # deleted since: nothing to make, nothing to say
+        mime_type = landed.video_type(head)
+        record = _record(team, thing)
+        character, _ = creation.adopt(team, record, name, home, thing.key, thing.version, mime_type, deadline)
+        _tell(thing.key, {"status": "completed", "character": resources.character(character)})
+    except ApiError as error:
+        if error.status >= 500 or error.status == 429:
+            raise Passing(error.message) from error
+        _tell(thing.key, {"status": "failed", "error": {"code": error.code, "message": error.message}})
+
+
+def _record(team: str, thing: Landed) -> str:
+    """The one record for this key and these bytes: chosen at the first delivery, found at every later one."""
+    identity = hashlib.sha256(thing.key.encode())
+    identity.update(_digest(thing).encode())
+    key = table.drop_key(team, identity.hexdigest())
+    try:
+        record = new_record()
+        table.put(key, {"record": record, "at": int(time.time())})
+        return record
+    except table.RowChanged:
+        row = table.get(key)
+        assert row is not None  # it exists, and nothing deletes it
+        return str(row["record"])
+
+
+def _digest(thing: Landed) -> str:
+    digest = hashlib.sha256()
+    with storage.reader(thing.key, thing.byte_count) as file:
+        while chunk := file.read(READ_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _tell(key: str, result: dict[str, Any]) -> None:
+    storage.put(f"drop-results/{key.removeprefix('drop/')}.json", json.dumps(result).encode(), "application/json")

@@ -1,0 +1,101 @@
+"""From an object that has landed to what it was sent for: once, however often its event arrives.
+
+The first finished object of an upload counts; the version in the event says which one it is. Permanent failures are
+noted on the upload and not tried again; passing ones raise `landed.Passing`, and the event comes back after a pause.
+"""
+
+from __future__ import annotations
+
+import time
+
+from understudy.background import drop_folder as drops
+from understudy.characters import creation
+from understudy.errors import ApiError, InvalidRequest, ProviderError, Refused
+from understudy.files import clips as media
+from understudy.files import s3_event as landed
+from understudy.files import sniff, uploads
+from understudy.files.s3_event import Landed, Passing
+from understudy.files.uploads import Upload
+from understudy.store import bucket as storage
+from understudy.store import queue
+from understudy.store.bucket import File
+from understudy.telemetry import logger
+
+
+def take(thing: Landed, deadline: float, *, last: bool = False) -> None:
+    """Make of the object what it is for. Raises Passing, except at the `last` delivery if a character was made."""
+    folder, _, rest = thing.key.partition("/")
+    if folder == "drop":
+        return drops.take(thing, deadline)
+    team, _, record = rest.partition("/")
+    upload = uploads.find(team, record) if folder == "uploads" and record else None
+    if upload is None:
+        logger.warning("an object that belongs to nothing", extra={"prefix": folder})
+        return None
+    if upload.version is not None and upload.version != thing.version:
+        return _later(upload, thing)
+    if upload.state in {"completed", "failed"}:
+        return None
+    claimed = uploads.claim(upload, thing.version, max(deadline - time.monotonic(), 1))
+    if claimed is None:
+        raise Passing("another delivery works on this upload")
+    try:
+        _make(claimed, thing, deadline, last)
+    except InvalidRequest as error:
+        uploads.fail(claimed, error.code or "invalid_value", error.message)
+    except (ApiError, Passing) as error:
+        uploads.release(claimed)
+        raise Passing(str(error)) from error
+    storage.delete_all(claimed.key)
+    return None
+
+
+def pause(receipt_handle: str, received: int) -> None:
+    """Let the message come back later and later: 10 s, 20 s, ... up to 15 minutes."""
+    seconds = min(10 * 2 ** (received - 1), 900)
+    queue.postpone_upload(receipt_handle, seconds)
+
+
+def _make(upload: Upload, thing: Landed, deadline: float, last: bool) -> None:
+    head = thing.head()
+    if head is None:
+        raise InvalidRequest("The uploaded object is gone. Upload it again.", code="upload_gone")
+    if upload.purpose == "image":
+        return _image(upload, thing, head)
+    mime_type = landed.video_type(head)
+    if upload.purpose == "character":
+        home = creation.home_of(upload.model, None)
+        _, objection = creation.adopt(
+            upload.team, upload.id, upload.name or "", home, thing.key, thing.version, mime_type, deadline
+        )
+        return uploads.finish(upload, error=_said(objection, last))
+    key = storage.input_key(upload.team, upload.id, f"clip.{storage.EXTENSIONS[mime_type]}")
+    storage.copy(thing.key, key, version=thing.version, mime_type=mime_type)
+    clip = media.inspect(key, stills_prefix=storage.input_key(upload.team, upload.id, ""), stills=0)
+    return uploads.finish(upload, File(key, clip.mime_type, clip.byte_count))
+
+
+def _said(objection: ProviderError | None, last: bool) -> dict[str, str] | None:
+    """What the character's home said against it: worth another delivery if it may pass, else worth telling."""
+    if not isinstance(objection, Refused):
+        return None  # nothing, or nobody knows: then it is made again at its first use and not before
+    if objection.movable and not last:
+        raise Passing(objection.message)
+    return {"code": objection.code or "provider_refused", "message": objection.message}
+
+
+def _image(upload: Upload, thing: Landed, head: bytes) -> None:
+    found = sniff.image(head) or sniff.image(thing.head(uploads.MEBIBYTE) or b"")
+    if found is None:
+        raise InvalidRequest("The file is not a PNG, JPEG or WebP image.", code="not_an_image")
+    key = storage.input_key(upload.team, upload.id, f"image.{storage.EXTENSIONS[found[0]]}")
+    storage.copy(thing.key, key, version=thing.version, mime_type=found[0])
+    uploads.finish(upload, File(key, found[0], thing.byte_count))
+
+
+def _later(upload: Upload, thing: Landed) -> None:
+    """A POST policy can be used twice: the first finished object counts, this one goes."""
+    logger.info("a second object for an upload was discarded", extra={"upload": upload.id})
+    if thing.version:
+        storage.delete_version(thing.key, thing.version)
+    uploads.discard(upload)

@@ -1,0 +1,1 @@
+"""Which server, with which key."""

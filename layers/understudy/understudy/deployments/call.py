@@ -1,0 +1,44 @@
+"""Talking to a deployment: its base URL, its key, a client with a deadline, and a second look at a key that was
+refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from understudy.deployments.config import Deployment
+from understudy.errors import Reason, Refused
+from understudy.network.http_client import Client
+from understudy.providers.base import Account
+from understudy.store.secrets import provider_key
+from understudy.telemetry import count, logger
+
+T = TypeVar("T")
+
+
+def call(deployment: Deployment, deadline: float, ask: Callable[[Account], T]) -> T:
+    """Call a provider with the deployment's account; `deadline` is in `time.monotonic()` seconds.
+
+    A 401 may only mean that the key was rotated within the last minute: nothing was made, so a fresh key gets one more
+    try. Raises what `ask` raises, and Refused when there is no key to be had.
+    """
+
+    def account(key: str | None) -> Account:
+        return Account(deployment.base_url, key, Client(deadline), deployment.options)
+
+    try:
+        key = provider_key(deployment.secret)
+        try:
+            return ask(account(key))
+        except Refused as refused:
+            if refused.reason is not Reason.CREDENTIALS or refused.status != 401:
+                raise
+            fresh = provider_key(deployment.secret, fresh=True)
+            if fresh == key:
+                raise
+            return ask(account(fresh))
+    except Refused as refused:
+        if refused.reason is Reason.CREDENTIALS:
+            logger.error("provider refused our key", extra={"deployment": deployment.id})
+            count("ProviderCredentialsRefused")
+        raise

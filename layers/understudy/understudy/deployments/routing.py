@@ -1,0 +1,112 @@
+"""Which deployment serves a call, and what happens when it says no.
+
+New work: those that serve the model, a character's home first, the others drawn by weight. What exists already goes by
+its id to the deployment that made it and nowhere else.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from understudy.deployments import circuits
+from understudy.deployments.config import Deployment, Deployments, deployments
+from understudy.errors import InvalidRequest, Refused
+from understudy.providers import load
+
+if TYPE_CHECKING:
+    from understudy.providers.base import Profile
+
+T = TypeVar("T")
+
+
+def profile_of(deployment: Deployment, model: str) -> Profile:
+    """What the model that callers know as `model` can do at this deployment."""
+    return load(deployment.provider).profile(deployment.models.get(model, model), deployment.options)
+
+
+def pace(deployment: Deployment, model: str) -> float:
+    """How many seconds to leave between two polls of a job."""
+    return deployment.poll_seconds or profile_of(deployment, model).poll_seconds
+
+
+def made_at(deployment: Deployment, model: str) -> dict[str, Any]:
+    """What a job's row says of the deployment that is to make it. The pace stands there so that whoever shows a job
+    need not know of deployments and providers."""
+    return {
+        "deployment": deployment.id,
+        "provider": deployment.provider,
+        "pace": round(pace(deployment, model) * 1000),
+    }
+
+
+def late_at(deployment: Deployment, model: str) -> int:
+    """When a job that begins there now should be done, in unix seconds."""
+    return int(time.time()) + profile_of(deployment, model).deadline_seconds
+
+
+def candidates(
+    deployments: Deployments, model: str, *, provider: str | None = None, homes: Iterable[str] = ()
+) -> list[Deployment]:
+    """The deployments for new work, in the order in which they are asked.
+
+    `homes` (deployment ids) go first. Raises NotFound for an unknown model and InvalidRequest when `provider`
+    (`custom_llm_provider`) leaves none.
+    """
+    group = [deployment for deployment in deployments.group(model) if deployment.weight or deployment.id in homes]
+    if provider is not None:
+        group = [deployment for deployment in group if deployment.provider == provider]
+        if not group:
+            message = f"No deployment of {model!r} is with the provider {provider[:40]!r}. Leave the field out."
+            raise InvalidRequest(message, param="custom_llm_provider")
+    if not group:
+        raise InvalidRequest(f"The model {model!r} takes no new work at the moment.", param="model")
+    home_order = list(homes)
+    first = sorted((one for one in group if one.id in home_order), key=lambda one: home_order.index(one.id))
+    return first + _by_weight([one for one in group if one.id not in home_order])
+
+
+def try_in_turn(options: list[T], deployment_of: Callable[[T], Deployment], ask: Callable[[T], None]) -> T:
+    """Ask each option once until one takes the work; returns that one.
+
+    A movable refusal opens the circuit of its deployment for a while and goes on to the next; the last refusal is
+    raised.
+    With one option there is nothing to protect by a circuit, and when all circuits are open the first is asked anyway.
+    """
+    if len(options) == 1:
+        ask(options[0])
+        return options[0]
+    refusal: Refused | None = None
+    for option in options:
+        try:
+            circuits.guarded(deployment_of(option).id, lambda option=option: ask(option))  # type: ignore[misc]
+            return option
+        except circuits.Open:
+            continue
+        except circuits.Moved as moved:
+            refusal = moved.refused
+    if refusal is not None:
+        raise refusal
+    ask(options[0])
+    return options[0]
+
+
+def rest(deployment: Deployment, model: str, refused: Refused) -> None:
+    """Open the circuit of a deployment that has refused work outside `try_in_turn`, if others serve the model, too."""
+    if sum(model in one.models for one in deployments()) < 2:
+        return
+
+    def refuse() -> None:
+        raise refused
+
+    with suppress(circuits.Moved, circuits.Open):
+        circuits.guarded(deployment.id, refuse)
+
+
+def _by_weight(group: list[Deployment]) -> list[Deployment]:
+    """Drawn one after the other by weight: the first as configured, the rest as fallbacks."""
+    # The key u^(1/w), largest first, draws without replacement in proportion to w (Efraimidis and Spirakis, 2006).
+    return sorted(group, key=lambda deployment: random.random() ** (1 / deployment.weight), reverse=True)  # noqa: S311

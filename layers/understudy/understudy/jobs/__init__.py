@@ -1,0 +1,1 @@
+"""Videos in the making: from the wish to the bytes in our bucket."""

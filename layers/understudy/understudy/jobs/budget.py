@@ -1,0 +1,117 @@
+"""Slots and money of a key: what it may have open at once, and what it may commit in a month.
+
+Both are taken in the transaction that writes the job and given back in the one that ends it, so that neither a crash
+nor a race can take twice or give back twice. A slot is a lease: a job that nothing ends loses it when its deadline has
+passed. Entries are only ever added: one hold and one settlement a job, in whole micro-dollars.
+
+A provider may deliver and charge more than was ordered. That is settled as it is, beyond the budget if need be, and
+the next job is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from understudy.access.keys import Limits
+from understudy.errors import NO_RETRY, RateLimited
+from understudy.store import table
+from understudy.store.table import Change, Put
+
+if TYPE_CHECKING:
+    from understudy.jobs.job import Job
+
+LEASE_GRACE = 900  # seconds after a provider's deadline within which the job is ended in any case
+
+
+def opened(job: Job, limits: Limits, micro_dollars: int) -> Job:
+    """The job with the slot and the hold that it takes under these limits."""
+    month = time.strftime("%Y-%m", time.gmtime(job.created_at)) if limits.budget is not None else None
+    until = job.late_at + LEASE_GRACE if limits.concurrent is not None else 0
+    return replace(job, month=month, hold=micro_dollars if month else 0, slot_until=until)
+
+
+def take(job: Job, limits: Limits) -> list[Put | Change]:
+    """The writes that take the job's slot and hold; `refused` reads which of them failed.
+
+    Raises RateLimited for a job that is over the budget all by itself.
+    """
+    if job.month and job.hold > (limits.budget or 0):
+        raise _over_budget(limits)
+    writes: list[Put | Change] = []
+    if job.slot_until:
+        writes.append(
+            Change(
+                table.slots_key(job.payer),
+                "SET #open.#job = :until",
+                {"until": job.slot_until, "most": limits.concurrent},
+                {"open": "open", "job": job.id},
+                "size(#open) < :most",
+            )
+        )
+    if job.month:
+        writes.append(
+            Change(
+                table.budget_key(job.payer, job.month),
+                "ADD #committed :hold",
+                {"hold": job.hold, "room": (limits.budget or 0) - job.hold},
+                {"committed": "committed"},
+                "attribute_not_exists(#committed) OR #committed <= :room",
+            )
+        )
+        writes.append(Put(table.entry_key(job.team, job.id, "hold"), {"micro_dollars": job.hold, "key": job.payer}))
+    return writes
+
+
+def give_back(job: Job, spent: int) -> list[Put | Change]:
+    """The writes that end the job's slot and turn its hold into what was spent."""
+    writes: list[Put | Change] = []
+    if job.slot_until:
+        writes.append(Change(table.slots_key(job.payer), "REMOVE #open.#job", {}, {"open": "open", "job": job.id}))
+    if job.month:
+        writes.append(
+            Change(
+                table.budget_key(job.payer, job.month),
+                "ADD #committed :difference, #spent :spent",
+                {"difference": spent - job.hold, "spent": spent},
+                {"committed": "committed", "spent": "spent"},
+            )
+        )
+        row = {"micro_dollars": spent, "key": job.payer, "at": int(time.time())}
+        writes.append(Put(table.entry_key(job.team, job.id, "settlement"), row))
+    return writes
+
+
+def refused(write: Put | Change, limits: Limits) -> RateLimited:
+    """What to say when this write of `take` failed."""
+    if write.key.sk == "slots":
+        message = f"This key may have {limits.concurrent} videos in the making at once. Try again when one is finished."
+        return RateLimited(message, code="concurrency_limit", headers={"retry-after": "10"})
+    return _over_budget(limits)
+
+
+def _over_budget(limits: Limits) -> RateLimited:
+    dollars = (limits.budget or 0) / 1_000_000
+    message = f"This would go over the key's budget of ${dollars:.2f} a month. Nothing was created."
+    return RateLimited(message, code="insufficient_quota", headers=NO_RETRY)
+
+
+def drop_expired(payer: str) -> bool:
+    """Give back the slots whose lease has passed; True if there were any."""
+    key, now = table.slots_key(payer), int(time.time())
+    row = table.get(key) or {"open": {}}
+    expired = {f"j{i}": (job, until) for i, (job, until) in enumerate(row["open"].items()) if until <= now}
+    if not expired:
+        return False
+    change = Change(
+        key,
+        "REMOVE " + ", ".join(f"#open.#{name}" for name in expired),
+        {name: until for name, (_, until) in expired.items()},
+        {"open": "open"} | {name: job for name, (job, _) in expired.items()},
+        " AND ".join(f"#open.#{name} = :{name}" for name in expired),
+    )
+    with contextlib.suppress(table.RowChanged):  # somebody else did it at this moment
+        table.change(change)
+    return True

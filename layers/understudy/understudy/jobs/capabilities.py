@@ -1,0 +1,188 @@
+"""What a model can do, checked before anything is stored, sent or paid for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from understudy.characters.character import Character
+from understudy.deployments.config import Deployment, Deployments
+from understudy.deployments.routing import profile_of
+from understudy.errors import ApiError, InvalidRequest, Unsupported
+from understudy.providers.base import Operation, Profile, Way
+from understudy.providers.sizes import fit, pixels
+
+SLACK = 0.1  # seconds by which a clip may miss a limit: it has a picture more or less than its length says
+# Pixels of an emulated extension times its seconds: a minute of full HD, 15 s of 4K. `stitch_clips` may have to encode
+# all of it within 120 s on one processor; noisy pictures at 24 a second took 1.3 s for a second of full HD.
+MAX_JOINED = 1920 * 1080 * 60
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a caller wants made, whoever makes it. `made_by` is the deployment of the source video, if it is one of
+    ours that its provider has as a whole; `source_seconds` and `source_size` are known once it has been looked at."""
+
+    operation: Operation
+    prompt: str
+    seconds: int | None = None
+    size: str | None = None
+    has_image: bool = False
+    characters: list[Character] = field(default_factory=list)
+    made_by: str | None = None
+    source_seconds: float | None = None
+    source_size: str | None = None
+    source_pending: bool = False  # it has to be finished first
+
+
+def objection(wish: Wish, deployment: Deployment, profile: Profile) -> ApiError | None:
+    """Why this deployment cannot do it; None if it can."""
+    way = way_of(wish, deployment, profile)
+    checks = (_operation(wish, deployment, profile, way), _prompt(wish, profile), _seconds(wish, profile, way))
+    source = _joined(wish, profile) if way == "emulated" else _source(wish, deployment, profile)
+    others = (_size(wish, profile), source, _characters(wish, deployment, profile), _playing(wish, profile))
+    return next((error for error in (*checks, *others) if error), None)
+
+
+def way_of(wish: Wish, deployment: Deployment, profile: Profile) -> Way | None:
+    """How this deployment would do it; None: not at all."""
+    return profile.way(wish.operation, own=wish.made_by == deployment.id)
+
+
+def able(deployments: Deployments, wish: Wish) -> list[str]:
+    """The model names with a deployment that could do it."""
+    return [
+        model
+        for model in deployments.models()
+        if any(objection(wish, one, profile_of(one, model)) is None for one in deployments.group(model))
+    ]
+
+
+def advise(error: ApiError, models: Iterable[str]) -> ApiError:
+    """The objection, saying which models could do what was asked."""
+    names = ", ".join(models)
+    if isinstance(error, Unsupported):
+        error.message += f" Models that can: {names}." if names else " No model of this key can."
+    return error
+
+
+def _operation(wish: Wish, deployment: Deployment, profile: Profile, way: Way | None) -> ApiError | None:
+    if wish.has_image and not profile.input_image:
+        return Unsupported("This model takes no input_reference.", param="input_reference")
+    if way is not None:
+        return None
+    whose = "a video" if wish.made_by == deployment.id else "a clip that it did not make"
+    return Unsupported(f"This model cannot {wish.operation} {whose}.", param="model")
+
+
+def _prompt(wish: Wish, profile: Profile) -> ApiError | None:
+    if len(wish.prompt) <= profile.prompt_characters:
+        return None
+    return InvalidRequest(f"prompt: this model takes at most {profile.prompt_characters} characters.", param="prompt")
+
+
+def _playing(wish: Wish, profile: Profile) -> ApiError | None:
+    """What the model makes, but not with characters."""
+    if not wish.characters:
+        return None
+    able = profile.playing(cast=True)
+    if not able.characters.most:
+        return Unsupported("This model takes no characters in what it is configured to make.", param="characters")
+    if wish.seconds is not None and wish.seconds not in able.seconds:
+        message = (
+            f'seconds: with characters this model cannot make "{wish.seconds}". Possible: {_listed(able.seconds)}.'
+        )
+        return Unsupported(message, param="seconds")
+    if wish.size is not None and fit(wish.size, able.sizes) is None:
+        message = f"size: with characters this model makes neither {wish.size} nor larger of that shape."
+        return Unsupported(f"{message} Possible: {', '.join(able.sizes)}.", param="size")
+    return None
+
+
+def _listed(lengths: Iterable[int]) -> str:
+    return ", ".join(f'"{seconds}"' for seconds in lengths)
+
+
+def _seconds(wish: Wish, profile: Profile, way: Way | None) -> ApiError | None:
+    possible = {"create": profile.seconds, "extend": profile.extend_seconds}.get(wish.operation)
+    if way == "emulated":
+        possible = profile.seconds
+    if possible is None or wish.seconds is None or wish.seconds in possible:
+        return None
+    message = f'seconds: this model cannot make "{wish.seconds}". Possible: {_listed(possible)}.'
+    return InvalidRequest(message, param="seconds")
+
+
+def _size(wish: Wish, profile: Profile) -> ApiError | None:
+    if wish.size is None or fit(wish.size, profile.sizes):
+        return None
+    return InvalidRequest(
+        f"size: this model makes neither {wish.size} nor larger of that shape. Possible: {', '.join(profile.sizes)}.",
+        param="size",
+    )
+
+
+def _source(wish: Wish, deployment: Deployment, profile: Profile) -> ApiError | None:
+    """What the model takes to edit or extend; of a video that it has itself only how long it may become."""
+    limits = {"edit": profile.edit_source, "extend": profile.extend_source}.get(wish.operation)
+    if limits is None or wish.source_seconds is None:
+        return None
+    length = wish.source_seconds
+    if wish.operation == "extend" and length + (wish.seconds or 0) > limits.whole + SLACK:
+        return Unsupported(f"video: this model extends to {limits.whole:g} s in all.", param="video")
+    if wish.made_by == deployment.id and not profile.source_by_clip:
+        return None
+    shortest, longest = limits.seconds
+    if not shortest - SLACK <= length <= longest + SLACK:
+        message = f"video: this model can {wish.operation} {shortest:g} to {longest:g} s; this has {length:g}."
+        return Unsupported(message, param="video")
+    smallest, largest = limits.sides
+    if wish.source_size and not all(smallest <= side <= largest for side in pixels(wish.source_size)):
+        message = (
+            f"video: this model can {wish.operation} sides of {smallest} to {largest} pixels, not {wish.source_size}."
+        )
+        return Unsupported(message, param="video")
+    return None
+
+
+def _joined(wish: Wish, profile: Profile) -> ApiError | None:
+    """A new video has to be made that fits the source, and the two have to be joined within a function's time."""
+    if wish.source_size is None or wish.source_seconds is None:
+        return None
+    if fit(wish.source_size, profile.sizes) is None:
+        message = f"video: this model makes nothing that could be joined to {wish.source_size}."
+        return Unsupported(message, param="video")
+    width, height = pixels(wish.source_size)
+    most = MAX_JOINED // (width * height)
+    if wish.source_seconds + (wish.seconds or 0) > most + SLACK:
+        message = f"video: of {wish.source_size} an extension by this model may last {most} s in all."
+        return Unsupported(message, param="video")
+    return None
+
+
+def _characters(wish: Wish, deployment: Deployment, profile: Profile) -> ApiError | None:
+    support, count = profile.characters, len(wish.characters)
+    if count == 0:
+        return None
+    if support.most == 0:
+        return Unsupported("This model takes no characters.", param="characters")
+    if count > support.most:
+        return Unsupported(f"characters: this model takes at most {support.most} in one video.", param="characters")
+    if wish.has_image and count > support.beside:
+        most = f"at most {support.beside}" if support.beside else "none"
+        return Unsupported(f"characters: beside an input_reference this model takes {most}.", param="characters")
+    shortest, longest = support.clip_seconds
+    for i, character in enumerate(wish.characters):
+        if not character.has_clip:
+            if support.native and character.home == deployment.id:
+                continue
+            message = f"characters: {character.name} has no clip here and plays only at the provider that made it."
+            return Unsupported(message, param=f"characters[{i}]")
+        seconds = character.milliseconds / 1000
+        if seconds < shortest or (seconds > longest and not support.trim):
+            message = (
+                f"characters: the clip of {character.name} is {seconds:.1f} s long; "
+                f"this model takes clips of {shortest:g} to {longest:g} s."
+            )
+            return Unsupported(message, param=f"characters[{i}]")
+    return None

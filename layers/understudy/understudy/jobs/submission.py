@@ -1,0 +1,278 @@
+"""From a wish to a placed order: who makes it, the row before the money, and one submit.
+
+The job row is written before anything is sent, and a message that will look after the job is on its way before the
+submit: whatever dies in between, the job ends, and nothing is sent twice.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+from understudy.access.keys import Caller, Limits
+from understudy.characters import handles
+from understudy.characters.handles import Handle
+from understudy.deployments import call as accounts
+from understudy.deployments import routing
+from understudy.deployments.config import Deployment, deployments
+from understudy.errors import (
+    ApiError,
+    InvalidRequest,
+    OutcomeUnknown,
+    RateLimited,
+    Reason,
+    Refused,
+    from_refusal,
+    from_unknown,
+)
+from understudy.jobs import budget as ledger
+from understudy.jobs import capabilities as limits
+from understudy.jobs import orders as briefs
+from understudy.jobs import transitions as jobs
+from understudy.jobs.capabilities import Wish
+from understudy.jobs.idempotency import Attempt, gone, running
+from understudy.jobs.job import Job
+from understudy.providers import load
+from understudy.providers.base import Profile
+from understudy.store import table
+from understudy.store.table import Change, Put
+
+GRACE_SECONDS = 10  # after the last moment at which a submit can still be under way
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A deployment that can do it. `ready`: nothing has to be made first. `emulated`: the operation, if it is put
+    together here."""
+
+    deployment: Deployment
+    profile: Profile
+    ready: bool
+    emulated: str | None = None
+
+
+def options(wish: Wish, model: str, deployments_in_order: list[Deployment], caller: Caller) -> list[Option]:
+    """Those that can do it, in the same order but natively first. Raises the first one's objection, with advice, when
+    none can."""
+    found: list[Option] = []
+    first: ApiError | None = None
+    for deployment in deployments_in_order:
+        profile = routing.profile_of(deployment, model)
+        known = _handles(wish, deployment, profile)
+        error = limits.objection(wish, deployment, profile) or _refused_before(known)
+        if error is None:
+            emulated = wish.operation if limits.way_of(wish, deployment, profile) == "emulated" else None
+            found.append(Option(deployment, profile, not emulated and _ready(wish, profile, known), emulated))
+        else:
+            first = first or error
+    if not found and first is not None:
+        raise limits.advise(first, filter(caller.may_use, limits.able(deployments(), wish)))
+    return sorted(found, key=lambda one: one.emulated is not None)
+
+
+def earlier(attempt: Attempt) -> Job | None:
+    """The job of an earlier arrival of this call, if that is what this is.
+
+    Raises the error that was answered then, and Conflict while the first arrival is still being worked on.
+    """
+    row = attempt.earlier()
+    if row is None:
+        return None
+    if row.get("error"):
+        raise _Replayed(row["error"])
+    job = Job.find(attempt.caller.team, row["record"])
+    if job is None and attempt.key is not None:
+        raise gone()
+    if job is None or (attempt.key is None and job.seen):
+        return None
+    if attempt.key is not None and job.state == "submitting" and job.submit_by > time.time():
+        raise running()
+    return job
+
+
+def place(draft: Job, choices: list[Option], attempt: Attempt, limits: Limits, deadline: float) -> Job:
+    """Write the job, then submit it; something slow first leaves the rest to `run_job`.
+
+    Raises the ApiError that the caller should see when nothing was made or nobody knows.
+    """
+    first, rest = choices[0], choices[1:]
+    # Any of them may make it in the end, so the dearest is held for.
+    hold = max(briefs.price(replace(draft, emulated=one.emulated), one.profile) for one in choices)
+    longest = max(one.profile.deadline_seconds for one in choices)
+    late_at = max(draft.late_at, draft.created_at) + longest  # it may have to wait for its source
+    draft = ledger.opened(replace(draft, emulated=first.emulated, late_at=late_at), limits, hold)
+    if not first.ready:
+        job = replace(draft, state="preparing", others=[one.deployment.id for one in rest], named=_named(draft, None))
+        jobs.begin(job, 1, lambda: _write(job, attempt, limits))
+        return job
+    job = replace(draft, submit_by=_submit_by(deadline))
+    jobs.begin(job, routing.pace(first.deployment, job.model), lambda: _write(job, attempt, limits))
+    submit = _Submit(job, deadline)
+    try:
+        routing.try_in_turn([one for one in choices if one.ready], lambda one: one.deployment, submit)
+    except Refused as refused:
+        slower = [one.deployment for one in choices if not one.ready]
+        last = deployments().get(submit.job.deployment)
+        if refused.reason is Reason.LOST and handles.forget(briefs.cast_of(submit.job), last):
+            return _prepare(submit.job, [last, *slower])
+        if refused.movable and slower:
+            return _prepare(submit.job, slower)
+        error = _remembered(attempt, from_refusal(refused), keep=not refused.movable)
+        jobs.discard(submit.job)
+        raise error from refused
+    except OutcomeUnknown as unknown:
+        if submit.job.state == "unknown":
+            return submit.job
+        raise _remembered(attempt, from_unknown(unknown), keep=True) from unknown
+    return submit.job
+
+
+def submit(job: Job, deployment: Deployment, deadline: float) -> Job:
+    """Send the order, once. Returns the running job; raises Refused, or OutcomeUnknown after having noted it."""
+    call = _Submit(job, deadline)
+    call(Option(deployment, routing.profile_of(deployment, job.model), ready=True, emulated=job.emulated))
+    return call.job
+
+
+def taken_by(job: Job, deployment: Deployment) -> dict[str, Any]:
+    """What the row says when this deployment is to make it."""
+    changes = {**routing.made_at(deployment, job.model), "emulated": None}
+    if job.operation == "extend":
+        profile = routing.profile_of(deployment, job.model)
+        source = Job.find(job.team, job.source) if job.source else None
+        way = profile.way("extend", own=source is not None and briefs.maker(source) == deployment.id)
+        changes |= {"emulated": "extend" if way == "emulated" else None, "image": None}  # its size may be another
+    return changes
+
+
+class _Submit:
+    """One submit after the other on the same job; `job` is the row as it was last written."""
+
+    def __init__(self, job: Job, deadline: float) -> None:
+        self.job, self._deadline = job, deadline
+
+    def __call__(self, option: Option) -> None:
+        deployment = option.deployment
+        if self.job.deployment != deployment.id:
+            self.job = jobs.move(self.job, "submitting", **taken_by(self.job, deployment))
+        order = briefs.order(self.job, deployment, option.profile)
+        provider = load(deployment.provider)
+        try:
+            progress = accounts.call(deployment, self._deadline, lambda account: provider.submit(account, order))
+        except OutcomeUnknown as unknown:
+            self.job = _lost(self.job, option.profile, unknown)
+            raise
+        made = {
+            "seconds": progress.seconds or order.seconds or self.job.seconds,
+            "size": progress.size or order.size or self.job.size,
+        }
+        self.job = jobs.ordered(
+            self.job,
+            progress.upstream_id,
+            upstream_status="queued" if progress.status == "queued" else "in_progress",
+            named=self.job.named or _named(self.job, progress.upstream_id),
+            late_at=routing.late_at(deployment, self.job.model),
+            **({} if self.job.emulated else made),  # what is shown of that one is the whole, not this part
+        )
+
+
+def _handles(wish: Wish, deployment: Deployment, profile: Profile) -> list[Handle | None]:
+    """What the deployment calls the characters, where it keeps them."""
+    if not profile.characters.native:
+        return []
+    return [handles.find(character, deployment) for character in wish.characters]
+
+
+def _refused_before(known: list[Handle | None]) -> ApiError | None:
+    """A character that the deployment refused for good stands in the way there, and nowhere else."""
+    for i, handle in enumerate(known):
+        if handle is not None and handle.state == "refused":
+            message = handle.message or "The provider refused this character."
+            return InvalidRequest(message, param=f"characters[{i}]", code=handle.code or "moderation_blocked")
+    return None
+
+
+def _ready(wish: Wish, profile: Profile, known: list[Handle | None]) -> bool:
+    brings_files = wish.has_image or wish.characters or wish.operation != "create"
+    if wish.source_pending or (profile.slow_inputs and brings_files):
+        return False
+    if profile.characters.native:
+        return all(handle is not None and handle.ready for handle in known)
+    return not any(character.needs_trim(profile.characters) for character in wish.characters)
+
+
+def _write(job: Job, attempt: Attempt, limits: Limits) -> None:
+    """The job, what makes the call the only one, and what it takes of the key's limits: all or nothing."""
+    made = [job.new_row(), *attempt.rows(job.id)]
+    taken = ledger.take(job, limits)
+    try:
+        _together(made, taken, limits)
+    except RateLimited:
+        if not ledger.drop_expired(job.payer):
+            raise
+        _together(made, taken, limits)
+
+
+def _together(made: list[Put], taken: list[Put | Change], limits: Limits) -> None:
+    try:
+        table.write_together(*made, *taken)
+    except table.RowChanged as changed:
+        place = min(changed.failed, default=0)
+        if place >= len(made):
+            raise ledger.refused(taken[place - len(made)], limits) from None
+        raise running() from None  # another arrival of the same call was first, a moment ago
+
+
+def _prepare(job: Job, slower: list[Deployment]) -> Job:
+    first, *rest = slower
+    return jobs.move(
+        job,
+        "preparing",
+        **taken_by(job, first),
+        others=[one.id for one in rest],
+        named=[first.provider, first.id, job.id],
+    )
+
+
+def _lost(job: Job, profile: Profile, unknown: OutcomeUnknown) -> Job:
+    if profile.findable:
+        return jobs.move(job, "unknown", named=job.named or _named(job, None))
+    return jobs.fail(job, "outcome_unknown", from_unknown(unknown).message, spent=job.hold)
+
+
+def _remembered(attempt: Attempt, error: ApiError, *, keep: bool) -> ApiError:
+    if keep:
+        attempt.answered(
+            {
+                "status": error.status,
+                "type": error.type,
+                "message": error.message,
+                "param": error.param,
+                "code": error.code,
+            }
+        )
+    else:
+        attempt.forget()
+    return error
+
+
+class _Replayed(ApiError):
+    """The error that the first arrival was answered with, again."""
+
+    def __init__(self, kept: dict[str, Any]) -> None:
+        super().__init__(
+            kept["message"],
+            param=kept["param"],
+            code=kept["code"],
+            headers={"x-should-retry": "false", "idempotent-replayed": "true"},
+        )
+        self.status, self.type = kept["status"], kept["type"]
+
+
+def _named(job: Job, upstream_id: str | None) -> list[str]:
+    return [job.provider, job.deployment, upstream_id or job.id]
+
+
+def _submit_by(deadline: float) -> int:
+    return int(time.time() + max(deadline - time.monotonic(), 0) + GRACE_SECONDS)

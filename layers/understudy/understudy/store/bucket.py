@@ -1,0 +1,278 @@
+"""The bucket: where clips, stills and outputs live, and how their bytes travel without being held in memory.
+
+media/characters/<team>/<id>/clip, still-<n>.jpg        a character
+media/videos/<team>/<id>/video.mp4, thumbnail.webp, spritesheet.jpg        an output
+media/inputs/<team>/<id>/<name>        what came with a request; expires after a week
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from understudy.settings import settings
+from understudy.store.clients import s3
+
+if TYPE_CHECKING:
+    from botocore.response import StreamingBody
+    from mypy_boto3_s3.type_defs import CopySourceTypeDef
+
+CHUNK = 8 * 1024 * 1024  # boto3's transfer defaults hold 80 MB; one part at a time holds this much
+URL_SECONDS = 3600
+EXTENSIONS = {
+    "video/mp4": "mp4",
+    "video/quicktime": "mov",
+    "video/webm": "webm",
+    "image/png": "png",
+    "image/jpeg": "jpg",
+    "image/webp": "webp",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """An object in the bucket that belongs to a job."""
+
+    key: str
+    mime_type: str
+    byte_count: int
+
+
+def character_prefix(team: str, character: str) -> str:
+    return f"media/characters/{team}/{character}/"
+
+
+def video_prefix(team: str, video: str) -> str:
+    return f"media/videos/{team}/{video}/"
+
+
+def input_key(team: str, video: str, name: str) -> str:
+    return f"media/inputs/{team}/{video}/{name}"
+
+
+def upload_key(team: str, upload: str) -> str:
+    return f"uploads/{team}/{upload}"
+
+
+def put(key: str, data: bytes | memoryview, mime_type: str) -> None:
+    """Store bytes that are in memory anyway: they came in a request body."""
+    body = io.BytesIO(data)  # botocore wants a seekable body; the view is copied once, at most a few MB
+    s3().put_object(Bucket=settings().bucket_name, Key=key, Body=body, ContentType=mime_type)
+
+
+def save(key: str, chunks: Iterator[bytes], mime_type: str) -> int:
+    """Store a stream of unknown length, a part at a time; returns its size in bytes."""
+    from boto3.s3.transfer import TransferConfig, create_transfer_manager
+
+    config = TransferConfig(multipart_threshold=CHUNK, multipart_chunksize=CHUNK, use_threads=False)
+    reader = _ChunkReader(chunks)
+    file = cast("BinaryIO", reader)  # all that the transfer asks of it is read()
+    with create_transfer_manager(s3(), config) as manager:
+        manager.upload(file, settings().bucket_name, key, extra_args={"ContentType": mime_type}).result()
+    return reader.count
+
+
+def copy(source: str, target: str, *, version: str | None = None, mime_type: str | None = None) -> None:
+    """Copy an object inside the bucket; its bytes do not come here. With `mime_type` the copy is of that type."""
+    bucket = settings().bucket_name
+    origin: CopySourceTypeDef = {"Bucket": bucket, "Key": source}
+    if version:
+        origin["VersionId"] = version
+    retyped: dict[str, Any] = {"MetadataDirective": "REPLACE", "ContentType": mime_type} if mime_type else {}
+    s3().copy_object(Bucket=bucket, Key=target, CopySource=origin, **retyped)
+
+
+def delete_version(key: str, version: str) -> None:
+    """Delete one version of an object for good."""
+    s3().delete_object(Bucket=settings().bucket_name, Key=key, VersionId=version)
+
+
+def head(key: str, version: str | None, byte_count: int = 4096) -> bytes | None:
+    """The first bytes of an object, or None when it is gone (or empty, which S3 says by the same refusal of a
+    range)."""
+    from botocore.exceptions import ClientError
+
+    at: dict[str, Any] = {"VersionId": version} if version else {}
+    try:
+        answer = s3().get_object(Bucket=settings().bucket_name, Key=key, Range=f"bytes=0-{byte_count - 1}", **at)
+    except ClientError as error:
+        if error.response["Error"]["Code"] in {"NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed"}:
+            return None
+        if error.response["Error"]["Code"] == "InvalidRange":
+            return b""
+        raise
+    with contextlib.closing(answer["Body"]) as body:
+        return body.read(byte_count)  # bounded here, too: a store that ignores the range would send it all
+
+
+def size(key: str) -> int:
+    """How many bytes an object has."""
+    return s3().head_object(Bucket=settings().bucket_name, Key=key)["ContentLength"]
+
+
+def exists(key: str) -> bool:
+    """Is there such an object?"""
+    from botocore.exceptions import ClientError
+
+    try:
+        size(key)
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] in {403, 404}:  # 403: no right to list the bucket
+            return False
+        raise
+    return True
+
+
+def delete_all(prefix: str) -> None:
+    """Delete what stands under a prefix. Older versions go by the bucket's lifecycle rule."""
+    bucket = settings().bucket_name
+    for page in s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        keys = [{"Key": entry["Key"]} for entry in page.get("Contents", [])]
+        if keys:
+            s3().delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})  # type: ignore[typeddict-item]
+
+
+def presign(key: str, *, filename: str | None = None) -> str:
+    """A GET that works for an hour and for nothing else; Range works on it."""
+    params: dict[str, Any] = {"Bucket": settings().bucket_name, "Key": key}
+    if filename:
+        params["ResponseContentDisposition"] = f'inline; filename="{filename}"'
+    return s3().generate_presigned_url("get_object", Params=params, ExpiresIn=URL_SECONDS)
+
+
+def presign_post(key: str, mime_type: str, byte_count: int, seconds: int) -> tuple[str, dict[str, str]]:
+    """A form with which exactly so many bytes of this type can be sent to `key`: its address and its fields."""
+    post = s3().generate_presigned_post(
+        Bucket=settings().bucket_name,
+        Key=key,
+        Fields={"Content-Type": mime_type},
+        Conditions=[{"Content-Type": mime_type}, ["content-length-range", byte_count, byte_count]],
+        ExpiresIn=seconds,
+    )
+    return post["url"], post["fields"]
+
+
+class NoSuchUpload(Exception):
+    """S3 does not know this multipart upload: it was completed or aborted, or has expired."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPart:
+    """A part of a multipart upload that has arrived; numbers count from 1."""
+
+    number: int
+    byte_count: int
+    etag: str
+
+
+def begin_parts(key: str, mime_type: str) -> str:
+    """Begin a multipart upload; returns S3's id of it."""
+    begun = s3().create_multipart_upload(Bucket=settings().bucket_name, Key=key, ContentType=mime_type)
+    return begun["UploadId"]
+
+
+def presign_part(key: str, upload_id: str, number: int, byte_count: int) -> str:
+    """A PUT for one part that works for an hour. The length is signed, so no other length can be sent."""
+    at: dict[str, Any] = _multipart(key, upload_id) | {"PartNumber": number, "ContentLength": byte_count}
+    return s3().generate_presigned_url("upload_part", Params=at, ExpiresIn=URL_SECONDS)
+
+
+def parts(key: str, upload_id: str) -> list[StoredPart]:
+    """The parts that have arrived. Raises NoSuchUpload."""
+    found: list[StoredPart] = []
+    try:
+        for page in s3().get_paginator("list_parts").paginate(**_multipart(key, upload_id)):
+            found += [StoredPart(one["PartNumber"], one["Size"], one["ETag"]) for one in page.get("Parts", [])]
+    except s3().exceptions.NoSuchUpload as error:
+        raise NoSuchUpload(key) from error
+    return found
+
+
+def complete_parts(key: str, upload_id: str, parts: list[StoredPart]) -> None:
+    """Put the parts together: the object is there."""
+    etags: Any = [{"PartNumber": part.number, "ETag": part.etag} for part in parts]
+    s3().complete_multipart_upload(**_multipart(key, upload_id), MultipartUpload={"Parts": etags})
+
+
+def abort_parts(key: str, upload_id: str) -> None:
+    """Drop the parts; one that is gone already is fine."""
+    with contextlib.suppress(s3().exceptions.NoSuchUpload):
+        s3().abort_multipart_upload(**_multipart(key, upload_id))
+
+
+def _multipart(key: str, upload_id: str) -> Any:
+    return {"Bucket": settings().bucket_name, "Key": key, "UploadId": upload_id}
+
+
+def reader(key: str, byte_count: int) -> BinaryIO:
+    """An object of this size as a seekable file that fetches as it is read."""
+    return io.BufferedReader(_ObjectReader(key, byte_count), 256 * 1024)
+
+
+class _ObjectReader(io.RawIOBase):
+    """An object as a seekable file that fetches as it is read: one GET from wherever reading starts."""
+
+    def __init__(self, key: str, byte_count: int) -> None:
+        self._key, self._size, self._at = key, byte_count, 0
+        self._body: StreamingBody | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        if base + offset != self._at:
+            self._drop()
+            self._at = base + offset
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        if self._at >= self._size:
+            return 0
+        if self._body is None:
+            self._body = s3().get_object(
+                Bucket=settings().bucket_name, Key=self._key, Range=f"bytes={self._at}-{self._size - 1}"
+            )["Body"]
+        data = self._body.read(len(buffer))
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+    def close(self) -> None:
+        self._drop()
+        super().close()
+
+    def _drop(self) -> None:
+        if self._body is not None:
+            self._body.close()
+            self._body = None
+
+
+class _ChunkReader:
+    """An iterator of chunks as the file that boto3's transfer reads from."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks, self._rest, self.count = chunks, b"", 0
+
+    def read(self, amount: int = -1) -> bytes:
+        pieces, have = [self._rest], len(self._rest)
+        while amount < 0 or have < amount:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                break
+            pieces.append(chunk)
+            have += len(chunk)
+        data = b"".join(pieces)
+        amount = len(data) if amount < 0 else amount
+        self._rest = data[amount:]
+        self.count += len(data[:amount])
+        return data[:amount]

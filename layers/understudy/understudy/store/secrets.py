@@ -1,0 +1,81 @@
+"""Secrets by reference: providers' keys and the MAC key of managed ids. None is ever in the environment or a log
+line."""
+
+from __future__ import annotations
+
+import time
+from functools import cache
+
+from understudy.errors import Reason, Refused
+from understudy.ids import IdCodec
+from understudy.settings import settings
+from understudy.store.clients import secretsmanager, ssm
+
+CACHE_SECONDS = 60
+
+
+_provider_keys: dict[str, tuple[float, str]] = {}  # by reference: when it was read, and what it was
+
+
+def provider_key(reference: str | None, *, fresh: bool = False) -> str | None:
+    """The key behind a deployment's `secret`, cached a minute; None when the deployment has none.
+
+    `fresh` reads past the cache: after a 401 the key may just have been rotated.
+    Raises Refused(CREDENTIALS) when the reference leads to nothing that could be sent as a key: ours to fix, nothing
+    was sent yet, and another deployment may be asked.
+    """
+    if reference is None:
+        return None
+    read_at, key = _provider_keys.get(reference, (float("-inf"), ""))
+    if fresh or time.monotonic() - read_at > CACHE_SECONDS:
+        key = _stored(reference)
+        _provider_keys[reference] = time.monotonic(), key
+    if not (key and key.isascii() and key.isprintable()):
+        raise Refused(Reason.CREDENTIALS, "The gateway's key for this provider is not one line of ASCII text.")
+    return key
+
+
+def _stored(reference: str) -> str:
+    """What lies behind the reference; '' for something that is no text."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    store, _, name = reference.partition(":")
+    try:
+        if store == "ssm":
+            value = ssm().get_parameter(Name=name, WithDecryption=True)["Parameter"].get("Value")
+        else:
+            value = secretsmanager().get_secret_value(SecretId=name).get("SecretString")
+    except (BotoCoreError, ClientError) as error:
+        raise Refused(Reason.CREDENTIALS, "The gateway has no key for this provider.") from error
+    return (value or "").strip()
+
+
+@cache
+def id_codec() -> IdCodec:
+    """The id codec: one secret read at cold start; the neighbouring versions only when an id names another key."""
+    return IdCodec(_mac_key("AWSCURRENT"), others=_mac_keys)
+
+
+_neighbours: tuple[float, list[bytes]] = (float("-inf"), [])
+
+
+def _mac_keys() -> list[bytes]:
+    """Every version that still counts, read once a minute at most: forged ids must not cost a call each.
+
+    The current one is among them: an environment that started before a rotation meets ids made after it.
+    """
+    global _neighbours
+    read_at, keys = _neighbours
+    if time.monotonic() - read_at > CACHE_SECONDS:
+        keys = [_mac_key("AWSCURRENT")]
+        try:
+            keys.append(_mac_key("AWSPREVIOUS"))
+        except secretsmanager().exceptions.ResourceNotFoundException:
+            pass  # never rotated
+        _neighbours = (time.monotonic(), keys)
+    return keys
+
+
+def _mac_key(stage: str) -> bytes:
+    answer = secretsmanager().get_secret_value(SecretId=settings().id_secret, VersionStage=stage)
+    return answer["SecretString"].encode()

@@ -1,0 +1,326 @@
+"""The DynamoDB table: the only module that knows its keys.
+
+Everything of a team lives in the team's own partition, so a row of another team cannot be reached even by mistake, and
+listing needs no index:
+
+    pk                 sk                                   what
+    team#<team>        video#<id>                           a job (jobs.py); the id sorts by creation time
+    team#<team>        character#<id>                       a character (characters.py), likewise
+    team#<team>        handle#<character>#<deployment>      what a provider calls the character
+    team#<team>        upload#<id>                          an upload (uploads.py)
+    team#<team>        drop#<sha256 of key and bytes>       which character a dropped file became (drops.py)
+    team#<team>        once#<operation>#<sha256 of key>     which job an Idempotency-Key made
+    team#<team>        last#<caller>#<operation>#<digest>   which job the same body made last (repeats by the clients)
+    team#<team>        entry#<job>#<hold or settlement>     the money of a job, never changed (ledger.py)
+    upstream#<deployment>#<sha256 of id>  video, character  whose a provider's id is (origins.py)
+    key#<key id>       key                                  an API key and its counters (keys.py, admission.py)
+    key#<key id>       slots                                the jobs that it has open (ledger.py)
+    key#<key id>       budget#<month>                       what it has committed and spent (ledger.py)
+    circuit            <deployment>                         Powertools' circuit breaker (routing.py)
+
+Values are strings, integers, booleans, None, lists and maps (attributes.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from understudy.settings import settings
+from understudy.store import attributes
+from understudy.store.clients import dynamodb
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import (
+        PutItemInputTypeDef,
+        PutTypeDef,
+        QueryInputTypeDef,
+        TransactWriteItemTypeDef,
+    )
+
+Row = dict[str, Any]
+T = TypeVar("T")
+PARTITION, SORT, TTL = "pk", "sk", "ttl"
+CIRCUIT = "circuit"
+CONFLICT_PAUSES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)  # seconds between tries of writes that meet, on average
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Where a row lives."""
+
+    pk: str
+    sk: str
+
+
+def video_key(team: str, video: str) -> Key:
+    return Key(f"team#{team}", f"video#{video}")
+
+
+def character_key(team: str, character: str) -> Key:
+    return Key(f"team#{team}", f"character#{character}")
+
+
+def handle_key(team: str, character: str, deployment: str) -> Key:
+    return Key(f"team#{team}", f"handle#{character}#{deployment}")
+
+
+def upload_key(team: str, upload: str) -> Key:
+    return Key(f"team#{team}", f"upload#{upload}")
+
+
+def drop_key(team: str, identity: str) -> Key:
+    return Key(f"team#{team}", f"drop#{identity}")
+
+
+def once_key(team: str, operation: str, key_hash: str) -> Key:
+    return Key(f"team#{team}", f"once#{operation}#{key_hash}")
+
+
+def last_key(team: str, caller: str, operation: str, digest: str) -> Key:
+    return Key(f"team#{team}", f"last#{caller}#{operation}#{digest}")
+
+
+def upstream_key(deployment: str, upstream_id: str, kind: str) -> Key:
+    return Key(f"upstream#{deployment}#{hashlib.sha256(upstream_id.encode()).hexdigest()}", kind)
+
+
+def api_key_key(key_id: str) -> Key:
+    return Key(f"key#{key_id}", "key")
+
+
+def slots_key(payer: str) -> Key:
+    return Key(f"key#{payer}", "slots")
+
+
+def budget_key(payer: str, month: str) -> Key:
+    return Key(f"key#{payer}", f"budget#{month}")
+
+
+def entry_key(team: str, job: str, what: str) -> Key:
+    return Key(f"team#{team}", f"entry#{job}#{what}")
+
+
+class RowChanged(Exception):
+    """A write found a row in another state than it expected, and wrote nothing.
+
+    `failed` holds the places, in the order of `write_together`, of the writes that were refused.
+    """
+
+    failed: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Write a row that must not exist yet, or may (`replace`). Part of `write_together`."""
+
+    key: Key
+    row: Mapping[str, Any]
+    replace: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Change a row by a DynamoDB expression, on a condition. Names stand as #name, values as :value."""
+
+    key: Key
+    expression: str
+    values: Mapping[str, Any]
+    names: Mapping[str, str]
+    condition: str = ""
+
+    def request(self) -> Any:
+        """The change as DynamoDB takes it, alone and in a transaction."""
+        request: dict[str, Any] = {
+            "TableName": settings().table_name,
+            "Key": _key(self.key),
+            "UpdateExpression": self.expression,
+            "ExpressionAttributeNames": {f"#{name}": attribute for name, attribute in self.names.items()},
+            "ExpressionAttributeValues": {f":{name}": attributes.spell(value) for name, value in self.values.items()},
+        }
+        if self.condition:
+            request["ConditionExpression"] = self.condition
+        return {name: value for name, value in request.items() if value}
+
+
+def swap(key: Key, changes: Mapping[str, Any], *, expect: Mapping[str, Any]) -> Change:
+    """Compare and swap: set `changes` if the row exists and every attribute in `expect` has that value.
+
+    An expected None means that the attribute is absent or null. A list or tuple means any of its values.
+    """
+    names = {f"n{i}": name for i, name in enumerate(dict.fromkeys((*changes, *expect)))}
+    alias = {name: placeholder for placeholder, name in names.items()}
+    values: dict[str, Any] = {f"s{i}": value for i, value in enumerate(changes.values())}
+    conditions = [f"attribute_exists({PARTITION})"]
+    for i, (name, value) in enumerate(expect.items()):
+        if value is None:
+            conditions.append(f"(attribute_not_exists(#{alias[name]}) OR attribute_type(#{alias[name]}, :null))")
+            values["null"] = "NULL"
+        else:
+            options = {f"e{i}_{j}": v for j, v in enumerate(value if isinstance(value, list | tuple) else [value])}
+            conditions.append(f"#{alias[name]} IN ({', '.join(f':{option}' for option in options)})")
+            values |= options
+    sets = ", ".join(f"#{alias[name]} = :s{i}" for i, name in enumerate(changes))
+    return Change(key, f"SET {sets}", values, names, " AND ".join(conditions))
+
+
+def get(key: Key, *, consistent: bool = True) -> Row | None:
+    """The row, or None. Consistent by default: a client may poll right after its create."""
+    found = dynamodb().get_item(TableName=settings().table_name, Key=_key(key), ConsistentRead=consistent)
+    item = found.get("Item")
+    return _row(item) if item else None
+
+
+def put(key: Key, row: Mapping[str, Any], *, replace: bool = False) -> None:
+    """Write one row. Raises RowChanged when it exists and `replace` is not set."""
+    request: PutItemInputTypeDef = {"TableName": settings().table_name, "Item": _item(key, row)}
+    if not replace:
+        request["ConditionExpression"] = f"attribute_not_exists({PARTITION})"
+    _written(lambda: dynamodb().put_item(**request))
+
+
+def write_together(*writes: Put | Change) -> None:
+    """All writes or none. Raises RowChanged when a row that must be new exists or a condition fails."""
+    requests: list[TransactWriteItemTypeDef] = []
+    for one in writes:
+        if isinstance(one, Change):
+            requests.append({"Update": one.request()})
+            continue
+        put: PutTypeDef = {"TableName": settings().table_name, "Item": _item(one.key, one.row)}
+        if not one.replace:
+            put["ConditionExpression"] = f"attribute_not_exists({PARTITION})"
+        requests.append({"Put": put})
+    _written(lambda: dynamodb().transact_write_items(TransactItems=requests))
+
+
+def update(key: Key, changes: Mapping[str, Any], *, expect: Mapping[str, Any]) -> Row:
+    """`swap` one row. Returns the whole new row; raises RowChanged when the expectation fails."""
+    return change(swap(key, changes, expect=expect))
+
+
+def change(one: Change) -> Row:
+    """Change one row. Returns the whole new row; raises RowChanged when the condition fails."""
+    answer = _written(lambda: dynamodb().update_item(**one.request(), ReturnValues="ALL_NEW"))
+    return _row(answer["Attributes"])
+
+
+def delete(key: Key, *, expect: Mapping[str, Any] | None = None) -> None:
+    """Delete the row; with `expect`, only if its attributes have those values (RowChanged otherwise)."""
+    request: dict[str, Any] = {}
+    if expect:
+        names = {f"#{i}": name for i, name in enumerate(expect)}
+        request = {
+            "ConditionExpression": " AND ".join(f"#{i} = :{i}" for i in range(len(expect))),
+            "ExpressionAttributeNames": names,
+            "ExpressionAttributeValues": {f":{i}": attributes.spell(value) for i, value in enumerate(expect.values())},
+        }
+    _written(lambda: dynamodb().delete_item(TableName=settings().table_name, Key=_key(key), **request))
+
+
+def page(start: Key, prefix: str, *, limit: int, newest_first: bool, after: str | None = None) -> list[Row]:
+    """At most `limit` rows of `start.pk` whose sort key begins with `prefix`, beyond `prefix + after` if given.
+
+    One query per DynamoDB page; only the rows asked for are evaluated, however many there are.
+    """
+    low, high = prefix, prefix + "\uffff"
+    if after is not None:
+        # '\0' is the smallest character that can follow: BETWEEN is inclusive at both ends.
+        low, high = (low, prefix + after) if newest_first else (prefix + after + "\0", high)
+    request: QueryInputTypeDef = {
+        "TableName": settings().table_name,
+        "KeyConditionExpression": f"{PARTITION} = :pk AND {SORT} BETWEEN :low AND :high",
+        "ExpressionAttributeValues": {
+            ":pk": attributes.spell(start.pk),
+            ":low": attributes.spell(low),
+            ":high": attributes.spell(high),
+        },
+        "ScanIndexForward": not newest_first,
+        "Limit": limit + (1 if after is not None and newest_first else 0),
+        "ConsistentRead": True,
+    }
+    rows: list[Row] = []
+    while len(rows) < limit:
+        answer = dynamodb().query(**request)
+        found = (_row(item) for item in answer["Items"])
+        rows += [row for row in found if after is None or row[SORT] != prefix + after]
+        if not answer.get("LastEvaluatedKey"):
+            break
+        request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+    return rows[:limit]
+
+
+def each(start: Key, prefix: str) -> Iterator[Row]:
+    """Every row of `start.pk` whose sort key begins with `prefix`; for small families such as handles."""
+    after: str | None = None
+    while rows := page(start, prefix, limit=100, newest_first=False, after=after):
+        yield from rows
+        after = rows[-1][SORT].removeprefix(prefix)
+
+
+def scan(prefix: str, sort: str) -> Iterator[Row]:
+    """Every row whose partition begins with `prefix` and whose sort key is `sort`. Reads the whole table: operators
+    only."""
+    pages = (
+        dynamodb()
+        .get_paginator("scan")
+        .paginate(
+            TableName=settings().table_name,
+            FilterExpression=f"begins_with({PARTITION}, :prefix) AND {SORT} = :sort",
+            ExpressionAttributeValues={":prefix": attributes.spell(prefix), ":sort": attributes.spell(sort)},
+        )
+    )
+    for found in pages:
+        yield from (_row(item) for item in found["Items"])
+
+
+def _written(write: Callable[[], T]) -> T:
+    """What a write answers. One that meets a transaction on its row waits a moment: that says nothing about the row
+    yet. Raises RowChanged."""
+    from botocore.exceptions import ClientError
+
+    pauses = iter(CONFLICT_PAUSES)
+    while True:
+        try:
+            return write()
+        except ClientError as error:
+            pause = next(pauses, None) if _met_another(error) else None
+            if pause is None:
+                raise _changed(error) from error
+            time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
+
+
+def _met_another(error: Any) -> bool:
+    """Did the write meet a transaction, and nothing else go wrong?"""
+    if error.response["Error"]["Code"] == "TransactionConflictException":
+        return True
+    return set(_reasons(error)) - {"None"} == {"TransactionConflict"}
+
+
+def _changed(error: Any) -> Exception:
+    reasons = _reasons(error)
+    if error.response["Error"]["Code"] == "ConditionalCheckFailedException" or "ConditionalCheckFailed" in reasons:
+        changed = RowChanged(str(error))
+        changed.failed = tuple(i for i, reason in enumerate(reasons) if reason == "ConditionalCheckFailed")
+        return changed
+    return error  # type: ignore[no-any-return]
+
+
+def _reasons(error: Any) -> list[str]:
+    """Why a transaction was cancelled, row by row."""
+    return [reason.get("Code", "None") for reason in error.response.get("CancellationReasons", [])]
+
+
+def _key(key: Key) -> Any:
+    return {PARTITION: {"S": key.pk}, SORT: {"S": key.sk}}
+
+
+def _item(key: Key, row: Mapping[str, Any]) -> Any:
+    return {name: attributes.spell(value) for name, value in row.items()} | _key(key)
+
+
+def _row(item: Mapping[str, Any]) -> Row:
+    return {name: attributes.read(attribute) for name, attribute in item.items()}
