@@ -39,7 +39,7 @@ import boto3
 import httpx
 import pydantic
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
-from understudy.api import requests as schema
+from understudy.api import requests
 
 clients = [boto3.client("dynamodb"), boto3.client("s3"), httpx.Client()]
 app = APIGatewayRestResolver()

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "layers" / "understudy"))
 
 from understudy import providers  # noqa: E402
-from understudy.api import models as catalogue  # noqa: E402
+from understudy.api import models  # noqa: E402
 from understudy.providers.base import CharacterSupport, Operation, Profile, Provider, SourceLimits  # noqa: E402
 from understudy.providers.prices import rate  # noqa: E402
 
@@ -179,14 +179,14 @@ def _ranges(numbers: tuple[int, ...]) -> str:
 
 def _prices(profile: Profile) -> Iterator[tuple[str, str, str]]:
     """Lines of the price list: sizes, what costs so much in them, and how much that is."""
-    listed = catalogue.price_list([profile])
+    listed = models.price_list([profile])
     priced = {size for line in listed if "create" in line["of"] for size in line["sizes"]}
     if rest := [size for size in profile.sizes if size not in priced]:
         yield _sizes(rest, profile), ASKED["create"] if listed else "all", "not known"
     for line in listed:
         again = "create" not in line["of"] and len(line["sizes"]) == len(profile.sizes)
         of = "all" if set(line["of"]) == _makes(profile) else ", ".join(ASKED[one] for one in line["of"])
-        on_top, per = set(line["of"]) <= set(catalogue.ON_TOP), " each" if line["per"] == "character" else " a second"
+        on_top, per = set(line["of"]) <= set(models.ON_TOP), " each" if line["per"] == "character" else " a second"
         sizes = "any of them" if again else _sizes(line["sizes"], profile)
         yield sizes, of, f"{'+ ' if on_top else ''}{_dollars(line['least'])}{per}"
 

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from understudy.api import lookup as owned
-from understudy.api import responses as present
-from understudy.api.endpoint import Answer, Call, Endpoint
+from understudy.api import lookup, responses
+from understudy.api.endpoint import Call, Endpoint, Response
 from understudy.errors import NotReady
 from understudy.files import uploads
 from understudy.ids import Kind
 from understudy.store import table
 
 
-@Endpoint("DELETE", "/videos/uploads/{upload_id}", counts="touch", summary="Cancel upload", answer=present.Deleted)
-def handler(call: Call) -> Answer:
+@Endpoint("DELETE", "/videos/uploads/{upload_id}", counts="touch", summary="Cancel upload", answer=responses.Deleted)
+def handler(call: Call) -> Response:
     """Give an upload up. What it has become already stays."""
-    upload = owned.upload(call, call.text("upload_id"))
+    upload = lookup.upload(call, call.text("upload_id"))
     try:
         if upload.state == "processing":
             raise table.RowChanged
         uploads.cancel(upload)
     except table.RowChanged:
         raise NotReady("This upload is being looked at. Try again in a moment.", param="upload_id") from None
-    return Answer(present.deleted(Kind.UPLOAD, call.text("upload_id")))
+    return Response(responses.deleted(Kind.UPLOAD, call.text("upload_id")))

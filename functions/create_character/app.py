@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from understudy import resources
-from understudy.api import characters as casting
-from understudy.api import responses as present
-from understudy.api.endpoint import Answer, Call, Endpoint
+from understudy.api import characters, responses
+from understudy.api.endpoint import Call, Endpoint, Response
 from understudy.api.requests import CreateCharacter
 
 
@@ -17,7 +16,7 @@ from understudy.api.requests import CreateCharacter
     body=CreateCharacter,
     answer=resources.CharacterObject,
 )
-def handler(call: Call) -> Answer:
+def handler(call: Call) -> Response:
     """Turn a short clip into a reusable character. The clip comes as a file or as the id of a finished video."""
-    character, replayed = casting.create(call, call.body(CreateCharacter))
-    return Answer(resources.character(character), headers=present.replayed(replayed))
+    character, replayed = characters.create(call, call.body(CreateCharacter))
+    return Response(resources.character(character), headers=responses.replayed(replayed))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from understudy import resources
-from understudy.api.endpoint import Answer, Call, Endpoint
+from understudy.api.endpoint import Call, Endpoint, Response
 from understudy.api.requests import CreateUpload
 from understudy.deployments.config import deployments
 from understudy.files import uploads
@@ -12,7 +12,7 @@ from understudy.files import uploads
 @Endpoint(
     "POST", "/videos/uploads", counts="touch", summary="Create upload", body=CreateUpload, answer=resources.UploadObject
 )
-def handler(call: Call) -> Answer:
+def handler(call: Call) -> Response:
     """Get a presigned way into the bucket for a file that is too large for a request body."""
     request = call.body(CreateUpload)
     if request.model is not None or request.purpose == "character":
@@ -28,4 +28,4 @@ def handler(call: Call) -> Answer:
         name=request.name.strip() if request.name else None,
         model=request.model,
     )
-    return Answer({**resources.upload(upload), "upload": uploads.form(upload)})
+    return Response({**resources.upload(upload), "upload": uploads.form(upload)})

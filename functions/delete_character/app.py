@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from understudy import resources
-from understudy.api import lookup as owned
-from understudy.api import responses as present
-from understudy.api.endpoint import Answer, Call, Endpoint
+from understudy.api import lookup, responses
+from understudy.api.endpoint import Call, Endpoint, Response
 from understudy.ids import Kind
 
 
 @Endpoint(
-    "DELETE", "/videos/characters/{character_id}", counts="touch", summary="Delete character", answer=present.Deleted
+    "DELETE", "/videos/characters/{character_id}", counts="touch", summary="Delete character", answer=responses.Deleted
 )
-def handler(call: Call) -> Answer:
+def handler(call: Call) -> Response:
     """Delete a character with its clip, its stills and what providers keep of it."""
-    character = owned.character(call, call.text("character_id"))
+    character = lookup.character(call, call.text("character_id"))
     character.delete()
-    return Answer(present.deleted(Kind.CHARACTER, resources.character_id(character)))
+    return Response(responses.deleted(Kind.CHARACTER, resources.character_id(character)))

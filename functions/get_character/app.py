@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from understudy import resources
-from understudy.api import lookup as owned
-from understudy.api.endpoint import Answer, Call, Endpoint
+from understudy.api import lookup
+from understudy.api.endpoint import Call, Endpoint, Response
 
 
 @Endpoint("GET", "/videos/characters/{character_id}", summary="Get character", answer=resources.CharacterObject)
-def handler(call: Call) -> Answer:
+def handler(call: Call) -> Response:
     """Read a character of the caller's."""
-    return Answer(resources.character(owned.character(call, call.text("character_id"))))
+    return Response(resources.character(lookup.character(call, call.text("character_id"))))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from understudy.api import lookup as owned
-from understudy.api import responses as present
-from understudy.api.endpoint import Answer, Call, Endpoint
+from understudy.api import lookup, responses
+from understudy.api.endpoint import Call, Endpoint, Response
 from understudy.errors import InvalidRequest, NotFound
-from understudy.store import bucket as storage
+from understudy.store import bucket
 
 FILES = {"video": "video.mp4", "thumbnail": "thumbnail.webp", "spritesheet": "spritesheet.jpg"}
 
@@ -14,13 +13,13 @@ FILES = {"video": "video.mp4", "thumbnail": "thumbnail.webp", "spritesheet": "sp
 @Endpoint(
     "GET", "/videos/{video_id}/content", counts="touch", summary="Download video", redirects=True, variants=tuple(FILES)
 )
-def handler(call: Call) -> Answer:
+def handler(call: Call) -> Response:
     """Redirect to a GET of the file that works for an hour, without any credential, and understands Range."""
     variant = call.query.get("variant", "video")
     if variant not in FILES:
         raise InvalidRequest(f"variant: must be one of {', '.join(FILES)}.", param="variant")
-    job = owned.finished(call, call.text("video_id"))
-    key = storage.video_prefix(job.team, job.id) + FILES[variant]
-    if variant != "video" and not storage.exists(key):
+    job = lookup.finished(call, call.text("video_id"))
+    key = bucket.video_prefix(job.team, job.id) + FILES[variant]
+    if variant != "video" and not bucket.exists(key):
         raise NotFound(f"This video has no {variant}.", param="variant", code="variant_not_found")
-    return Answer(status=302, headers={"location": storage.presign(key)} | present.emulated(job))
+    return Response(status=302, headers={"location": bucket.presign(key)} | responses.emulated(job))

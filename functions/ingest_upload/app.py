@@ -10,8 +10,8 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from understudy.background import ingest_upload as ingest
-from understudy.files import s3_event as landed
+from understudy.background import ingest_upload
+from understudy.files import s3_event
 from understudy.telemetry import logger
 
 MARGIN_SECONDS = 15.0
@@ -27,10 +27,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
         received = int(record.attributes.approximate_receive_count or 1)
         try:
             for one in json.loads(record.body).get("Records", []):  # s3:TestEvent has none
-                ingest.take(landed.read(one), deadline, last=received >= MAX_RECEIVES)
-        except landed.Passing as passing:
+                ingest_upload.take(s3_event.read(one), deadline, last=received >= MAX_RECEIVES)
+        except s3_event.Passing as passing:
             logger.warning("object left for later", extra={"reason": str(passing)})
-            ingest.pause(record.receipt_handle, received)
+            ingest_upload.pause(record.receipt_handle, received)
             raise
         except Exception:
             logger.exception("object not taken")  # the batch processor would only count it

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from understudy.api import models as catalogue
-from understudy.api.endpoint import Answer, Call, Endpoint
+from understudy.api import models
+from understudy.api.endpoint import Call, Endpoint, Response
 from understudy.deployments.config import deployments
 
 
-@Endpoint("GET", "/models", summary="List models", answer=catalogue.ModelList)
-def handler(call: Call) -> Answer:
+@Endpoint("GET", "/models", summary="List models", answer=models.ModelList)
+def handler(call: Call) -> Response:
     """List the models that the key may name, with what each can do."""
-    return Answer({"object": "list", "data": catalogue.models(deployments(), call.caller)})
+    return Response({"object": "list", "data": models.available(deployments(), call.caller)})

@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from understudy.background import run_job as worker
+from understudy.background import run_job
 from understudy.telemetry import logger
 
 MARGIN_SECONDS = 15.0  # to note what was reached before the time is up
@@ -22,7 +22,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
 
     def work(record: SQSRecord) -> None:
         try:
-            worker.work(json.loads(record.body), deadline)
+            run_job.work(json.loads(record.body), deadline)
         except Exception:
             logger.exception("job step died")  # the batch processor would only count it
             raise

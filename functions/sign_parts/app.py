@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from understudy import resources
-from understudy.api import lookup as owned
-from understudy.api.endpoint import Answer, Call, Endpoint
+from understudy.api import lookup
+from understudy.api.endpoint import Call, Endpoint, Response
 from understudy.api.requests import SignParts
 from understudy.errors import InvalidRequest
 from understudy.files import uploads
@@ -18,9 +18,9 @@ from understudy.files import uploads
     body=SignParts,
     answer=resources.UploadParts,
 )
-def handler(call: Call) -> Answer:
+def handler(call: Call) -> Response:
     """Get fresh part URLs and the list of parts that have arrived, so that a broken upload goes on where it stopped."""
-    upload = owned.upload(call, call.text("upload_id"))
+    upload = lookup.upload(call, call.text("upload_id"))
     if upload.multipart is None:
         raise InvalidRequest("This upload is one POST, not parts.", param="upload_id")
     there = uploads.parts_there(upload)
@@ -41,4 +41,4 @@ def handler(call: Call) -> Answer:
         "parts": urls,
         "arrived": there,
     }
-    return Answer(body)
+    return Response(body)

@@ -17,7 +17,7 @@ from tests.fakes import account as accounts
 from tests.fakes.account import BASE, KEY, Server, media
 from understudy import providers
 from understudy.errors import OutcomeUnknown, ProviderError, Reason, Refused
-from understudy.network import http_client as outbound
+from understudy.network import http_client
 from understudy.providers.base import (
     CastMember,
     CharacterSupport,
@@ -340,7 +340,7 @@ class TestOrders:
             raise error("lost")
 
         http = httpx.Client(transport=httpx.MockTransport(lose))
-        monkeypatch.setattr(outbound, "_http", lambda: http)
+        monkeypatch.setattr(http_client, "_http", lambda: http)
         order = next(orders(provider.profile(model, options), model))
         assert isinstance(outcome(lambda: provider.submit(server.account(**options), order)), kind)
         assert len(sent) == 1

@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from understudy.api import bodies as wire
-from understudy.network import http_client as outbound
+from understudy.api import bodies
+from understudy.network import http_client
 from understudy.network.http_client import Client
 from understudy.providers.base import Account, Media
 
@@ -46,7 +46,7 @@ class Server:
     @property
     def body(self) -> dict[str, Any]:
         """The fields of the only request."""
-        return wire.parse(self.request.content, self.request.headers.get("content-type"), structured=frozenset())
+        return bodies.parse(self.request.content, self.request.headers.get("content-type"), structured=frozenset())
 
     def account(self, *, key: str | None = KEY, base_url: str = BASE, **options: Any) -> Account:
         return Account(base_url, key, Client(time.monotonic() + 60), options)
@@ -56,7 +56,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Server:
     """A server that everything goes to."""
     server = Server()
     http = httpx.Client(transport=httpx.MockTransport(server.handle))
-    monkeypatch.setattr(outbound, "_http", lambda: http)
+    monkeypatch.setattr(http_client, "_http", lambda: http)
     return server
 
 

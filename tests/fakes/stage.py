@@ -21,7 +21,7 @@ from tests.fakes.edges import Edges, Killed
 from tests.fakes.queue import Message, Queue
 from tests.fakes.upstream import MP4
 from understudy.access import keys
-from understudy.store import clients as aws
+from understudy.store import clients
 
 ROOT = Path(__file__).parents[2]
 NAMES = {"table": "t", "bucket": "bucket", "queue": "q"}
@@ -194,7 +194,7 @@ def load(function: str) -> ModuleType:
 
 def build() -> None:
     """What the template makes, in moto."""
-    aws.dynamodb().create_table(
+    clients.dynamodb().create_table(
         TableName=NAMES["table"],
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
         AttributeDefinitions=[
@@ -203,8 +203,8 @@ def build() -> None:
         ],
         BillingMode="PAY_PER_REQUEST",
     )
-    aws.s3().create_bucket(Bucket=NAMES["bucket"])
-    manager = aws.secretsmanager()
+    clients.s3().create_bucket(Bucket=NAMES["bucket"])
+    manager = clients.secretsmanager()
     manager.create_secret(Name="ids", SecretString="m" * 64)
     for name in ("a", "b", "c"):
         manager.create_secret(Name=f"understudy/{name}", SecretString=f"key-{name}")

@@ -11,7 +11,7 @@ import httpx
 
 from tests.fakes.clock import Clock
 from tests.fakes.edges import Edges
-from understudy.api import bodies as wire
+from understudy.api import bodies
 
 MP4 = b"\x00\x00\x00\x20ftypisom\x00\x00\x02\x00isomiso2avc1mp41" + b"\x00" * 4096
 
@@ -32,7 +32,7 @@ class Heard:
 
     @property
     def body(self) -> dict[str, Any]:
-        return wire.parse(self.content, self.headers.get("content-type"))
+        return bodies.parse(self.content, self.headers.get("content-type"))
 
     @property
     def key(self) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from local import events
 from local.functions import Route
-from understudy.api import bodies as wire
+from understudy.api import bodies
 from understudy.api.fields import FilePart
 
 ROUTE = Route("POST", "/videos/{video_id}/remix")
@@ -60,7 +60,7 @@ def test_a_form_arrives_in_base64_and_whole() -> None:
     request = {"path": {"video_id": "v"}, "form": {"name": "Lüna"}, "files": {"video": "notes.txt"}}
     event = rendered({"request": request})
     assert event["isBase64Encoded"]
-    fields = wire.parse(base64.b64decode(event["body"]), event["headers"]["Content-Type"])
+    fields = bodies.parse(base64.b64decode(event["body"]), event["headers"]["Content-Type"])
     file = fields["video"]
     assert fields["name"] == "Lüna"
     assert isinstance(file, FilePart)

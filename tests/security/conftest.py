@@ -9,7 +9,7 @@ import pytest
 
 from tests.fakes.stage import Stage
 from tests.unit.conftest import *  # noqa: F403  # its fixtures are found by their names
-from understudy.store import clients as aws
+from understudy.store import clients
 
 Row = tuple[str, str]  # operation, partition key
 
@@ -22,7 +22,7 @@ def rows(stage: Stage) -> Iterator[list[Row]]:
     def note(params: dict[str, Any], model: Any, **_: Any) -> None:
         asked.extend((model.name, key) for key in _partitions(params))
 
-    events = aws.dynamodb().meta.events
+    events = clients.dynamodb().meta.events
     events.register("provide-client-params.dynamodb", note)
     yield asked
     events.unregister("provide-client-params.dynamodb", note)

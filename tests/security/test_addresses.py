@@ -14,9 +14,9 @@ import pytest
 from tests.fakes.stage import Stage
 from tests.fakes.upstream import Upstream, answer
 from understudy.api import inputs
-from understudy.network import http_client as outbound
+from understudy.network import http_client
 
-REAL = outbound._http  # the stage puts a fake in its place
+REAL = http_client._http  # the stage puts a fake in its place
 PUBLIC = "93.184.216.34"
 INSIDE = ["10.0.0.5", "127.0.0.1", "169.254.169.254", "::1", "fd00:ec2::254", "::ffff:10.0.0.5"]
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01"
@@ -90,7 +90,7 @@ def network(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[Network]:
         return Stream(network)
 
     REAL.cache_clear()
-    monkeypatch.setattr(outbound, "_http", REAL)
+    monkeypatch.setattr(http_client, "_http", REAL)
     monkeypatch.setattr(socket, "getaddrinfo", network.getaddrinfo)
     monkeypatch.setattr(httpcore.SyncBackend, "connect_tcp", connect_tcp)
     yield network

@@ -14,8 +14,7 @@ import pytest
 from tests.fakes.stage import ROOT, Context, Stage, load
 from tests.fakes.upstream import Upstream
 from tests.unit import test_wire
-from understudy.api import bodies as wire
-from understudy.api import requests as schema
+from understudy.api import bodies, requests
 from understudy.api.text import STATUS
 
 #: id -> body, content type, code: the unit tests' table, up to 10 MB a body.
@@ -27,14 +26,14 @@ MEMORY = 64 * 2**20  # beside the body itself: a Lambda has 512 MiB
 UNDER_LIMIT = """
 import resource, sys
 from tests.security.test_bodies import TABLE
-from understudy.api import bodies as wire
+from understudy.api import bodies
 from understudy.api.text import BodyError
 
 size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (size + int(sys.argv[1]),) * 2)
 for body, content_type, code in TABLE.values():
     try:
-        wire.parse(body, content_type)
+        bodies.parse(body, content_type)
     except BodyError as error:
         assert error.code == code
         print(code)
@@ -55,7 +54,7 @@ class Passes:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.seen: dict[str, int] = {}
-        push, loads, parse_qsl, token = multipart.PushMultipartParser, json.loads, urllib.parse.parse_qsl, wire._TOKEN
+        push, loads, parse_qsl, token = multipart.PushMultipartParser, json.loads, urllib.parse.parse_qsl, bodies._TOKEN
         passes = self
 
         class Parser(push):  # type: ignore[misc, valid-type]
@@ -77,7 +76,7 @@ class Passes:
             return reader
 
         monkeypatch.setattr(multipart, "PushMultipartParser", Parser)
-        monkeypatch.setattr(wire, "_TOKEN", Token())
+        monkeypatch.setattr(bodies, "_TOKEN", Token())
         monkeypatch.setattr(json, "loads", counted("JSON", loads))
         monkeypatch.setattr(urllib.parse, "parse_qsl", counted("pairs", parse_qsl))
 
@@ -100,9 +99,9 @@ def test_the_readers_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     passes = Passes(monkeypatch)
     texts = ['["%s"]' % ("x" * 9000)] * 3
     form = test_wire.form(*[test_wire.text(f"characters[{n}]", text) for n, text in enumerate(texts)])
-    assert len(wire.parse(form, test_wire.MULTIPART)["characters"]) == 3  # type: ignore[arg-type]
+    assert len(bodies.parse(form, test_wire.MULTIPART)["characters"]) == 3  # type: ignore[arg-type]
     assert passes.seen == {"parts": len(form), "tokens": sum(map(len, texts)), "JSON": sum(map(len, texts))}
-    wire.parse(b"a=1&b=2", test_wire.URLENCODED)
+    bodies.parse(b"a=1&b=2", test_wire.URLENCODED)
     assert passes.seen["pairs"] == 7
 
 
@@ -150,7 +149,7 @@ class TestMassAssignment:
         assert upstream.heard == []
 
     def test_what_clients_add_on_their_own_is_dropped(self, stage: Stage, upstream: Upstream) -> None:
-        for name in sorted(schema.IGNORED):
+        for name in sorted(requests.IGNORED):
             form = [("prompt", "x"), ("model", "solo"), (f"{name}[api_base]", "https://evil.example/")]
             assert stage.call("create_video", form=form).status == 200
         assert upstream.heard

@@ -25,8 +25,7 @@ from tests.unit.conftest import cold_start
 from understudy.access.keys import Caller, Limits, rotate
 from understudy.deployments import routing
 from understudy.deployments.config import deployments
-from understudy.jobs import budget as ledger
-from understudy.jobs import transitions as jobs
+from understudy.jobs import budget, transitions
 from understudy.jobs.job import Job
 from understudy.store import table
 
@@ -154,9 +153,9 @@ class World:
             mine = {name: kinds for name, kinds in entries.items() if kinds["hold"]["key"] == payer}
             spent = sum(kinds["settlement"]["micro_dollars"] for kinds in mine.values() if "settlement" in kinds)
             held = sum(kinds["hold"]["micro_dollars"] for kinds in mine.values() if "settlement" not in kinds)
-            budget = self.budget(payer)
-            assert budget.get("committed", 0) == spent + held
-            assert budget.get("spent", 0) == spent
+            committed = self.budget(payer)
+            assert committed.get("committed", 0) == spent + held
+            assert committed.get("spent", 0) == spent
             assert spent + held <= BUDGET
             still = {job.id for job in rows.values() if job.payer == payer and not job.done}
             leased = {name for name in still if rows[name].slot_until > now}
@@ -189,7 +188,7 @@ class World:
         assert len(lost) <= len(self.stage.queue.dead)  # only what died five times is not ended
         self.stage.clock.advance(7 * 24 * 3600)
         for payer in self.payers:
-            ledger.drop_expired(payer)
+            budget.drop_expired(payer)
             assert self.slots(payer) == {}
 
 
@@ -319,7 +318,7 @@ class TestLeases:
         caller, _ = self.open(stage)
         (job,) = Job.page("blue", limit=9, newest_first=True, after=None)
         deadline = routing.profile_of(deployments().get("solo"), "solo").deadline_seconds
-        assert job.slot_until == job.created_at + deadline + ledger.LEASE_GRACE
+        assert job.slot_until == job.created_at + deadline + budget.LEASE_GRACE
         stage.clock.now = job.slot_until - 1.0
         refused = stage.create(model="solo")
         assert (refused.status, refused.error["code"]) == (429, "concurrency_limit")
@@ -335,7 +334,7 @@ class TestLeases:
         assert stage.create(model="solo").status == 200
         slots = (table.get(table.slots_key(caller.key_id)) or {})["open"]
         assert job.id not in slots
-        jobs.fail(job, "x", "x")
+        transitions.fail(job, "x", "x")
         assert (table.get(table.slots_key(caller.key_id)) or {})["open"] == slots
         assert stage.show(video)["status"] == "failed"
 

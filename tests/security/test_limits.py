@@ -14,8 +14,7 @@ from cli.__main__ import main
 from tests.fakes.clock import START
 from tests.fakes.stage import NAMES, ROOT, Context, Reply, Stage, load
 from tests.fakes.upstream import MP4, Upstream
-from understudy.access import keys
-from understudy.access import rate_limit as admission
+from understudy.access import keys, rate_limit
 from understudy.access.keys import Caller, Limits
 from understudy.errors import RateLimited
 from understudy.store import table
@@ -136,7 +135,7 @@ class TestRaces:
 
     def admitted(self, caller: Caller) -> bool:
         try:
-            admission.admit(caller, "make")
+            rate_limit.admit(caller, "make")
         except RateLimited:
             return False
         return True

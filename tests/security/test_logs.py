@@ -15,7 +15,7 @@ from tests.fakes.upstream import MP4, Upstream, lose, refuse
 from tests.security.test_limits import HTTP, authorize
 from tests.unit.test_ingest import Bucket
 from understudy.access import keys
-from understudy.store import clients as aws
+from understudy.store import clients
 
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01"
 MARKS = {
@@ -78,7 +78,7 @@ def signed(request: httpx.Request) -> httpx.Response:
 
 def run(stage: Stage, upstream: Upstream, bucket: Bucket) -> str:
     """Every route, with and without success; returns the API key."""
-    aws.secretsmanager().put_secret_value(SecretId="understudy/c", SecretString=MARKS["provider's key"])
+    clients.secretsmanager().put_secret_value(SecretId="understudy/c", SecretString=MARKS["provider's key"])
     key, stage.caller = keys.mint("blue")
     assert authorize(key)["principalId"] == stage.caller.key_id
     authorize("us-" + "x" * 43)

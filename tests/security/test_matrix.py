@@ -19,8 +19,7 @@ from tests.security.conftest import Row
 from understudy.files import uploads
 from understudy.ids import Kind, ManagedId, new_record
 from understudy.jobs.job import Job
-from understudy.store import bucket as storage
-from understudy.store import secrets
+from understudy.store import bucket, secrets
 from understudy.store.bucket import File
 
 DOCUMENT = json.loads((ROOT / "docs" / "openapi.json").read_text("utf-8"))
@@ -160,8 +159,8 @@ def upload(stage: Stage, place: Place, team: str) -> str:
         assert row is not None
         claimed = uploads.claim(row, "v1", 60)
         assert claimed is not None
-        key = storage.input_key(team, record, "file")
-        storage.put(key, data, mime_type)
+        key = bucket.input_key(team, record, "file")
+        bucket.put(key, data, mime_type)
         uploads.finish(claimed, File(key, mime_type, len(data)))
     return str(made.body["id"])
 

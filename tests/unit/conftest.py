@@ -16,13 +16,11 @@ from tests.fakes.edges import Edges
 from tests.fakes.queue import Queue
 from tests.fakes.stage import NAMES, Stage, build, load
 from tests.fakes.upstream import MP4, Upstream
-from understudy.deployments import config as deployments
-from understudy.files import clips as media
-from understudy.network import http_client as outbound
-from understudy.store import bucket as storage
-from understudy.store import clients as aws
+from understudy.deployments import config
+from understudy.files import clips
+from understudy.network import http_client
+from understudy.store import bucket, clients, secrets
 from understudy.store import queue as queues
-from understudy.store import secrets
 
 TOML = """
 [deployments.one]
@@ -69,10 +67,10 @@ ENVIRONMENT = {
 
 def cold_start() -> None:
     """Forget what an execution environment keeps, as a new one would; only AWS clients stay, they are dear."""
-    clients = list(vars(aws).values())
+    kept_clients = list(vars(clients).values())
     for module in clocks.layer_modules():
         for value in vars(module).values():
-            if hasattr(value, "cache_clear") and value not in clients:
+            if hasattr(value, "cache_clear") and value not in kept_clients:
                 value.cache_clear()
     secrets._neighbours = (float("-inf"), [])
     secrets._provider_keys.clear()
@@ -101,9 +99,9 @@ def edges(aws_clients: None, table_engine: str) -> Iterator[Edges]:
     """Every call to AWS and to providers, counted."""
     edges = Edges()
     hooks = {
-        aws.s3(): edges.aws,
-        aws.secretsmanager(): edges.aws,
-        aws.dynamodb(): DynamoDB(edges).answer if table_engine == "fakes" else edges.aws,
+        clients.s3(): edges.aws,
+        clients.secretsmanager(): edges.aws,
+        clients.dynamodb(): DynamoDB(edges).answer if table_engine == "fakes" else edges.aws,
     }
     for client, hook in hooks.items():
         client.meta.events.register("before-call", hook)
@@ -142,8 +140,8 @@ def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     def configure(text: str) -> None:
         file = tmp_path / "deployments.toml"
         file.write_text(text)
-        monkeypatch.setattr(deployments, "FILE", file)
-        deployments.deployments.cache_clear()
+        monkeypatch.setattr(config, "FILE", file)
+        config.deployments.cache_clear()
 
     return configure
 
@@ -153,7 +151,7 @@ def upstream(aws_stack: None, edges: Edges, clock: Clock, monkeypatch: pytest.Mo
     """The providers; nothing reaches a network."""
     upstream = Upstream(edges=edges, clock=clock)
     client = httpx.Client(transport=upstream.transport())
-    monkeypatch.setattr(outbound, "_http", lambda: client)
+    monkeypatch.setattr(http_client, "_http", lambda: client)
     return upstream
 
 
@@ -177,7 +175,7 @@ def stage(
 ) -> Stage:
     """Handlers, AWS and providers, ready to be called. The sealed media functions answer for a 3 s clip."""
     configure(toml)
-    monkeypatch.setattr(media, "_call", _media)
+    monkeypatch.setattr(clips, "_call", _media)
     monkeypatch.setattr(load("run_job"), "time", clock)
     return Stage(clock, edges, queue)
 
@@ -186,20 +184,20 @@ def _media(_function: str, event: dict[str, Any], _param: str) -> dict[str, Any]
     """The media functions' answers, with the objects that they would have written. A clip of MP4's bytes lasts 3 s."""
     for name in ("thumbnail_key", "spritesheet_key"):
         if name in event:
-            storage.put(event[name], b"picture", "image/webp")
+            bucket.put(event[name], b"picture", "image/webp")
     match event.get("task"):
         case "last_frame":
-            storage.size(event["key"])
-            storage.put(event["output_key"], LAST_FRAME, "image/jpeg")
+            bucket.size(event["key"])
+            bucket.put(event["output_key"], LAST_FRAME, "image/jpeg")
             return {"ok": True, "bytes": len(LAST_FRAME), "width": event["width"], "height": event["height"]}
         case "concatenate":
             whole = b"".join(stored(key) for key in event["keys"])
-            storage.put(event["output_key"], whole, "video/mp4")
+            bucket.put(event["output_key"], whole, "video/mp4")
             return {"ok": True, "bytes": len(whole), "duration": _seconds(whole), "width": 1280, "height": 720}
     data, stills = stored(event["key"]), []
     for n in range(event.get("stills", 0)):
         key = f"{event['stills_prefix']}still-{n}.jpg"
-        storage.put(key, b"\xff\xd8jpeg", "image/jpeg")
+        bucket.put(key, b"\xff\xd8jpeg", "image/jpeg")
         stills.append({"key": key, "width": 1280, "height": 720, "seconds": n, "bytes": 6})
     facts = {"ok": True, "duration": _seconds(data), "width": 1280, "height": 720, "bytes": len(data)}
     return facts | {"stills": stills, "mime_type": "video/mp4"}
@@ -207,7 +205,7 @@ def _media(_function: str, event: dict[str, Any], _param: str) -> dict[str, Any]
 
 def stored(key: str) -> bytes:
     """The object under a key."""
-    return aws.s3().get_object(Bucket=NAMES["bucket"], Key=key)["Body"].read()
+    return clients.s3().get_object(Bucket=NAMES["bucket"], Key=key)["Body"].read()
 
 
 def _seconds(data: bytes) -> float:

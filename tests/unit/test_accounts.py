@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 
 from tests.fakes.clock import Clock
-from understudy.deployments import call as accounts
+from understudy.deployments.call import call_provider
 from understudy.deployments.config import Deployment
 from understudy.errors import OutcomeUnknown, Reason, Refused
 from understudy.providers.base import Account
-from understudy.store import clients as aws
+from understudy.store import clients
 
 pytestmark = pytest.mark.usefixtures("aws_stack", "clock")
 
@@ -29,20 +29,20 @@ def call(clock: Clock, *answers: object) -> tuple[object, list[str | None]]:
         return found
 
     try:
-        return accounts.call(DEPLOYMENT, clock.now + 10, ask), keys
+        return call_provider(DEPLOYMENT, clock.now + 10, ask), keys
     except Exception as error:
         return error, keys
 
 
 def rotate() -> None:
-    aws.secretsmanager().put_secret_value(SecretId="understudy/a", SecretString="new")
+    clients.secretsmanager().put_secret_value(SecretId="understudy/a", SecretString="new")
 
 
 WRONG_KEY = Refused(Reason.CREDENTIALS, "wrong key", status=401)
 
 
 def test_it_speaks_for_the_deployment(clock: Clock) -> None:
-    account = accounts.call(DEPLOYMENT, clock.now + 10, lambda account: account)
+    account = call_provider(DEPLOYMENT, clock.now + 10, lambda account: account)
     assert (account.base_url, account.key, account.options) == ("https://a.example/v1", "key-a", {"x": 1})
     assert "key-a" not in repr(account)
 
@@ -80,9 +80,9 @@ def test_nothing_else_is_tried_again(clock: Clock, error: Exception) -> None:
 
 def test_a_server_without_a_key(clock: Clock) -> None:
     bare = Deployment("b", "openai", "https://b.example", {})
-    assert accounts.call(bare, clock.now + 10, lambda account: account.key) is None
+    assert call_provider(bare, clock.now + 10, lambda account: account.key) is None
     with pytest.raises(Refused):
-        accounts.call(bare, clock.now + 10, _refuse)
+        call_provider(bare, clock.now + 10, _refuse)
 
 
 def _refuse(account: Account) -> None:

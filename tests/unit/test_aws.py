@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ParamValidationError
 
-from understudy.store import clients as aws
+from understudy.store import clients
 
-MAKERS = (aws.dynamodb, aws.sqs, aws.s3, aws.lambda_)
+MAKERS = (clients.dynamodb, clients.sqs, clients.s3, clients.lambda_)
 
 
 class Sent(Exception):
@@ -26,25 +26,25 @@ def fresh_clients(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     variables = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    for make in (*MAKERS, aws._session):
+    for make in (*MAKERS, clients._session):
         make.cache_clear()
     for make in MAKERS:
         make().meta.events.register("before-send", _sent)
     yield
-    for make in (*MAKERS, aws._session):
+    for make in (*MAKERS, clients._session):
         make.cache_clear()
 
 
 def test_what_is_sent_in_a_body_goes_unchecked() -> None:
     with pytest.raises(Sent):
-        aws.dynamodb().get_item(TableName="table")  # type: ignore[call-arg]
+        clients.dynamodb().get_item(TableName="table")  # type: ignore[call-arg]
     with pytest.raises(Sent):
-        aws.sqs().send_message(QueueUrl="https://queue")  # type: ignore[call-arg]
+        clients.sqs().send_message(QueueUrl="https://queue")  # type: ignore[call-arg]
 
 
 def test_what_is_part_of_a_path_is_checked() -> None:
     """An empty one would be another operation."""
     with pytest.raises(ParamValidationError):
-        aws.s3().get_object(Bucket="bucket", Key="")
+        clients.s3().get_object(Bucket="bucket", Key="")
     with pytest.raises(ParamValidationError):
-        aws.lambda_().invoke(FunctionName="")
+        clients.lambda_().invoke(FunctionName="")

@@ -6,7 +6,7 @@ import pytest
 
 from tests.fakes.stage import Stage
 from understudy.access.keys import Caller
-from understudy.api import models as catalogue
+from understudy.api import models
 from understudy.deployments.config import Deployment, Deployments
 
 CALLER = Caller("blue", "k")
@@ -83,7 +83,7 @@ def test_a_name_with_several_deployments_can_what_any_of_them_can(order: tuple[i
         Deployment("a", "openai", "https://a", {"m": "x"}, options={"seconds": [4], "characters": 1, "edit": False}),
         Deployment("b", "hosted_vllm", "https://b", {"m": "x"}, options={"seconds": [5, 3], "references": "image"}),
     ]
-    (model,) = catalogue.models(Deployments([both[n] for n in order]), CALLER)
+    (model,) = models.available(Deployments([both[n] for n in order]), CALLER)
     can = model["capabilities"]
     assert can["seconds"] == ["3", "4", "5"]
     assert can["characters"] == {
@@ -104,12 +104,12 @@ def test_a_name_with_several_deployments_can_what_any_of_them_can(order: tuple[i
 def test_its_own_videos_and_others() -> None:
     """A model may take its own videos only, and what it cannot extend may still be continued."""
     closed = Deployment("a", "gemini", "https://a", {"m": "gemini-omni-1.1-flash"}, options={"uploads": False})
-    (model,) = catalogue.models(Deployments([closed]), CALLER)
+    (model,) = models.available(Deployments([closed]), CALLER)
     can = model["capabilities"]
     assert can["edit"] == {"own": "native", "other": "none"}
     assert can["extend"] == {"own": "native", "other": "emulated"}
     blind = Deployment("a", "hosted_vllm", "https://a", {"m": "x"}, options={"first_frame": False})
-    (model,) = catalogue.models(Deployments([blind]), CALLER)
+    (model,) = models.available(Deployments([blind]), CALLER)
     assert model["capabilities"]["extend"] == {"own": "none", "other": "none"}
     assert model["capabilities"]["extend_seconds"] == []
     assert model["capabilities"]["input_reference"] is False
@@ -117,7 +117,7 @@ def test_its_own_videos_and_others() -> None:
 
 def can(*deployments: Deployment) -> dict[str, Any]:
     """What the one model of these can do."""
-    (model,) = catalogue.models(Deployments(list(deployments)), CALLER)
+    (model,) = models.available(Deployments(list(deployments)), CALLER)
     return dict(model["capabilities"])
 
 

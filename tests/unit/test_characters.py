@@ -9,10 +9,9 @@ from understudy.characters import handles
 from understudy.characters.character import Character, clip_key
 from understudy.deployments.config import deployments
 from understudy.errors import ApiError, InvalidRequest
-from understudy.files import clips as media
+from understudy.files import clips
 from understudy.providers.base import CharacterSupport
-from understudy.store import bucket as storage
-from understudy.store import clients as aws
+from understudy.store import bucket, clients
 
 CLIP = ("video", ("clip.mp4", MP4, "video/mp4"))
 
@@ -22,7 +21,7 @@ def newest() -> Character:
 
 
 def objects(prefix: str = "media/characters/") -> list[str]:
-    return [one["Key"] for one in aws.s3().list_objects_v2(Bucket="bucket", Prefix=prefix).get("Contents", [])]
+    return [one["Key"] for one in clients.s3().list_objects_v2(Bucket="bucket", Prefix=prefix).get("Contents", [])]
 
 
 class TestCreate:
@@ -32,7 +31,7 @@ class TestCreate:
         luna = newest()
         assert luna.original == "char_one.example_0"
         assert (luna.home, luna.provider, luna.milliseconds, luna.width) == ("one", "openai", 3000, 1280)
-        prefix = storage.character_prefix("blue", luna.id)
+        prefix = bucket.character_prefix("blue", luna.id)
         assert objects() == [f"{prefix}clip", *(f"{prefix}still-{n}.jpg" for n in range(4))]
         assert upstream.heard[0].body["name"] == "Luna"
         assert bytes(upstream.heard[0].body["video"].data) == MP4
@@ -50,7 +49,7 @@ class TestCreate:
     def test_and_without_a_key_for_its_home(self, stage: Stage, upstream: Upstream) -> None:
         from tests.unit.conftest import cold_start
 
-        aws.secretsmanager().delete_secret(SecretId="understudy/a", ForceDeleteWithoutRecovery=True)
+        clients.secretsmanager().delete_secret(SecretId="understudy/a", ForceDeleteWithoutRecovery=True)
         cold_start()
         assert stage.character()
 
@@ -66,7 +65,7 @@ class TestCreate:
         for given in ({"id": video}, video):
             reply = stage.call("create_character", json_body={"name": "Luna", "video": given})
             assert reply.status == 200
-            stored = aws.s3().get_object(Bucket="bucket", Key=clip_key("blue", newest().id))
+            stored = clients.s3().get_object(Bucket="bucket", Key=clip_key("blue", newest().id))
             assert stored["Body"].read() == MP4
             assert stored["ContentType"] == "video/mp4"
 
@@ -74,7 +73,7 @@ class TestCreate:
         mov = b"\0\0\0\x14ftypqt  \0\0\0\0qt  " + b"\0" * 100
         form: Form = [("name", "Luna"), ("video", ("clip.mp4", mov, "application/octet-stream"))]
         stage.call("create_character", form=form)
-        stored = aws.s3().get_object(Bucket="bucket", Key=clip_key("blue", newest().id))
+        stored = clients.s3().get_object(Bucket="bucket", Key=clip_key("blue", newest().id))
         assert stored["ContentType"] == "video/quicktime"
 
     @pytest.mark.parametrize(
@@ -90,7 +89,7 @@ class TestCreate:
         def fail(*given: object) -> None:
             raise error
 
-        monkeypatch.setattr(media, "_call", fail)
+        monkeypatch.setattr(clips, "_call", fail)
         reply = stage.call("create_character", form=[("name", "Luna"), CLIP])
         assert (reply.status, reply.error["code"]) == (status, code)
         assert objects() == []

@@ -13,12 +13,11 @@ from tests.fakes.stage import Reply, Stage
 from tests.fakes.upstream import MP4, Upstream, lose, refuse
 from tests.unit.conftest import LAST_FRAME, cold_start, stored
 from understudy.access.keys import Limits
-from understudy.background import archive as outputs
+from understudy.background import archive
 from understudy.errors import ApiError, InvalidRequest
-from understudy.files import clips as media
+from understudy.files import clips
 from understudy.jobs.job import Job
-from understudy.store import clients as aws
-from understudy.store import table
+from understudy.store import clients, table
 
 A_SECOND = 50_000
 TOML = f"""
@@ -123,8 +122,8 @@ class TestTheWhole:
         shown = stage.show(reply.body["id"])
         assert (shown["status"], shown["seconds"], shown["size"]) == ("completed", "6", "1280x720")
         job = newest()
-        assert stored(outputs.key(job)) == MP4 * 2
-        assert stored(outputs.key(job).replace("video.mp4", "thumbnail.webp"))
+        assert stored(archive.key(job)) == MP4 * 2
+        assert stored(archive.key(job).replace("video.mp4", "thumbnail.webp"))
         assert stage.queue.waiting == stage.queue.dead == []
 
     def test_each_answer_says_so(self, stage: Stage, upstream: Upstream, source: str) -> None:
@@ -160,7 +159,7 @@ class TestTheWhole:
         assert (reply.status, reply.body["size"]) == (200, "1280x720")
         stage.run()
         assert stage.show(reply.body["id"])["seconds"] == "6"
-        assert stored(outputs.key(newest())) == MP4 * 2
+        assert stored(archive.key(newest())) == MP4 * 2
 
     def test_of_a_video_of_another_model(self, stage: Stage, upstream: Upstream) -> None:
         video = made(stage, upstream, "sora-2")
@@ -198,7 +197,7 @@ class TestTheSource:
         upstream.finish()
         stage.run()
         assert stage.show(video)["status"] == "completed"
-        assert stored(outputs.key(newest())) == MP4 * 2
+        assert stored(archive.key(newest())) == MP4 * 2
 
     def test_deleted_before_anything_was_ordered(self, stage: Stage, upstream: Upstream, source: str) -> None:
         video = extend(stage, source).body["id"]
@@ -227,9 +226,9 @@ class TestTheSource:
     def test_what_takes_too_long_to_join(
         self, stage: Stage, upstream: Upstream, source: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from understudy.jobs import capabilities as limits
+        from understudy.jobs import capabilities
 
-        monkeypatch.setattr(limits, "MAX_JOINED", 1280 * 720 * 7)
+        monkeypatch.setattr(capabilities, "MAX_JOINED", 1280 * 720 * 7)
         assert extend(stage, source, "4").status == 200
         error = extend(stage, source, "5").error
         assert (error["code"], error["param"]) == ("unsupported_operation", "video")
@@ -266,7 +265,7 @@ class TestGroups:
         upstream.rules["POST", "small.example", ""] = refuse(402)
         upstream.rules["POST", "plain.example", ""] = refuse(402)
         sizes: list[str] = []
-        last_frame = media.last_frame
+        last_frame = clips.last_frame
 
         def note(key: str, output_key: str, size: str) -> int:
             sizes.append(size)
@@ -274,7 +273,7 @@ class TestGroups:
 
         form: list[tuple[str, Any]] = [("prompt", "on"), ("seconds", "4"), ("video", ("v.mp4", MP4, "video/mp4"))]
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(media, "last_frame", note)
+            patch.setattr(clips, "last_frame", note)
             reply = stage.call("extend_video", form=[*form, ("model", "wan")])
             stage.run()
         assert sorted(sizes) == ["1280x720", "1920x1080"]
@@ -341,7 +340,7 @@ class TestMoney:
 
 def joining(monkeypatch: pytest.MonkeyPatch, error: ApiError, times: int) -> list[int]:
     """Joining fails so many times. Returns a list that grows with each try."""
-    concatenate, tries = media.concatenate, list[int]()
+    concatenate, tries = clips.concatenate, list[int]()
 
     def fail(keys: list[str], output_key: str) -> dict[str, Any]:
         tries.append(1)
@@ -349,7 +348,7 @@ def joining(monkeypatch: pytest.MonkeyPatch, error: ApiError, times: int) -> lis
             raise error
         return concatenate(keys, output_key)
 
-    monkeypatch.setattr(media, "concatenate", fail)
+    monkeypatch.setattr(clips, "concatenate", fail)
     return tries
 
 
@@ -368,7 +367,7 @@ class TestTroubles:
         joining(monkeypatch, ApiError("Busy.", code="media_failed"), 10_000)
         start = stage.clock.now
         assert extended(stage, source)["error"]["code"] == "media_failed"
-        assert outputs.JOIN_SECONDS < stage.clock.now - start - 3600 < outputs.JOIN_SECONDS + 600
+        assert archive.JOIN_SECONDS < stage.clock.now - start - 3600 < archive.JOIN_SECONDS + 600
         assert stage.queue.waiting == stage.queue.dead == []
 
     def test_without_its_deployment_it_is_joined_all_the_same(
@@ -407,7 +406,7 @@ class TestTroubles:
         def fail(key: str, prefix: str) -> dict[str, Any]:
             raise ApiError("Busy.", code="media_failed")
 
-        monkeypatch.setattr(media, "previews", fail)
+        monkeypatch.setattr(clips, "previews", fail)
         shown = extended(stage, source)
         assert (shown["status"], shown["seconds"]) == ("completed", "6")
 
@@ -417,7 +416,7 @@ class TestTroubles:
         def fail(key: str, output_key: str, size: str) -> int:
             raise InvalidRequest("Damaged.", code="unreadable")
 
-        monkeypatch.setattr(media, "last_frame", fail)
+        monkeypatch.setattr(clips, "last_frame", fail)
         assert extended(stage, source)["error"]["code"] == "unreadable"
         assert upstream.submits() == []
 
@@ -446,7 +445,7 @@ def test_death_at_every_touch(stage: Stage, upstream: Upstream, source: str) -> 
             unknown += 1
         else:
             assert (shown["status"], shown["seconds"]) == ("completed", "6")
-            assert stored(outputs.key(newest())) == MP4 * 2
+            assert stored(archive.key(newest())) == MP4 * 2
             assert len(upstream.submits()) == 1
         if lived:
             break
@@ -469,7 +468,7 @@ def test_every_message_may_come_twice(stage: Stage, upstream: Upstream, source: 
 def test_the_parts_expire_with_what_came_with_requests(stage: Stage, upstream: Upstream, source: str) -> None:
     extend(stage, source)
     stage.run()
-    keys = [one["Key"] for one in aws.s3().list_objects_v2(Bucket="bucket")["Contents"]]
+    keys = [one["Key"] for one in clients.s3().list_objects_v2(Bucket="bucket")["Contents"]]
     parts = [key for key in keys if key.endswith(("last-frame.jpg", "source.mp4", "continuation.mp4"))]
     assert len(parts) == 3
     assert all(key.startswith("media/inputs/blue/") for key in parts)
@@ -482,16 +481,16 @@ def test_a_native_order_without_its_source_is_not_sent(stage: Stage, upstream: U
     def vanish(request: httpx.Request) -> httpx.Response:
         raise AssertionError("nothing may be sent")
 
-    from understudy.jobs import orders as briefs
+    from understudy.jobs import orders
 
     with pytest.MonkeyPatch.context() as patch:
-        source_of = briefs.source_of
+        source_of = orders.source_of
 
         def gone(job: Job) -> Job:
             stage.call("delete_video", path={"video_id": video})
             return source_of(job)
 
-        patch.setattr(briefs, "source_of", gone)
+        patch.setattr(orders, "source_of", gone)
         upstream.rules["POST", "whole.example", ""] = vanish
         reply = stage.call("edit_video", json_body={"prompt": "x", "video": {"id": video}})
     assert (reply.status, reply.error["code"]) == (400, "source_deleted")

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 import pytest
 
 from understudy import providers
-from understudy.deployments import config as deployments
+from understudy.deployments import config
 from understudy.deployments.config import Deployments
 
 ROOT = Path(__file__).parents[2]
@@ -144,7 +144,7 @@ def test_the_deployments_of_the_readme_can_be_used() -> None:
 def test_every_field_of_the_deployments_file_is_in_the_readme() -> None:
     (example,) = [block for block in blocks(README, "toml") if "[deployments." in block]
     fields = {field for table in tomllib.loads(example)["deployments"].values() for field in table}
-    assert fields == deployments._FIELDS
+    assert fields == config._FIELDS
 
 
 def test_every_option_of_the_openai_shaped_is_in_the_readme() -> None:

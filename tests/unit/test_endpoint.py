@@ -11,7 +11,7 @@ import pytest
 from tests.fakes.clock import Clock
 from tests.fakes.stage import Context
 from understudy.api import endpoint
-from understudy.api.endpoint import Answer, Call, Endpoint
+from understudy.api.endpoint import Call, Endpoint, Response
 from understudy.api.requests import RemixVideo
 
 pytestmark = pytest.mark.usefixtures("aws_stack", "clock")
@@ -21,9 +21,9 @@ PATH = "/things/{thing_id}/parts/{part_id}"
 
 
 @Endpoint("POST", PATH)
-def handler(call: Call) -> Answer:
+def handler(call: Call) -> Response:
     """Tell what was understood."""
-    return Answer(
+    return Response(
         {
             "team": call.caller.team,
             "scopes": sorted(call.caller.scopes),

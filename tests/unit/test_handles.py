@@ -14,7 +14,7 @@ from tests.fakes.upstream import Answering, Upstream, answer, lose, refuse
 from understudy.characters import handles
 from understudy.characters.character import Character
 from understudy.characters.handles import Handle
-from understudy.deployments import upstream_ids as origins
+from understudy.deployments import upstream_ids
 from understudy.deployments.config import Deployment, deployments
 from understudy.errors import OutcomeUnknown, ProviderError, Reason, Refused
 from understudy.ids import Kind
@@ -65,8 +65,8 @@ def test_whose_the_providers_id_is_is_written_with_it(
     stage.edges.touched.clear()
     handle = ensure(stage, luna, solo)
     assert isinstance(handle, Handle)
-    origin = origins.find(Kind.CHARACTER, "solo", handle.reference or "")
-    assert origin == origins.Origin("blue", luna.id)
+    origin = upstream_ids.find(Kind.CHARACTER, "solo", handle.reference or "")
+    assert origin == upstream_ids.Origin("blue", luna.id)
     assert stage.edges.touched.count("TransactWriteItems") == 1
 
 

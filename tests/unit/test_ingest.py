@@ -12,7 +12,7 @@ from tests.fakes.edges import Killed
 from tests.fakes.stage import NAMES, Context, Reply, Stage, load
 from tests.fakes.upstream import MP4, Upstream, refuse
 from understudy.files import uploads
-from understudy.store import clients as aws
+from understudy.store import clients
 
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x02\x80\x00\x00\x01\x68\x08\x02\x00\x00\x00" + b"\x00" * 64
 
@@ -22,11 +22,11 @@ class Bucket:
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
-        aws.s3().put_bucket_versioning(Bucket=NAMES["bucket"], VersioningConfiguration={"Status": "Enabled"})
+        clients.s3().put_bucket_versioning(Bucket=NAMES["bucket"], VersioningConfiguration={"Status": "Enabled"})
 
     def land(self, key: str, data: bytes) -> dict[str, Any]:
         """Store an object; returns its event's record."""
-        version = aws.s3().put_object(Bucket=NAMES["bucket"], Key=key, Body=data)["VersionId"]
+        version = clients.s3().put_object(Bucket=NAMES["bucket"], Key=key, Body=data)["VersionId"]
         return {"s3": {"object": {"key": quote_plus(key, safe="/"), "size": len(data), "versionId": version}}}
 
     def deliver(self, *records: dict[str, Any], received: int = 1) -> bool:
@@ -42,7 +42,7 @@ class Bucket:
         return bool(answer == {"batchItemFailures": []})
 
     def keys(self, prefix: str) -> list[str]:
-        listed = aws.s3().list_objects_v2(Bucket=NAMES["bucket"], Prefix=prefix)
+        listed = clients.s3().list_objects_v2(Bucket=NAMES["bucket"], Prefix=prefix)
         return [entry["Key"] for entry in listed.get("Contents", [])]
 
 
@@ -109,7 +109,7 @@ def test_a_policy_used_twice_keeps_the_first_object(stage: Stage, bucket: Bucket
     assert bucket.deliver(first)
     assert bucket.deliver(second)
     assert len(characters(stage)) == len(upstream.characters) == 1
-    versions = aws.s3().list_object_versions(Bucket=NAMES["bucket"], Prefix=key_of(upload)).get("Versions", [])
+    versions = clients.s3().list_object_versions(Bucket=NAMES["bucket"], Prefix=key_of(upload)).get("Versions", [])
     assert second["s3"]["object"]["versionId"] not in {version["VersionId"] for version in versions}
 
 
@@ -126,7 +126,7 @@ def test_an_object_deleted_before_its_event(stage: Stage, bucket: Bucket) -> Non
     upload = create(stage)
     event = bucket.land(key_of(upload), MP4)
     thing = event["s3"]["object"]
-    aws.s3().delete_object(Bucket=NAMES["bucket"], Key=key_of(upload), VersionId=thing["versionId"])
+    clients.s3().delete_object(Bucket=NAMES["bucket"], Key=key_of(upload), VersionId=thing["versionId"])
     assert bucket.deliver(event)
     done = status(stage, upload)
     assert done["status"] == "failed"
@@ -250,7 +250,7 @@ class TestDropFolder:
 
     def result(self, key: str) -> dict[str, Any]:
         name = f"drop-results/{key.removeprefix('drop/')}.json"
-        body: dict[str, Any] = json.loads(aws.s3().get_object(Bucket=NAMES["bucket"], Key=name)["Body"].read())
+        body: dict[str, Any] = json.loads(clients.s3().get_object(Bucket=NAMES["bucket"], Key=name)["Body"].read())
         return body
 
     def test_a_dropped_clip_becomes_a_character_and_says_so(self, stage: Stage, bucket: Bucket) -> None:

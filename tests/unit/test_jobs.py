@@ -9,7 +9,7 @@ import pytest
 from tests.fakes.clock import Clock
 from tests.fakes.queue import Queue
 from understudy.ids import new_record
-from understudy.jobs import transitions as jobs
+from understudy.jobs import transitions
 from understudy.jobs.job import TERMINAL, Job, State
 from understudy.jobs.transitions import Busy
 from understudy.store import table
@@ -71,17 +71,17 @@ def test_ids_sort_by_time_and_differ(clock: Clock) -> None:
 
 class TestMoves:
     def test_a_move_changes_state_and_facts(self) -> None:
-        job = jobs.move(made(state="preparing"), "submitting", submit_by=5)
+        job = transitions.move(made(state="preparing"), "submitting", submit_by=5)
         assert (job.state, job.submit_by) == ("submitting", 5)
         assert again(job) == job
 
     def test_only_one_of_two_moves(self) -> None:
         job = made(state="submitting")
-        jobs.move(job, "running", upstream_id="video_1")
+        transitions.move(job, "running", upstream_id="video_1")
         for late in (
-            lambda: jobs.move(job, "preparing"),
-            lambda: jobs.fail(job, "outcome_unknown", "x"),
-            lambda: jobs.complete(job, FILE, 0),
+            lambda: transitions.move(job, "preparing"),
+            lambda: transitions.fail(job, "outcome_unknown", "x"),
+            lambda: transitions.complete(job, FILE, 0),
         ):
             with pytest.raises(RowChanged):
                 late()
@@ -92,47 +92,54 @@ class TestMoves:
         job = made(state=state)
         for target in ("preparing", "submitting", "unknown", "running", "archiving", "completed", "failed"):
             with pytest.raises(RowChanged):
-                jobs.move(job, target)
+                transitions.move(job, target)
         with pytest.raises(RowChanged):
-            jobs.fail(job, "code", "message")
+            transitions.fail(job, "code", "message")
         with pytest.raises(RowChanged):
-            jobs.complete(job, FILE, 0)
+            transitions.complete(job, FILE, 0)
         assert again(job) == job
 
     @pytest.mark.parametrize("state", TERMINAL)
     def test_nor_by_somebody_who_read_it_before(self, state: State) -> None:
         before = made(state="archiving")
-        ended = jobs.complete(before, FILE, 0) if state == "completed" else jobs.fail(before, "code", "message")
-        for late in (lambda: jobs.fail(before, "late", "x"), lambda: jobs.move(before, "archiving", troubles=1)):
+        ended = (
+            transitions.complete(before, FILE, 0)
+            if state == "completed"
+            else transitions.fail(before, "code", "message")
+        )
+        for late in (
+            lambda: transitions.fail(before, "late", "x"),
+            lambda: transitions.move(before, "archiving", troubles=1),
+        ):
             with pytest.raises(RowChanged):
                 late()
         assert again(ended).state == state
 
     def test_complete(self, clock: Clock) -> None:
-        job = again(jobs.complete(made(state="archiving", progress=99), FILE, 0, seconds=3, size="1280x720"))
+        job = again(transitions.complete(made(state="archiving", progress=99), FILE, 0, seconds=3, size="1280x720"))
         assert (job.state, job.progress, job.output, job.seconds, job.size) == ("completed", 100, FILE, 3, "1280x720")
         assert job.completed_at == int(clock.now)
 
     def test_fail(self, clock: Clock) -> None:
-        job = again(jobs.fail(made(), "moderation_blocked", "Not this."))
+        job = again(transitions.fail(made(), "moderation_blocked", "Not this."))
         assert (job.state, job.error) == ("failed", {"code": "moderation_blocked", "message": "Not this."})
         assert job.completed_at == int(clock.now)
 
     def test_a_job_that_was_deleted_is_not_made_again(self) -> None:
         job = made(state="failed")
-        jobs.delete(job)
+        transitions.delete(job)
         with pytest.raises(RowChanged):
-            jobs.delete(job)
-        jobs.mark_seen(job)
+            transitions.delete(job)
+        transitions.mark_seen(job)
         assert Job.find(job.team, job.id) is None
 
     def test_seen_is_written_once(self) -> None:
         job = made()
-        jobs.mark_seen(job)
+        transitions.mark_seen(job)
         seen = again(job)
         assert seen == replace(job, seen=True)
         table.delete(seen.key)
-        jobs.mark_seen(seen)  # would fail on an absent row, if it wrote
+        transitions.mark_seen(seen)  # would fail on an absent row, if it wrote
         assert Job.find(job.team, job.id) is None
 
 
@@ -156,56 +163,56 @@ def test_the_public_status(state: State, upstream: str, status: str) -> None:
 class TestClaim:
     def test_the_first_copy_works(self, clock: Clock) -> None:
         job = made()
-        claimed = jobs.claim(job, 0, 330)
+        claimed = transitions.claim(job, 0, 330)
         assert claimed is not None
         assert claimed.lease_until == int(clock.now) + 330
 
     def test_another_copy_waits_until_the_first_has_handed_on(self) -> None:
         job = made()
-        claimed = jobs.claim(job, 0, 330)
+        claimed = transitions.claim(job, 0, 330)
         assert claimed is not None
         with pytest.raises(Busy):
-            jobs.claim(again(job), 0, 330)
+            transitions.claim(again(job), 0, 330)
         with pytest.raises(Busy):
-            jobs.claim(job, 0, 330)  # read before the other one wrote
-        jobs.release(claimed, 5)
-        assert jobs.claim(again(job), 0, 330) is None
-        assert jobs.claim(again(job), 1, 330) is not None
+            transitions.claim(job, 0, 330)  # read before the other one wrote
+        transitions.release(claimed, 5)
+        assert transitions.claim(again(job), 0, 330) is None
+        assert transitions.claim(again(job), 1, 330) is not None
 
     def test_it_takes_over_from_one_that_died(self, clock: Clock) -> None:
         job = made()
-        assert jobs.claim(job, 0, 330)
+        assert transitions.claim(job, 0, 330)
         clock.advance(331)
-        assert jobs.claim(again(job), 0, 330) is not None
+        assert transitions.claim(again(job), 0, 330) is not None
 
     def test_a_message_that_overtakes_the_row_comes_back(self) -> None:
         with pytest.raises(Busy):
-            jobs.claim(made(), 1, 330)
+            transitions.claim(made(), 1, 330)
 
 
 class TestMessages:
     @pytest.mark.parametrize(("delay", "seconds"), [(0, 0), (0.2, 1), (4.5, 5), (900, 900), (5000, 900), (-3, 0)])
     def test_the_delay_is_one_that_sqs_takes(self, queue: Queue, delay: float, seconds: int) -> None:
         job = made()
-        jobs.send(job, 3, delay)
+        transitions.send(job, 3, delay)
         assert queue.sent[-1].delay == seconds
         assert json.loads(queue.sent[-1].body) == {"team": "blue", "video": job.id, "tick": 3}
 
     def test_handing_on_takes_a_second_at_least(self, queue: Queue) -> None:
         """The message must not be there before the row says that it is its turn."""
-        jobs.release(made(tick=4), 0)
+        transitions.release(made(tick=4), 0)
         assert queue.sent[-1].delay == 1
 
     def test_handing_on_frees_the_job(self, queue: Queue) -> None:
         job = made(tick=4, lease_until=10**10)
-        jobs.release(job, 5)
+        transitions.release(job, 5)
         assert (again(job).tick, again(job).lease_until) == (5, 0)
         with pytest.raises(RowChanged):
-            jobs.release(job, 5)
+            transitions.release(job, 5)
 
     def test_deleting_at_the_provider(self, queue: Queue) -> None:
-        jobs.delete_upstream(made(upstream_id="video_1"))
-        jobs.delete_upstream(made(upstream_id=None))
+        transitions.delete_upstream(made(upstream_id="video_1"))
+        transitions.delete_upstream(made(upstream_id=None))
         (message,) = queue.sent
         assert json.loads(message.body) == {
             "delete": "video",

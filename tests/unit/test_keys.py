@@ -11,8 +11,7 @@ from tests.fakes.stage import load
 from understudy.access import keys
 from understudy.access.keys import Caller, Limits
 from understudy.errors import Unauthenticated
-from understudy.store import clients as aws
-from understudy.store import table
+from understudy.store import clients, table
 
 pytestmark = pytest.mark.usefixtures("aws_stack")
 
@@ -33,7 +32,7 @@ class TestKeys:
         assert len(found) == 20
         assert all(key.startswith("us-") and len(key) > 40 for key in found)
         key, caller = keys.mint("blue")
-        rows = json.dumps(aws.dynamodb().get_item(TableName="t", Key=_row_key(caller.key_id)))
+        rows = json.dumps(clients.dynamodb().get_item(TableName="t", Key=_row_key(caller.key_id)))
         assert key not in rows
         assert key.removeprefix("us-") not in rows
         assert hashlib.sha256(key.encode()).hexdigest() not in rows

@@ -8,7 +8,7 @@ import pytest
 from understudy.characters.character import Character
 from understudy.deployments.config import Deployment, Deployments
 from understudy.errors import InvalidRequest, Unsupported
-from understudy.jobs import capabilities as limits
+from understudy.jobs import capabilities
 from understudy.jobs.capabilities import Wish
 from understudy.providers.base import CharacterSupport, Profile, SourceLimits
 from understudy.providers.sizes import fit
@@ -39,7 +39,7 @@ CLIPLESS = replace(character(0), mime_type="", byte_count=0, width=0, height=0)
 
 def objection(wish: Wish, **changes: Any) -> str | None:
     """Which field is objected to."""
-    error = limits.objection(wish, HERE, replace(PROFILE, **changes))
+    error = capabilities.objection(wish, HERE, replace(PROFILE, **changes))
     if error is None:
         return None
     assert isinstance(error, InvalidRequest)
@@ -139,7 +139,7 @@ def test_an_objection_says_what_is_possible() -> None:
         (create(characters=[character(9000)]), "9.0 s long; this model takes clips of 1 to 5 s"),
         (create(characters=[character()] * 3), "at most 2"),
     ):
-        error = limits.objection(wish, HERE, PROFILE)
+        error = capabilities.objection(wish, HERE, PROFILE)
         assert error is not None
         assert words in error.message
 
@@ -151,7 +151,7 @@ def test_an_objection_to_characters_says_what_is_possible_with_them() -> None:
         (create(size="1080x1920", characters=cast), "makes neither 1080x1920 nor larger of that shape. Possible: 128"),
         (create(has_image=True, characters=cast * 2), "beside an input_reference this model takes at most 1."),
     ):
-        error = limits.objection(wish, HERE, replace(PROFILE, characters=FEW))
+        error = capabilities.objection(wish, HERE, replace(PROFILE, characters=FEW))
         assert isinstance(error, Unsupported)  # so that the models that can are named
         assert words in error.message
 
@@ -190,8 +190,8 @@ def test_advice_names_the_models_that_can() -> None:
         ]
     )
     wish = create(characters=[character()])
-    assert limits.able(deployments, wish) == ["able", "too"]
-    advised = limits.advise(Unsupported("This model takes no characters."), limits.able(deployments, wish))
+    assert capabilities.able(deployments, wish) == ["able", "too"]
+    advised = capabilities.advise(Unsupported("This model takes no characters."), capabilities.able(deployments, wish))
     assert advised.message == "This model takes no characters. Models that can: able, too."
-    assert limits.advise(Unsupported("No."), []).message == "No. No model of this key can."
-    assert limits.advise(InvalidRequest("No."), ["a"]).message == "No."
+    assert capabilities.advise(Unsupported("No."), []).message == "No. No model of this key can."
+    assert capabilities.advise(InvalidRequest("No."), ["a"]).message == "No."

@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from understudy.errors import ApiError, InvalidRequest
-from understudy.files import clips as media
+from understudy.files import clips
 from understudy.settings import settings
 from understudy.store import functions
 
@@ -56,7 +56,7 @@ def install(monkeypatch: pytest.MonkeyPatch, answer: Any, **how: Any) -> Lambda:
 
 def test_inspect(monkeypatch: pytest.MonkeyPatch) -> None:
     function = install(monkeypatch, FACTS)
-    found = media.inspect("media/c", stills_prefix="media/p/", stills=1)
+    found = clips.inspect("media/c", stills_prefix="media/p/", stills=1)
     assert (found.milliseconds, found.byte_count, found.mime_type) == (3000, 5, "video/mp4")
     assert found.stills == [{"key": "media/s.jpg", "width": 640, "height": 360, "bytes": 7}]
     assert function.asked == [("inspect", {"key": "media/c", "stills_prefix": "media/p/", "stills": 1})]
@@ -64,8 +64,8 @@ def test_inspect(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_previews_and_trim(monkeypatch: pytest.MonkeyPatch) -> None:
     function = install(monkeypatch, FACTS)
-    assert media.previews("media/v/video.mp4", "media/v/")["duration"] == 2.9996
-    media.trim("media/c", "media/t.mp4", 5)
+    assert clips.previews("media/v/video.mp4", "media/v/")["duration"] == 2.9996
+    clips.trim("media/c", "media/t.mp4", 5)
     names = [(name, event["task"]) for name, event in function.asked]
     assert names == [("stitch", "previews"), ("stitch", "trim")]
     assert function.asked[0][1]["thumbnail_key"] == "media/v/thumbnail.webp"
@@ -75,7 +75,7 @@ def test_previews_and_trim(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_clip_that_cannot_be_used_is_the_callers(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     install(monkeypatch, {"ok": False, "code": code, "message": "Send another."})
     with pytest.raises(InvalidRequest) as caught:
-        media.inspect("media/c", stills_prefix="", stills=0, param="clip")
+        clips.inspect("media/c", stills_prefix="", stills=0, param="clip")
     assert (caught.value.code, caught.value.param, caught.value.message) == (code, "clip", "Send another.")
 
 
@@ -98,6 +98,6 @@ def test_everything_else_is_ours_and_may_pass(
 ) -> None:
     install(monkeypatch, answer, **how)
     with pytest.raises(ApiError) as caught:
-        media.inspect("media/c", stills_prefix="", stills=0)
+        clips.inspect("media/c", stills_prefix="", stills=0)
     assert not isinstance(caught.value, InvalidRequest)
     assert (caught.value.status, caught.value.code) == (500, "media_failed")

@@ -13,8 +13,7 @@ import pytest
 from tests.fakes.edges import Killed
 from tests.fakes.stage import Reply, Stage
 from tests.fakes.upstream import MP4, Answering, Upstream, answer, lose, refuse
-from understudy.jobs import idempotency as once
-from understudy.jobs import submission as orders
+from understudy.jobs import idempotency, submission
 from understudy.store import table
 
 KEY = {"Idempotency-Key": "order-1"}
@@ -145,14 +144,14 @@ class TestWithAKey:
     def test_two_at_the_same_moment(self, stage: Stage, upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
         """The second one arrives after the first has looked and before it has written."""
         inner: list[Reply] = []
-        write = orders._write
+        write = submission._write
 
         def late(*given: Any) -> None:
-            monkeypatch.setattr(orders, "_write", write)
+            monkeypatch.setattr(submission, "_write", write)
             inner.append(create(stage, headers=KEY))
             write(*given)
 
-        monkeypatch.setattr(orders, "_write", late)
+        monkeypatch.setattr(submission, "_write", late)
         outer = create(stage, headers=KEY)
         assert (outer.status, outer.error["code"]) == (409, "request_in_progress")
         assert outer.headers["x-should-retry"] == "false"
@@ -173,7 +172,7 @@ class TestWithAKey:
     def test_a_key_holds_for_a_day(self, stage: Stage, upstream: Upstream) -> None:
         create(stage, headers=KEY)
         (row,) = table.each(table.Key("team#blue", "once#"), "once#")
-        assert row["ttl"] - row["at"] == once.KEY_SECONDS == 24 * 3600
+        assert row["ttl"] - row["at"] == idempotency.KEY_SECONDS == 24 * 3600
 
 
 LOST: list[tuple[Answering, int]] = [
@@ -339,7 +338,7 @@ class TestWithoutAKey:
 
     def test_after_a_quarter_of_an_hour_it_is_another_video(self, stage: Stage, upstream: Upstream) -> None:
         first = create(stage)
-        stage.clock.advance(once.REPEAT_SECONDS - 1)
+        stage.clock.advance(idempotency.REPEAT_SECONDS - 1)
         same(first, create(stage, headers=REPEAT))
         stage.clock.advance(1)
         assert create(stage, headers=REPEAT).body["id"] != first.body["id"]
@@ -493,12 +492,14 @@ class TestDigest:
         def file(data: bytes, name: str) -> FilePart:
             return FilePart("video", name, None, memoryview(data))
 
-        assert once.digest({"video": file(b"a", "x")}) == once.digest({"video": file(b"a", "y")})
-        assert once.digest({"video": file(b"a", "x")}) != once.digest({"video": file(b"b", "x")})
+        assert idempotency.digest({"video": file(b"a", "x")}) == idempotency.digest({"video": file(b"a", "y")})
+        assert idempotency.digest({"video": file(b"a", "x")}) != idempotency.digest({"video": file(b"b", "x")})
 
     def test_the_order_of_fields_does_not_count(self) -> None:
-        assert once.digest({"a": 1, "b": {"c": 2, "d": 3}}) == once.digest({"b": {"d": 3, "c": 2}, "a": 1})
-        assert once.digest({"a": [1, 2]}) != once.digest({"a": [2, 1]})
+        assert idempotency.digest({"a": 1, "b": {"c": 2, "d": 3}}) == idempotency.digest(
+            {"b": {"d": 3, "c": 2}, "a": 1}
+        )
+        assert idempotency.digest({"a": [1, 2]}) != idempotency.digest({"a": [2, 1]})
 
     def test_it_does_not_depend_on_the_interpreter(self) -> None:
-        assert once.digest({"prompt": "é"}) == once.digest(json.loads('{"prompt": "\\u00e9"}'))
+        assert idempotency.digest({"prompt": "é"}) == idempotency.digest(json.loads('{"prompt": "\\u00e9"}'))

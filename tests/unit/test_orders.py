@@ -17,8 +17,7 @@ from understudy.deployments import circuits, routing
 from understudy.jobs.job import Job
 from understudy.providers import load
 from understudy.providers.base import Account, Order, Progress
-from understudy.store import clients as aws
-from understudy.store import table
+from understudy.store import clients, table
 
 ONE, TWO = "one.example", "two.example"
 
@@ -151,14 +150,14 @@ class TestStandIns:
         assert newest(stage).deployment == "two"
 
     def test_a_secret_that_is_missing_is_no_reason_to_refuse(self, stage: Stage, upstream: Upstream) -> None:
-        aws.secretsmanager().delete_secret(SecretId="understudy/a", ForceDeleteWithoutRecovery=True)
+        clients.secretsmanager().delete_secret(SecretId="understudy/a", ForceDeleteWithoutRecovery=True)
         cold_start()
         assert stage.create().status == 200
         assert hosts(upstream.submits()) == [TWO]
 
     @pytest.mark.parametrize("key", [" ", "two\nlines", "naïve"])
     def test_nor_is_one_that_cannot_be_sent(self, stage: Stage, upstream: Upstream, key: str) -> None:
-        aws.secretsmanager().put_secret_value(SecretId="understudy/a", SecretString=key)
+        clients.secretsmanager().put_secret_value(SecretId="understudy/a", SecretString=key)
         cold_start()
         assert stage.create().status == 200
         assert hosts(upstream.submits()) == [TWO]
@@ -302,7 +301,7 @@ class TestKeyRotation:
     """A provider's key is replaced while this environment holds the old one."""
 
     def rotate(self, upstream: Upstream) -> None:
-        aws.secretsmanager().put_secret_value(SecretId="understudy/c", SecretString="new-key")
+        clients.secretsmanager().put_secret_value(SecretId="understudy/c", SecretString="new-key")
 
         def check(request: httpx.Request) -> httpx.Response:
             new = request.headers["authorization"] == "Bearer new-key"

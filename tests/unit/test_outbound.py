@@ -17,8 +17,7 @@ import httpx
 import pytest
 
 from understudy.errors import OutcomeUnknown, Reason, Refused
-from understudy.network import addresses
-from understudy.network import http_client as outbound
+from understudy.network import addresses, http_client
 from understudy.network.http_client import Client
 from understudy.providers.http import Part
 from understudy.settings import settings
@@ -86,7 +85,7 @@ def serve() -> Iterator[Serving]:
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.delenv("ALLOW_PRIVATE_NETWORKS", raising=False)
-    kept = (settings, outbound._http)
+    kept = (settings, http_client._http)
     for one in kept:
         one.cache_clear()
     yield
@@ -199,7 +198,7 @@ class TestVerdict:
         assert caught.value.timed_out
 
     def test_an_endless_answer_is_cut(self, serve: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(outbound, "MAX_ANSWER_BYTES", 1000)
+        monkeypatch.setattr(http_client, "MAX_ANSWER_BYTES", 1000)
         server = serve(answering(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 100_000))
         with pytest.raises(OutcomeUnknown):
             client().post(f"{server.url}/videos", {}, json={})
@@ -268,7 +267,7 @@ def _failing(monkeypatch: pytest.MonkeyPatch, error: type[httpx.HTTPError]) -> C
 
 def over(monkeypatch: pytest.MonkeyPatch, handle: Callable[[httpx.Request], httpx.Response]) -> Client:
     http = httpx.Client(transport=httpx.MockTransport(handle))
-    monkeypatch.setattr(outbound, "_http", lambda: http)
+    monkeypatch.setattr(http_client, "_http", lambda: http)
     return client()
 
 
@@ -368,7 +367,7 @@ class TestGuard:
     def test_one_address_inside_is_enough(self, monkeypatch: pytest.MonkeyPatch) -> None:
         _resolve(monkeypatch, {"two.example": ["93.184.216.34", "127.0.0.1"]})
         with pytest.raises(httpcore.ConnectError):
-            outbound._CheckedBackend().connect_tcp("two.example", 80)
+            http_client._CheckedBackend().connect_tcp("two.example", 80)
 
     def test_a_redirect_does_not_lead_inside(self, serve: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
         inside = serve(answering(OK), "127.0.0.2")
@@ -484,7 +483,7 @@ class TestRedirects:
 
         with pytest.raises(Refused), over(monkeypatch, turn).stream("https://a.example/", {}):
             pass
-        assert len(asked) == outbound.MAX_REDIRECTS + 1
+        assert len(asked) == http_client.MAX_REDIRECTS + 1
 
     @pytest.mark.parametrize("location", ["file:///etc/passwd", "https://[bad/", "//", "ftp://a.example/"])
     def test_not_to_what_is_no_url(self, monkeypatch: pytest.MonkeyPatch, location: str) -> None:

@@ -24,13 +24,11 @@ from tests.integration.fault_servers import HOLD, SERVERS
 from tests.integration.fault_table import RING, ROWS, Row
 from tests.integration.live import DEPLOYMENTS, playing_time
 from understudy.access import keys
-from understudy.background import archive as outputs
-from understudy.files import clips as media
+from understudy.background import archive
+from understudy.files import clips
 from understudy.jobs.job import Job
-from understudy.network import http_client as outbound
-from understudy.store import bucket as storage
-from understudy.store import clients as aws
-from understudy.store import table
+from understudy.network import http_client
+from understudy.store import bucket, clients, table
 
 SPEED = 50.0  # of the simulators: a job is done after 40 ms
 PACE = 30  # seconds of the clock between two polls
@@ -62,11 +60,11 @@ def theatre(
     """The stage in front of the simulators. The media functions answer for a clip of 4 s."""
     configure(_deployments(simulators))
     for name in simulators:
-        aws.secretsmanager().create_secret(Name=f"understudy/sim-faults-{name}", SecretString=f"sim-faults-{name}")
-    answers = media._call
-    monkeypatch.setattr(media, "_call", lambda *given: answers(*given) | {"duration": float(SECONDS)})
+        clients.secretsmanager().create_secret(Name=f"understudy/sim-faults-{name}", SecretString=f"sim-faults-{name}")
+    answers = clips._call
+    monkeypatch.setattr(clips, "_call", lambda *given: answers(*given) | {"duration": float(SECONDS)})
     with httpx.Client(trust_env=False) as client:
-        monkeypatch.setattr(outbound, "_http", lambda: client)
+        monkeypatch.setattr(http_client, "_http", lambda: client)
         yield stage
 
 
@@ -106,7 +104,7 @@ def test_row(theatre: Stage, simulators: dict[str, Simulator], row: Row) -> None
     assert theatre.queue.waiting == theatre.queue.dead == []
     (job,) = Job.page(caller.team, limit=2, newest_first=True, after=None)
     if job.output is not None:
-        kept = aws.s3().get_object(Bucket="bucket", Key=outputs.key(job))["Body"].read()
+        kept = clients.s3().get_object(Bucket="bucket", Key=archive.key(job))["Body"].read()
         told.film_seconds = playing_time(kept)
     assert job.month
     slots, budget = table.get(table.slots_key(caller.key_id)), table.get(table.budget_key(caller.key_id, job.month))
@@ -141,7 +139,7 @@ def test_an_order_that_waited_for_hours_brings_a_fresh_address(
     """Kling is handed the address of a clip, which lives for an hour. It is signed for each try, not when the job is
     written: here the source takes three hours, and then Kling wants to be left alone for longer than an hour."""
     configure(KLING)
-    monkeypatch.setattr(storage, "presign", lambda key, **_: f"https://bucket/{key}?signed={int(stage.clock.now)}")
+    monkeypatch.setattr(bucket, "presign", lambda key, **_: f"https://bucket/{key}?signed={int(stage.clock.now)}")
     busy = refuse(429, "1302", "too fast", **{"retry-after": "900"})
     taken = httpx.Response(200, json={"code": 0, "data": {"id": "task-1", "status": "submitted"}})
     refusals = 5
@@ -163,7 +161,7 @@ def test_an_order_that_waited_for_hours_brings_a_fresh_address(
     orders = upstream.submits("kling.example")
     assert len(orders) == 6
     assert orders[0].at - start >= 3 * 3600
-    assert orders[-1].at - orders[0].at >= storage.URL_SECONDS
+    assert orders[-1].at - orders[0].at >= bucket.URL_SECONDS
     for order in orders:
         (clip,) = [one for one in json.loads(order.content)["contents"] if one["type"] == "base_video"]
         assert clip["url"].endswith(f"?signed={int(order.at)}"), (clip, order.at)

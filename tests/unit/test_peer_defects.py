@@ -15,7 +15,7 @@ import pytest
 from tests.fakes.stage import Form, Reply, Stage
 from tests.fakes.upstream import MP4, Upstream, answer, refuse
 from tests.unit.conftest import cold_start
-from understudy.store import clients as aws
+from understudy.store import clients
 
 CLIP = ("video", ("clip.mp4", MP4, "video/mp4"))
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x05\0\0\0\x02\xd0\x08\x02\0\0\0" + b"\0" * 50
@@ -80,7 +80,7 @@ def test_4_a_character_of_one_deployment_never_goes_to_the_other(stage: Stage, u
 
 def test_5_ids_outlive_a_providers_key(stage: Stage, upstream: Upstream) -> None:
     character = stage.character()
-    aws.secretsmanager().put_secret_value(SecretId="understudy/a", SecretString="another-key")
+    clients.secretsmanager().put_secret_value(SecretId="understudy/a", SecretString="another-key")
     cold_start()
     assert stage.call("get_character", path={"character_id": character}).status == 200
     assert stage.create("Luna", characters=[character]).status == 200

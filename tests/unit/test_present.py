@@ -8,10 +8,10 @@ from tests.fakes.stage import Stage
 from tests.fakes.upstream import Upstream
 from tests.unit.conftest import cold_start
 from understudy import resources
-from understudy.api import responses as present
+from understudy.api import responses
 from understudy.ids import Kind, ManagedId
 from understudy.jobs.job import Job
-from understudy.store import clients as aws
+from understudy.store import clients
 from understudy.store.secrets import id_codec
 
 KEYS = {
@@ -74,7 +74,7 @@ def test_an_id_outlives_the_rotation_of_its_key(stage: Stage, upstream: Upstream
         "character": stage.character,
         "upload": lambda: stage.call("create_upload", json_body=file).body["id"],
     }[kind]()
-    aws.secretsmanager().put_secret_value(SecretId="ids", SecretString="n" * 64)
+    clients.secretsmanager().put_secret_value(SecretId="ids", SecretString="n" * 64)
     cold_start()
     assert stage.call(f"get_{kind}", path={f"{kind}_id": made}).body["id"] == made
 
@@ -92,7 +92,7 @@ class TestPace:
     [([], False, None, None), ([{"id": "a"}], False, "a", "a"), ([{"id": "a"}, {"id": "b"}], True, "a", "b")],
 )
 def test_a_page(data: list[dict[str, Any]], more: bool, first: str | None, last: str | None) -> None:
-    assert present.page(data, has_more=more) == {
+    assert responses.page(data, has_more=more) == {
         "object": "list",
         "data": data,
         "first_id": first,

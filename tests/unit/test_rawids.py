@@ -14,10 +14,9 @@ from tests.fakes.stage import Form, Reply, Stage
 from tests.fakes.upstream import Upstream, lose, refuse
 from understudy.access import keys
 from understudy.access.keys import Limits
-from understudy.deployments import upstream_ids as origins
+from understudy.deployments import upstream_ids
 from understudy.ids import Kind, ManagedId, new_record
-from understudy.jobs import budget as ledger
-from understudy.jobs import transitions as jobs
+from understudy.jobs import budget, transitions
 from understudy.jobs.job import Job
 from understudy.store import secrets, table
 
@@ -184,7 +183,7 @@ class TestVideos:
         assert [one["status"] for one in stage.listed()] == ["completed", "completed"]
         assert list(table.each(table.Key(f"key#{caller.key_id}", ""), "budget#")) == []
         assert list(table.each(table.Key("team#blue", ""), "entry#")) == []
-        assert not ledger.drop_expired(caller.key_id)
+        assert not budget.drop_expired(caller.key_id)
 
     def test_only_what_is_new_counts_as_a_call(self, stage: Stage, upstream: Upstream) -> None:
         stage.sign_in("blue", scopes=SOLO, limits=Limits(requests_per_minute=1))  # ten that touch something
@@ -493,13 +492,13 @@ class TestWhoseItIs:
         """A submit in `run_job` and a reconciled one write it, too."""
         job = Job("blue", new_record(), "create", "unknown", "solo", "solo", "openai", "x", 1)
         table.write_together(job.new_row())
-        found = jobs.ordered(job, "video_found", troubles=0)
+        found = transitions.ordered(job, "video_found", troubles=0)
         assert (found.state, found.upstream_id) == ("running", "video_found")
         assert Job.find("blue", job.id) == found
         assert get_video(stage, "video_found").status == 200
         with pytest.raises(table.RowChanged):
-            jobs.ordered(job, "video_other")
-        assert origins.find(Kind.VIDEO, "solo", "video_other") is None
+            transitions.ordered(job, "video_other")
+        assert upstream_ids.find(Kind.VIDEO, "solo", "video_other") is None
 
     def test_who_makes_it_has_it_whoever_guessed_it_before(self, stage: Stage, upstream: Upstream) -> None:
         """A server that counts: the next id can be known before it is given out."""
@@ -527,7 +526,7 @@ class TestWhoseItIs:
             for kind, ask, text in ((Kind.VIDEO, get_video, VIDEO), (Kind.CHARACTER, get_character, CHARACTER)):
                 text = f"{text}-{meanwhile}"
                 upstream.has_character(HOST, text)
-                other = origins.brought(kind, "solo", text, meanwhile, "another")
+                other = upstream_ids.brought(kind, "solo", text, meanwhile, "another")
 
                 def first(*writes: Any, other: Any = other) -> None:
                     monkeypatch.setattr(table, "write_together", write)
@@ -536,7 +535,7 @@ class TestWhoseItIs:
 
                 monkeypatch.setattr(table, "write_together", first)
                 assert ask(stage, text).status == 404  # red's, or a record without a row
-                assert origins.find(kind, "solo", text) == origins.Origin(meanwhile, "another")
+                assert upstream_ids.find(kind, "solo", text) == upstream_ids.Origin(meanwhile, "another")
         assert stage.listed() == []
 
     def test_ids_of_two_kinds_are_two_things(self, stage: Stage, upstream: Upstream) -> None:
@@ -580,7 +579,7 @@ class TestSeveralDeployments:
         assert [one.host for one in upstream.heard] == ["one.example", HOST]
         assert get_video(stage, VIDEO).body["error"]["code"] == "video_not_found"
         stage.call("delete_video", path={"video_id": VIDEO})
-        assert [origins.find(Kind.VIDEO, one, VIDEO) for one in ("one", "solo")] == [None, None]
+        assert [upstream_ids.find(Kind.VIDEO, one, VIDEO) for one in ("one", "solo")] == [None, None]
 
     def test_one_that_left_the_file_is_not_asked(
         self, stage: Stage, upstream: Upstream, configure: Any, toml: str
@@ -593,7 +592,7 @@ class TestSeveralDeployments:
         assert [one.host for one in upstream.heard] == ["one.example"]
 
     def test_what_another_team_has_at_one_of_them_is_unknown(self, stage: Stage, upstream: Upstream) -> None:
-        table.write_together(origins.made(Kind.VIDEO, "solo", VIDEO, "red", "r"))
+        table.write_together(upstream_ids.made(Kind.VIDEO, "solo", VIDEO, "red", "r"))
         upstream.has_video("one.example", VIDEO)
         assert get_video(stage, VIDEO).status == 404
         assert stage.queue.waiting == []

@@ -7,8 +7,7 @@ from tests.fakes.edges import Edges
 from tests.unit.test_ids import payload, spelled
 from understudy.errors import NotFound, Reason, Refused
 from understudy.ids import Kind, ManagedId
-from understudy.store import clients as aws
-from understudy.store import secrets
+from understudy.store import clients, secrets
 
 pytestmark = pytest.mark.usefixtures("aws_stack")
 
@@ -20,7 +19,7 @@ class TestProviderKeys:
         assert secrets.provider_key("secretsmanager:understudy/a") == "key-a"
 
     def test_from_a_parameter(self) -> None:
-        aws.ssm().put_parameter(Name="/understudy/p", Value=" key-p\n", Type="SecureString")
+        clients.ssm().put_parameter(Name="/understudy/p", Value=" key-p\n", Type="SecureString")
         assert secrets.provider_key("ssm:/understudy/p") == "key-p"
 
     def test_none_is_none(self) -> None:
@@ -28,7 +27,7 @@ class TestProviderKeys:
 
     def test_it_is_kept_for_a_while_and_read_afresh_on_demand(self) -> None:
         assert secrets.provider_key("secretsmanager:understudy/a") == "key-a"
-        aws.secretsmanager().put_secret_value(SecretId="understudy/a", SecretString="new")
+        clients.secretsmanager().put_secret_value(SecretId="understudy/a", SecretString="new")
         assert secrets.provider_key("secretsmanager:understudy/a") == "key-a"
         assert secrets.provider_key("secretsmanager:understudy/a", fresh=True) == "new"
         assert secrets.provider_key("secretsmanager:understudy/a") == "new"
@@ -42,14 +41,14 @@ class TestProviderKeys:
 
     @pytest.mark.parametrize("value", [" ", "two\nlines", "naïve", "tab\there", "nul\0"])
     def test_one_that_cannot_be_sent_is_never_sent(self, value: str) -> None:
-        aws.secretsmanager().put_secret_value(SecretId="understudy/a", SecretString=value)
+        clients.secretsmanager().put_secret_value(SecretId="understudy/a", SecretString=value)
         with pytest.raises(Refused) as caught:
             secrets.provider_key("secretsmanager:understudy/a")
         assert caught.value.reason is Reason.CREDENTIALS
         assert value not in caught.value.message or not value.strip()
 
     def test_nor_is_a_binary_one(self) -> None:
-        aws.secretsmanager().create_secret(Name="understudy/binary", SecretBinary=b"key")
+        clients.secretsmanager().create_secret(Name="understudy/binary", SecretBinary=b"key")
         with pytest.raises(Refused):
             secrets.provider_key("secretsmanager:understudy/binary")
 
@@ -58,7 +57,7 @@ class TestIdCodec:
     """The MAC key rotates in Secrets Manager while environments live."""
 
     def rotate(self, key: str) -> None:
-        aws.secretsmanager().put_secret_value(SecretId="ids", SecretString=key)
+        clients.secretsmanager().put_secret_value(SecretId="ids", SecretString=key)
 
     def cold(self) -> None:
         from tests.unit.conftest import cold_start

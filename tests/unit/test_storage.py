@@ -15,51 +15,50 @@ from boto3.s3 import transfer
 from tests.fakes.edges import Edges
 from understudy.errors import Reason, Refused
 from understudy.files.media import media_at
-from understudy.store import bucket as storage
-from understudy.store import clients as aws
+from understudy.store import bucket, clients
 
 pytestmark = pytest.mark.usefixtures("aws_stack")
 
 
 def stored(key: str) -> bytes:
-    return aws.s3().get_object(Bucket="bucket", Key=key)["Body"].read()
+    return clients.s3().get_object(Bucket="bucket", Key=key)["Body"].read()
 
 
 class TestPut:
     def test_bytes_and_views(self) -> None:
-        storage.put("media/a", b"bytes", "video/mp4")
-        storage.put("media/b", memoryview(b"some bytes")[5:], "image/png")
+        bucket.put("media/a", b"bytes", "video/mp4")
+        bucket.put("media/b", memoryview(b"some bytes")[5:], "image/png")
         assert (stored("media/a"), stored("media/b")) == (b"bytes", b"bytes")
-        assert aws.s3().head_object(Bucket="bucket", Key="media/b")["ContentType"] == "image/png"
-        assert storage.size("media/a") == 5
-        assert storage.exists("media/a")
-        assert not storage.exists("media/c")
+        assert clients.s3().head_object(Bucket="bucket", Key="media/b")["ContentType"] == "image/png"
+        assert bucket.size("media/a") == 5
+        assert bucket.exists("media/a")
+        assert not bucket.exists("media/c")
 
 
 class TestSave:
-    @pytest.mark.parametrize("sizes", [[], [0], [1], [5, 0, 3], [storage.CHUNK], [storage.CHUNK - 1, 2], [1] * 100])
+    @pytest.mark.parametrize("sizes", [[], [0], [1], [5, 0, 3], [bucket.CHUNK], [bucket.CHUNK - 1, 2], [1] * 100])
     def test_a_stream_of_pieces(self, sizes: list[int]) -> None:
         pieces = [bytes([n % 251]) * size for n, size in enumerate(sizes)]
-        assert storage.save("media/a", iter(pieces), "video/mp4") == sum(sizes)
+        assert bucket.save("media/a", iter(pieces), "video/mp4") == sum(sizes)
         assert stored("media/a") == b"".join(pieces)
-        assert aws.s3().head_object(Bucket="bucket", Key="media/a")["ContentType"] == "video/mp4"
+        assert clients.s3().head_object(Bucket="bucket", Key="media/a")["ContentType"] == "video/mp4"
 
     def test_a_large_one_goes_in_parts(self, edges: Edges) -> None:
         edges.touched.clear()
         piece = b"x" * (1024 * 1024 + 1)
-        assert storage.save("media/a", (piece for _ in range(17)), "video/mp4") == 17 * len(piece)
+        assert bucket.save("media/a", (piece for _ in range(17)), "video/mp4") == 17 * len(piece)
         assert edges.touched.count("UploadPart") == 3
-        assert storage.size("media/a") == 17 * len(piece)
+        assert bucket.size("media/a") == 17 * len(piece)
 
     def test_a_stream_that_breaks_leaves_nothing(self) -> None:
         def breaking() -> Iterator[bytes]:
-            yield b"x" * (storage.CHUNK + 1)
+            yield b"x" * (bucket.CHUNK + 1)
             raise Refused(Reason.UNAVAILABLE, "broken")
 
         with pytest.raises(Refused):
-            storage.save("media/a", breaking(), "video/mp4")
-        assert not storage.exists("media/a")
-        assert aws.s3().list_multipart_uploads(Bucket="bucket").get("Uploads", []) == []
+            bucket.save("media/a", breaking(), "video/mp4")
+        assert not bucket.exists("media/a")
+        assert clients.s3().list_multipart_uploads(Bucket="bucket").get("Uploads", []) == []
 
     def test_memory_does_not_grow_with_the_stream(self, monkeypatch: pytest.MonkeyPatch) -> None:
         @contextlib.contextmanager
@@ -68,7 +67,7 @@ class TestSave:
             yield SimpleNamespace(upload=read)
 
         def read(file: io.BytesIO, *_: object, **how: object) -> Future[None]:
-            while file.read(storage.CHUNK):
+            while file.read(bucket.CHUNK):
                 pass
             done: Future[None] = Future()
             done.set_result(None)
@@ -76,61 +75,61 @@ class TestSave:
 
         monkeypatch.setattr(transfer, "create_transfer_manager", sink)
         tracemalloc.start()
-        assert storage.save("media/a", (bytes(1024 * 1024) for _ in range(200)), "video/mp4") == 200 * 1024 * 1024
+        assert bucket.save("media/a", (bytes(1024 * 1024) for _ in range(200)), "video/mp4") == 200 * 1024 * 1024
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        assert peak < 4 * storage.CHUNK
+        assert peak < 4 * bucket.CHUNK
 
 
 class TestCopy:
     def test_bytes_and_type(self) -> None:
-        storage.put("uploads/a", b"bytes", "application/octet-stream")
-        storage.copy("uploads/a", "media/a")
-        storage.copy("uploads/a", "media/b", mime_type="video/mp4")
-        types = [aws.s3().head_object(Bucket="bucket", Key=key)["ContentType"] for key in ("media/a", "media/b")]
+        bucket.put("uploads/a", b"bytes", "application/octet-stream")
+        bucket.copy("uploads/a", "media/a")
+        bucket.copy("uploads/a", "media/b", mime_type="video/mp4")
+        types = [clients.s3().head_object(Bucket="bucket", Key=key)["ContentType"] for key in ("media/a", "media/b")]
         assert types == ["application/octet-stream", "video/mp4"]
         assert stored("media/b") == b"bytes"
 
     def test_a_key_with_odd_characters(self) -> None:
-        storage.put("drop/Luna Böse +1?.mp4", b"bytes", "video/mp4")
-        storage.copy("drop/Luna Böse +1?.mp4", "media/a")
+        bucket.put("drop/Luna Böse +1?.mp4", b"bytes", "video/mp4")
+        bucket.copy("drop/Luna Böse +1?.mp4", "media/a")
         assert stored("media/a") == b"bytes"
 
 
 class TestHead:
     def test_the_first_bytes(self) -> None:
-        storage.put("media/a", b"0123456789", "video/mp4")
-        assert storage.head("media/a", None, 4) == b"0123"
-        assert storage.head("media/a", None) == b"0123456789"
+        bucket.put("media/a", b"0123456789", "video/mp4")
+        assert bucket.head("media/a", None, 4) == b"0123"
+        assert bucket.head("media/a", None) == b"0123456789"
 
     def test_nothing(self) -> None:
-        storage.put("media/empty", b"", "video/mp4")
-        assert storage.head("media/none", None) is None
-        assert not storage.head("media/empty", None)
+        bucket.put("media/empty", b"", "video/mp4")
+        assert bucket.head("media/none", None) is None
+        assert not bucket.head("media/empty", None)
 
 
 class TestDelete:
     def test_only_what_stands_under_the_prefix(self) -> None:
         for n in range(3):
-            storage.put(f"media/videos/blue/1/{n}", b"x", "video/mp4")
-        storage.put("media/videos/blue/10/0", b"x", "video/mp4")
-        storage.delete_all(storage.video_prefix("blue", "1"))
-        left = [one["Key"] for one in aws.s3().list_objects_v2(Bucket="bucket")["Contents"]]
+            bucket.put(f"media/videos/blue/1/{n}", b"x", "video/mp4")
+        bucket.put("media/videos/blue/10/0", b"x", "video/mp4")
+        bucket.delete_all(bucket.video_prefix("blue", "1"))
+        left = [one["Key"] for one in clients.s3().list_objects_v2(Bucket="bucket")["Contents"]]
         assert left == ["media/videos/blue/10/0"]
-        storage.delete_all(storage.video_prefix("blue", "1"))
+        bucket.delete_all(bucket.video_prefix("blue", "1"))
 
 
 class TestPresign:
     def test_a_get_of_one_object_for_an_hour(self) -> None:
-        url = urlsplit(storage.presign("media/videos/blue/1/video.mp4"))
+        url = urlsplit(bucket.presign("media/videos/blue/1/video.mp4"))
         query = parse_qs(url.query)
         assert url.path == "/media/videos/blue/1/video.mp4"
         assert query["X-Amz-Algorithm"] == ["AWS4-HMAC-SHA256"]
-        assert query["X-Amz-Expires"] == [str(storage.URL_SECONDS)]
+        assert query["X-Amz-Expires"] == [str(bucket.URL_SECONDS)]
         assert query["X-Amz-SignedHeaders"] == ["host"]  # so that Range may be sent
 
     def test_a_file_name(self) -> None:
-        assert "response-content-disposition=inline" in storage.presign("media/a", filename="fox.mp4")
+        assert "response-content-disposition=inline" in bucket.presign("media/a", filename="fox.mp4")
 
 
 class TestMedia:
@@ -140,7 +139,7 @@ class TestMedia:
 
     @pytest.fixture
     def file(self, edges: Edges) -> io.BufferedReader:
-        storage.put("media/a", self.DATA, "video/mp4")
+        bucket.put("media/a", self.DATA, "video/mp4")
         edges.touched.clear()
         opened = media_at("media/a", filename="a.mp4", mime_type="video/mp4", byte_count=len(self.DATA)).open()
         assert isinstance(opened, io.BufferedReader)

@@ -9,8 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.fakes.clock import Clock
-from understudy.store import clients as aws
-from understudy.store import table
+from understudy.store import clients, table
 from understudy.store.table import Key, Put, RowChanged
 
 pytestmark = pytest.mark.usefixtures("aws_stack")
@@ -76,7 +75,7 @@ class TestTogether:
 
     def test_two_writes_that_meet_are_not_two_of_the_same_call(self, clock: Clock) -> None:
         """Two equal prompts at the same moment both replace the caller's last row: DynamoDB lets one of them wait."""
-        with Stubber(aws.dynamodb()) as dynamodb:
+        with Stubber(clients.dynamodb()) as dynamodb:
             for _ in range(2):
                 dynamodb.add_client_error("transact_write_items", **cancelled("None", "TransactionConflict"))
             dynamodb.add_response("transact_write_items", {})
@@ -84,7 +83,7 @@ class TestTogether:
             dynamodb.assert_no_pending_responses()
 
     def test_writes_that_keep_meeting_are_an_error_of_ours(self, clock: Clock) -> None:
-        with Stubber(aws.dynamodb()) as dynamodb:
+        with Stubber(clients.dynamodb()) as dynamodb:
             for _ in range(10):
                 dynamodb.add_client_error("transact_write_items", **cancelled("TransactionConflict"))
             with pytest.raises(ClientError):
@@ -92,7 +91,7 @@ class TestTogether:
 
     @pytest.mark.parametrize("operation", ["update_item", "put_item", "delete_item"])
     def test_a_single_write_that_meets_a_transaction_waits_too(self, clock: Clock, operation: str) -> None:
-        with Stubber(aws.dynamodb()) as dynamodb:
+        with Stubber(clients.dynamodb()) as dynamodb:
             dynamodb.add_client_error(operation, "TransactionConflictException")
             dynamodb.add_response(operation, {"Attributes": {}} if operation == "update_item" else {})
             if operation == "update_item":
@@ -104,7 +103,7 @@ class TestTogether:
             dynamodb.assert_no_pending_responses()
 
     def test_a_condition_that_failed_beside_a_conflict_is_final(self, clock: Clock) -> None:
-        with Stubber(aws.dynamodb()) as dynamodb:
+        with Stubber(clients.dynamodb()) as dynamodb:
             reasons = cancelled("ConditionalCheckFailed", "TransactionConflict")
             dynamodb.add_client_error("transact_write_items", **reasons)
             with pytest.raises(RowChanged):

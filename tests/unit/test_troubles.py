@@ -15,12 +15,11 @@ from tests.fakes.upstream import Answering, Upstream, answer, lose, refuse
 from tests.unit.test_worker import HOST, PACE, ended, job_of, submitted
 from understudy.access import keys
 from understudy.errors import InvalidRequest, OutcomeUnknown, Reason, Refused
-from understudy.files import clips as media
+from understudy.files import clips
 from understudy.jobs.job import Job
 from understudy.providers.base import Account, Progress
 from understudy.providers.openai import OpenAI
-from understudy.store import clients as aws
-from understudy.store import table
+from understudy.store import clients, table
 
 PRICE = 100_000  # micro-dollars a second of sora-2
 
@@ -254,14 +253,14 @@ class TestOwed:
         stage.run()
         body = {"prompt": "It goes on", "seconds": "4", "video": {"id": source}, "model": "solo"}
         video = stage.call("extend_video", json_body=body).body["id"]
-        answers = media._call
+        answers = clips._call
 
         def call(function: str, event: dict[str, Any], param: str) -> dict[str, Any]:
             if event.get("task") == "concatenate":
                 raise InvalidRequest("cannot be opened", code="unreadable")
             return answers(function, event, param)
 
-        monkeypatch.setattr(media, "_call", call)
+        monkeypatch.setattr(clips, "_call", call)
         while not (job_of(stage).state == "archiving" and job_of(stage).spent is not None):
             stage.work()
         stage.work()
@@ -279,7 +278,7 @@ def _busy(status: int, seconds: str) -> Answering:
 
 
 def _circuits() -> list[dict[str, Any]]:
-    found = aws.dynamodb().query(
+    found = clients.dynamodb().query(
         TableName="t", KeyConditionExpression="pk = :pk", ExpressionAttributeValues={":pk": {"S": table.CIRCUIT}}
     )
     return list(found["Items"])

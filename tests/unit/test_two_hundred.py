@@ -10,8 +10,7 @@ from tests import rings
 from tests.fakes.stage import Stage
 from tests.fakes.upstream import MP4, Upstream
 from understudy.ids import Kind
-from understudy.store import clients as aws
-from understudy.store import secrets
+from understudy.store import clients, secrets
 
 COUNT = rings.size(40, 200)
 LEAST = rings.size(5, 50)  # of one deployment: fewer by chance in one of a million runs
@@ -64,7 +63,7 @@ def later_calls(stage: Stage, upstream: Upstream, made: list[tuple[str, str]]) -
 def rotate(upstream: Upstream) -> None:
     """New keys at both providers; the old ones are refused from now on."""
     for name in ("a", "b"):
-        aws.secretsmanager().put_secret_value(SecretId=f"understudy/{name}", SecretString=f"key-{name}-new")
+        clients.secretsmanager().put_secret_value(SecretId=f"understudy/{name}", SecretString=f"key-{name}-new")
 
     def only_new(request: httpx.Request) -> httpx.Response:
         if not request.headers["authorization"].endswith("-new"):

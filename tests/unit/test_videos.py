@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.fakes.stage import Stage
 from tests.fakes.upstream import MP4, Upstream
-from understudy.store import clients as aws
+from understudy.store import clients
 
 
 def luna(stage: Stage, **fields: str) -> str:
@@ -39,5 +39,5 @@ def test_a_clip_becomes_a_character_and_a_video_with_her(stage: Stage, upstream:
     content = stage.call("get_content", path=video)
     assert content.status == 302
     key = content.headers["location"].split("?")[0].split(".com/")[1]
-    assert aws.s3().get_object(Bucket="bucket", Key=key)["Body"].read() == MP4
+    assert clients.s3().get_object(Bucket="bucket", Key=key)["Body"].read() == MP4
     assert stage.messages() == []

@@ -11,8 +11,7 @@ from tests.fakes.stage import Reply, Stage
 from tests.fakes.upstream import Upstream, lose
 from tests.unit.conftest import cold_start
 from understudy.access.keys import Limits
-from understudy.jobs import budget as ledger
-from understudy.jobs import transitions as jobs
+from understudy.jobs import budget, transitions
 from understudy.jobs.job import Job
 from understudy.store import table
 
@@ -125,7 +124,7 @@ def test_its_slot_is_its_own_until_it_can_have_ended(stage: Stage, upstream: Ups
     edit = make(stage, "edit", source)
     assert edit.status == 200
     first, second = reversed(Job.page("blue", limit=2, newest_first=True, after=None))
-    assert second.slot_until == first.late_at + 900 + ledger.LEASE_GRACE
+    assert second.slot_until == first.late_at + 900 + budget.LEASE_GRACE
     refused = stage.create("A cat", model="solo")
     assert (refused.status, refused.error["code"]) == (429, "concurrency_limit")
 
@@ -137,7 +136,7 @@ def test_a_remix_of_what_was_made_elsewhere(stage: Stage, upstream: Upstream) ->
     assert job.state == "preparing"
     remix = make(stage, "remix", video).body["id"]
     other = job.others[0]
-    jobs.move(job, "preparing", deployment=other, others=[])
+    transitions.move(job, "preparing", deployment=other, others=[])
     upstream.instant = True
     stage.run()
     assert stage.show(video)["status"] == "completed"

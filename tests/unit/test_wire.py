@@ -20,8 +20,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from understudy.api import bodies as wire
-from understudy.api import forms
+from understudy.api import bodies, forms
 from understudy.api.bodies import parse
 from understudy.api.fields import MAX_NAME, FilePart
 from understudy.api.text import STATUS, BodyError
@@ -698,7 +697,7 @@ def test_hostile_json_needs_no_memory_beyond_its_text() -> None:
 
 
 def test_the_json_limit_is_for_all_fields_together() -> None:
-    half = "[" + "1," * (wire.MAX_JSON_TOKENS // 2) + "1]"
+    half = "[" + "1," * (bodies.MAX_JSON_TOKENS // 2) + "1]"
     assert parse(form(text("video", half)), MULTIPART)
     assert refusal(form(text("video", half), text("characters", half)), MULTIPART).code == "too_many_fields"
 
@@ -706,7 +705,7 @@ def test_the_json_limit_is_for_all_fields_together() -> None:
 def test_importing_it_is_quick() -> None:
     late = {"json", "multipart", "urllib.parse"}
     code = f"import sys, understudy.api.bodies; print([name for name in {late} if name in sys.modules])"
-    layer = Path(wire.__file__).parents[2]
+    layer = Path(bodies.__file__).parents[2]
     ran = subprocess.run([sys.executable, "-c", code], cwd=layer, capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
 

@@ -17,18 +17,15 @@ from tests.fakes.edges import Killed
 from tests.fakes.queue import Message
 from tests.fakes.stage import Stage
 from tests.fakes.upstream import MP4, Answering, Upstream, answer, lose, refuse
-from understudy.background import archive as outputs
-from understudy.background import run_job as worker
-from understudy.deployments import config as deployments
+from understudy.background import archive, run_job
+from understudy.deployments import config
 from understudy.errors import ApiError, InvalidRequest
-from understudy.files import clips as media
-from understudy.jobs import transitions as jobs
+from understudy.files import clips
+from understudy.jobs import transitions
 from understudy.jobs.job import Job
 from understudy.providers.base import Account, Progress
 from understudy.providers.openai import OpenAI
-from understudy.store import bucket as storage
-from understudy.store import clients as aws
-from understudy.store import table
+from understudy.store import bucket, clients, table
 
 PACE = 5.0
 DEADLINE = 900  # of the deployment, by its options
@@ -67,9 +64,9 @@ def ended(stage: Stage, video_id: str) -> tuple[str, str | None]:
 
 def stored(name: str = "video.mp4") -> bytes:
     """The object of that name; there must be only one."""
-    objects = aws.s3().list_objects_v2(Bucket="bucket").get("Contents", [])
+    objects = clients.s3().list_objects_v2(Bucket="bucket").get("Contents", [])
     (key,) = [one["Key"] for one in objects if one["Key"].startswith("media/videos/") and one["Key"].endswith(name)]
-    return aws.s3().get_object(Bucket="bucket", Key=key)["Body"].read()
+    return clients.s3().get_object(Bucket="bucket", Key=key)["Body"].read()
 
 
 class TestPolling:
@@ -218,7 +215,7 @@ class TestPollTroubles:
         upstream.videos.clear()
         stage.run()
         assert ended(stage, video) == ("failed", "provider_lost_video")
-        assert len(upstream.polls()) == worker.MAX_LOST
+        assert len(upstream.polls()) == run_job.MAX_LOST
 
     def test_one_404_is_no_loss(self, stage: Stage, upstream: Upstream, video: str) -> None:
         """Servers behind a balancer may need a moment to know a job of their own."""
@@ -228,7 +225,7 @@ class TestPollTroubles:
         assert ended(stage, video) == ("completed", None)
 
     def test_a_key_that_was_rotated_is_read_again(self, stage: Stage, upstream: Upstream, video: str) -> None:
-        aws.secretsmanager().put_secret_value(SecretId="understudy/c", SecretString="new-key")
+        clients.secretsmanager().put_secret_value(SecretId="understudy/c", SecretString="new-key")
 
         def check(request: httpx.Request) -> httpx.Response:
             good = request.headers["authorization"] == "Bearer new-key"
@@ -242,11 +239,11 @@ class TestPollTroubles:
     def test_a_key_that_is_gone_is_a_passing_trouble(self, stage: Stage, upstream: Upstream, video: str) -> None:
         from tests.unit.conftest import cold_start
 
-        aws.secretsmanager().delete_secret(SecretId="understudy/c", ForceDeleteWithoutRecovery=True)
+        clients.secretsmanager().delete_secret(SecretId="understudy/c", ForceDeleteWithoutRecovery=True)
         cold_start()
         stage.run(60)
         assert stage.show(video)["status"] == "queued"
-        aws.secretsmanager().create_secret(Name="understudy/c", SecretString="key-c")
+        clients.secretsmanager().create_secret(Name="understudy/c", SecretString="key-c")
         upstream.finish()
         stage.run()
         assert ended(stage, video) == ("completed", None)
@@ -314,7 +311,7 @@ class TestFetching:
     def test_an_output_that_is_too_large(
         self, stage: Stage, upstream: Upstream, video: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(outputs, "MAX_OUTPUT", 1000)
+        monkeypatch.setattr(archive, "MAX_OUTPUT", 1000)
         upstream.finish()
         stage.run()
         assert ended(stage, video) == ("failed", "output_unavailable")
@@ -346,14 +343,14 @@ class TestPreviews:
     """A thumbnail is no reason to lose a video."""
 
     def failing(self, monkeypatch: pytest.MonkeyPatch, error: ApiError, times: int) -> None:
-        previews, left = media.previews, itertools.count(1)
+        previews, left = clips.previews, itertools.count(1)
 
         def fail(key: str, prefix: str) -> dict[str, Any]:
             if next(left) <= times:
                 raise error
             return previews(key, prefix)
 
-        monkeypatch.setattr(media, "previews", fail)
+        monkeypatch.setattr(clips, "previews", fail)
 
     @pytest.mark.parametrize("error", [ApiError("no", code="media_failed"), InvalidRequest("no", code="unreadable")])
     def test_a_passing_failure(
@@ -381,7 +378,7 @@ class TestPreviews:
         missing = stage.call("get_content", path=path, query={"variant": "thumbnail"})
         assert (missing.status, missing.error["code"]) == (404, "variant_not_found")
 
-    @pytest.mark.parametrize("code", sorted(outputs.UNSEEN))
+    @pytest.mark.parametrize("code", sorted(archive.UNSEEN))
     def test_a_video_that_is_too_much_for_us_is_done_at_once(
         self, stage: Stage, upstream: Upstream, video: str, monkeypatch: pytest.MonkeyPatch, code: str
     ) -> None:
@@ -481,7 +478,7 @@ class TestMessages:
         """Somebody moved the job between our reading and our writing: it must not be left alone."""
 
         def meanwhile(request: httpx.Request) -> httpx.Response:
-            jobs.move(job_of(stage), "archiving")
+            transitions.move(job_of(stage), "archiving")
             return upstream.serve(request)
 
         upstream.script.append(meanwhile)
@@ -635,7 +632,7 @@ class TestPreparing:
         assert ended(stage, _ran(stage, self.order(stage, character))) == ("completed", None)  # the handle is there
         from tests.unit.conftest import cold_start
 
-        aws.secretsmanager().delete_secret(SecretId="understudy/c", ForceDeleteWithoutRecovery=True)
+        clients.secretsmanager().delete_secret(SecretId="understudy/c", ForceDeleteWithoutRecovery=True)
         cold_start()
         reply = stage.create("Luna", model="solo", characters=[{"id": character}])
         assert (reply.status, reply.error["code"]) == (502, "provider_credentials")
@@ -703,7 +700,7 @@ class TestUnknown:
         start = stage.clock.now
         stage.run()
         assert ended(stage, video) == ("failed", "outcome_unknown")
-        assert stage.clock.now - start > worker.LOST_SECONDS
+        assert stage.clock.now - start > run_job.LOST_SECONDS
 
 
 class TestConfiguration:
@@ -715,7 +712,7 @@ class TestConfiguration:
 
         def remove() -> None:
             configure(before + "[deployments" + after.partition("[deployments")[2])
-            assert deployments.deployments().find("solo") is None
+            assert config.deployments().find("solo") is None
 
         return remove
 
@@ -754,7 +751,7 @@ class TestConfiguration:
         start = stage.clock.now
         stage.run()
         assert ended(stage, video) == ("failed", "deployment_removed")
-        assert worker.ABSENT_SECONDS < stage.clock.now - start - DEADLINE < worker.ABSENT_SECONDS + 300
+        assert run_job.ABSENT_SECONDS < stage.clock.now - start - DEADLINE < run_job.ABSENT_SECONDS + 300
         message = stage.show(video)["error"]["message"]
         assert "'solo'" in message
         assert "may be billed" in message
@@ -768,13 +765,13 @@ class TestConfiguration:
         return str(reply.body["id"])
 
     def test_what_was_not_ordered_yet_goes_to_another(self, stage: Stage, upstream: Upstream, waiting: str) -> None:
-        jobs.move(job_of(stage), "preparing", deployment="gone", others=["lost", "one", "two"])
+        transitions.move(job_of(stage), "preparing", deployment="gone", others=["lost", "one", "two"])
         stage.run()
         assert ended(stage, waiting) == ("completed", None)
         assert [one.host for one in upstream.submits()] == ["one.example"]
 
     def test_or_waits_and_costs_nothing(self, stage: Stage, upstream: Upstream, waiting: str) -> None:
-        jobs.move(job_of(stage), "preparing", deployment="gone", others=["lost"])
+        transitions.move(job_of(stage), "preparing", deployment="gone", others=["lost"])
         stage.run()
         assert ended(stage, waiting) == ("failed", "deployment_removed")
         assert "billed" not in stage.show(waiting)["error"]["message"]
@@ -818,7 +815,7 @@ class TestDeleting:
         assert upstream.videos
         stage.run()
         assert upstream.videos == {}
-        assert "Contents" not in aws.s3().list_objects_v2(Bucket="bucket", Prefix=storage.video_prefix("blue", ""))
+        assert "Contents" not in clients.s3().list_objects_v2(Bucket="bucket", Prefix=bucket.video_prefix("blue", ""))
 
     def test_a_provider_that_is_away_is_asked_again(self, stage: Stage, upstream: Upstream, video: str) -> None:
         upstream.finish()
@@ -845,7 +842,7 @@ class TestDeleting:
         assert n > 3
         assert stage.listed() == []
         assert upstream.videos == {}
-        assert "Contents" not in aws.s3().list_objects_v2(Bucket="bucket", Prefix=storage.video_prefix("blue", ""))
+        assert "Contents" not in clients.s3().list_objects_v2(Bucket="bucket", Prefix=bucket.video_prefix("blue", ""))
         reply = stage.call("delete_video", path={"video_id": video})
         assert (reply.status, reply.error["code"]) == (404, "video_not_found")
 

@@ -36,11 +36,11 @@ def _count(model: Any, parsed: dict[str, Any], context: dict[str, Any], **_: Any
 def _now(key: dict[str, Any]) -> dict[str, Any]:
     """The row, by a call that is not counted."""
     global _counts
-    from understudy.store import clients as aws
+    from understudy.store import clients
 
     _counts = False
     try:
-        found = aws.dynamodb().get_item(TableName=os.environ["TABLE_NAME"], Key=key, ConsistentRead=True)
+        found = clients.dynamodb().get_item(TableName=os.environ["TABLE_NAME"], Key=key, ConsistentRead=True)
         return dict(found.get("Item", {}))
     finally:
         _counts = True

@@ -19,7 +19,7 @@ from local.simulators.render import sample_clip
 from tests.fakes.account import KEY, Server, media
 from understudy import settings
 from understudy.errors import OutcomeUnknown, Reason, Refused
-from understudy.network import http_client as outbound
+from understudy.network import http_client
 from understudy.network.http_client import Client
 from understudy.providers.base import Account, CastMember, Media, Operation, Order, Progress, Source
 from understudy.providers.gemini import Gemini
@@ -48,7 +48,7 @@ def gemini(shared_gemini: Simulator, monkeypatch: pytest.MonkeyPatch) -> Iterato
     shared_gemini.reset()
     monkeypatch.setenv("ALLOW_PRIVATE_NETWORKS", "1")
     settings.settings.cache_clear()
-    outbound._http.cache_clear()
+    http_client._http.cache_clear()
     yield shared_gemini
     settings.settings.cache_clear()
     shared_gemini.settings(**before)

@@ -18,7 +18,7 @@ from local.simulators.render import sample_clip
 from tests.fakes.account import BASE, KEY, Server, media
 from understudy import settings
 from understudy.errors import OutcomeUnknown, Reason, Refused
-from understudy.network import http_client as outbound
+from understudy.network import http_client
 from understudy.network.http_client import Client
 from understudy.providers.base import Account, CastMember, Media, NativeCharacter, Operation, Order, Progress, Source
 from understudy.providers.kling import ELEMENTS, Kling
@@ -47,7 +47,7 @@ def kling(shared_kling: Simulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     shared_kling.reset()
     monkeypatch.setenv("ALLOW_PRIVATE_NETWORKS", "1")
     settings.settings.cache_clear()
-    outbound._http.cache_clear()
+    http_client._http.cache_clear()
     yield shared_kling
     settings.settings.cache_clear()
     shared_kling.settings(**before)

@@ -22,7 +22,7 @@ from local.simulators.writer import Mp4Writer
 from tests.fakes.account import BASE, KEY, Server, media
 from understudy import settings
 from understudy.errors import OutcomeUnknown, Reason, Refused
-from understudy.network import http_client as outbound
+from understudy.network import http_client
 from understudy.network.http_client import Client
 from understudy.providers.base import Account, CastMember, Media, Operation, Order, Progress, Source
 from understudy.providers.minimax import CLIP_BYTES, IMAGE_BYTES, INLINE_BYTES, PROMPT, MiniMax
@@ -52,7 +52,7 @@ def minimax(shared_minimax: Simulator, monkeypatch: pytest.MonkeyPatch) -> Itera
     shared_minimax.reset()
     monkeypatch.setenv("ALLOW_PRIVATE_NETWORKS", "1")
     settings.settings.cache_clear()
-    outbound._http.cache_clear()
+    http_client._http.cache_clear()
     yield shared_minimax
     settings.settings.cache_clear()
     shared_minimax.settings(**before)

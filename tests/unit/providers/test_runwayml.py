@@ -19,7 +19,7 @@ from local.simulators.runwayml.models import REQUESTS
 from tests.fakes.account import BASE, KEY, Server, media
 from understudy import settings
 from understudy.errors import OutcomeUnknown, Reason, Refused
-from understudy.network import http_client as outbound
+from understudy.network import http_client
 from understudy.network.http_client import Client
 from understudy.providers.base import Account, CastMember, Media, Operation, Order, Progress, Source
 from understudy.providers.runwayml import INLINE_BYTES, UPLOAD_BYTES, Runway
@@ -54,7 +54,7 @@ def runway(shared_runway: Simulator, monkeypatch: pytest.MonkeyPatch) -> Iterato
     shared_runway.reset()
     monkeypatch.setenv("ALLOW_PRIVATE_NETWORKS", "1")
     settings.settings.cache_clear()
-    outbound._http.cache_clear()
+    http_client._http.cache_clear()
     yield shared_runway
     settings.settings.cache_clear()
     shared_runway.settings(**before)

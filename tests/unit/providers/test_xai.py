@@ -22,7 +22,7 @@ from local.simulators.render import sample_clip
 from tests.fakes.account import BASE, KEY, Server, media
 from understudy import settings
 from understudy.errors import OutcomeUnknown, Reason, Refused
-from understudy.network import http_client as outbound
+from understudy.network import http_client
 from understudy.network.http_client import Client
 from understudy.providers.base import Account, CastMember, Media, Operation, Order, Progress, Source
 from understudy.providers.prices import Bill
@@ -53,7 +53,7 @@ def xai(shared_xai: Simulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simu
     shared_xai.reset()
     monkeypatch.setenv("ALLOW_PRIVATE_NETWORKS", "1")
     settings.settings.cache_clear()
-    outbound._http.cache_clear()
+    http_client._http.cache_clear()
     yield shared_xai
     settings.settings.cache_clear()
     shared_xai.settings(**before)

@@ -15,7 +15,7 @@ from understudy.access.keys import Caller, Limits
 from understudy.errors import RateLimited, Unauthenticated
 from understudy.store import table
 
-Kind = Literal["make", "touch"]
+CallKind = Literal["make", "touch"]
 WINDOW = 60  # seconds
 
 
@@ -28,7 +28,7 @@ class Admission:
     headers: dict[str, str]
 
 
-def admit(caller: Caller, kind: Kind) -> Admission:
+def admit(caller: Caller, kind: CallKind) -> Admission:
     """Count the call. Raises RateLimited, with Retry-After, and Unauthenticated for a key that was revoked."""
     now = time.time()
     key, minute = table.api_key_key(caller.key_id), int(now // WINDOW)
@@ -67,7 +67,7 @@ def _limits(row: table.Row) -> Limits:
     return Limits(row.get("make_limit"), row.get("concurrent"), row.get("budget"))
 
 
-def _headers(row: table.Row, kind: Kind, now: float) -> dict[str, str]:
+def _headers(row: table.Row, kind: CallKind, now: float) -> dict[str, str]:
     limit = row.get(f"{kind}_limit")
     if limit is None:
         return {}

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from understudy.api import inputs
-from understudy.api import lookup as owned
+from understudy.api import inputs, lookup
 from understudy.api.fields import FilePart
 from understudy.characters import creation
 from understudy.characters.character import Character, clip_key, examine
@@ -13,8 +12,7 @@ from understudy.deployments.config import deployments
 from understudy.errors import ApiError
 from understudy.ids import new_record
 from understudy.jobs.idempotency import Attempt, gone, running
-from understudy.store import bucket as storage
-from understudy.store import table
+from understudy.store import bucket, table
 
 if TYPE_CHECKING:
     from understudy.api.endpoint import Call
@@ -42,20 +40,20 @@ def create(call: Call, request: CreateCharacter) -> tuple[Character, bool]:
 def _store_clip(call: Call, request: CreateCharacter, record: str) -> None:
     key = clip_key(call.caller.team, record)
     if isinstance(request.video, FilePart):
-        storage.put(key, request.video.data, inputs.video_type(request.video))
+        bucket.put(key, request.video.data, inputs.video_type(request.video))
     elif request.video.upload_id is not None:
         file = inputs.uploaded(call, request.video.upload_id, "video", "video.upload_id")
-        storage.copy(file.key, key, mime_type=file.mime_type)
+        bucket.copy(file.key, key, mime_type=file.mime_type)
     else:
-        source = owned.finished(call, request.video.id or "")
+        source = lookup.finished(call, request.video.id or "")
         if source.output is None:
             raise ApiError("This video is completed and has no file.")
-        storage.copy(source.output.key, key)
+        bucket.copy(source.output.key, key)
 
 
 def _write(character: Character, attempt: Attempt) -> None:
     try:
         table.write_together(character.new_row(), *attempt.rows(character.id))
     except table.RowChanged:
-        storage.delete_all(storage.character_prefix(character.team, character.id))
+        bucket.delete_all(bucket.character_prefix(character.team, character.id))
         raise running() from None

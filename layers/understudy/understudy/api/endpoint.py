@@ -3,7 +3,7 @@
     endpoint = Endpoint("GET", "/videos/{video_id}")
 
     @endpoint
-    def handler(call: Call) -> Answer: ...
+    def handler(call: Call) -> Response: ...
 
 The decorated function becomes the Lambda handler. It raises ApiError for what the caller should know; whatever else
 escapes it is a 500 that tells nothing, and the log line tells the rest.
@@ -39,8 +39,7 @@ from understudy.telemetry import logger
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from understudy.access.rate_limit import Admission
-    from understudy.access.rate_limit import Kind as CallKind
+    from understudy.access.rate_limit import Admission, CallKind
     from understudy.api.requests import Body
     from understudy.jobs.idempotency import Attempt
 
@@ -53,7 +52,7 @@ Handler = Callable[[Event, "LambdaContext"], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """What a function answers: a JSON body, or a redirect (`location`)."""
 
     body: Mapping[str, Any] | None = None
@@ -76,9 +75,9 @@ class Call:
     @cached_property
     def admission(self) -> Admission:
         """The call, counted against the key's limits. Raises RateLimited and Unauthenticated."""
-        from understudy.access import rate_limit as admission
+        from understudy.access import rate_limit
 
-        return admission.admit(self.caller, self._kind or "touch")
+        return rate_limit.admit(self.caller, self._kind or "touch")
 
     def check_model(self, model: str) -> None:
         """Raises PermissionDenied for a model that the key may not use."""
@@ -109,7 +108,7 @@ class Call:
     @cached_property
     def fields(self) -> dict[str, Any]:
         """The body, whatever shape it came in. Raises InvalidRequest, TooLarge and UnsupportedMediaType."""
-        from understudy.api import bodies as wire
+        from understudy.api import bodies
         from understudy.api.text import BodyError
 
         event = self._event
@@ -119,7 +118,7 @@ class Call:
         except ValueError:  # also of what is not ASCII, and of half a surrogate pair
             raise InvalidRequest("The body is not what its encoding says.", code="malformed_body") from None
         try:
-            return wire.parse(data, self.headers.get("content-type"))
+            return bodies.parse(data, self.headers.get("content-type"))
         except BodyError as error:
             kinds: dict[int, type[ApiError]] = {413: TooLarge, 415: UnsupportedMediaType}
             raise kinds.get(error.status, InvalidRequest)(error.message, param=error.param, code=error.code) from None
@@ -132,9 +131,9 @@ class Call:
 
     def attempt(self, operation: str, **path: str) -> Attempt:
         """This arrival of a call that costs money; `path` holds what the URL adds to the body."""
-        from understudy.jobs import idempotency as once
+        from understudy.jobs import idempotency
 
-        return once.attempt(self.caller, operation, self.fields | path, self.headers)
+        return idempotency.attempt(self.caller, operation, self.fields | path, self.headers)
 
     def paging(self, kind: Kind) -> tuple[int, bool, str | None]:
         """`limit`, `order` and `after` of a list call: how many, newest first, beyond which record."""
@@ -158,7 +157,7 @@ class Endpoint:
     def __init__(self, method: str, path: str, counts: CallKind | None = None, **documentation: Any) -> None:
         self.method, self.path, self.counts, self.documentation = method, path, counts, documentation
 
-    def __call__(self, function: Callable[[Call], Answer]) -> Handler:
+    def __call__(self, function: Callable[[Call], Response]) -> Handler:
         """The Lambda handler around `function`."""
 
         def handler(event: Event, context: LambdaContext) -> dict[str, Any]:
@@ -177,7 +176,7 @@ class Endpoint:
         handler.endpoint = self  # type: ignore[attr-defined]
         return handler
 
-    def _answer(self, event: Event, context: LambdaContext, function: Callable[[Call], Answer]) -> dict[str, Any]:
+    def _answer(self, event: Event, context: LambdaContext, function: Callable[[Call], Response]) -> dict[str, Any]:
         try:
             if (event.get("httpMethod"), event.get("resource")) != (self.method, self.path):
                 raise NotFound("Unknown route.", code="unknown_url")

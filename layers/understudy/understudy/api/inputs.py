@@ -6,14 +6,13 @@ import base64
 import binascii
 from typing import TYPE_CHECKING
 
-from understudy.api import lookup as owned
+from understudy.api import lookup
 from understudy.api.fields import FilePart
 from understudy.api.requests import ImageReference, VideoReference
 from understudy.errors import InvalidRequest, Refused
-from understudy.files import clips as media
-from understudy.files import sniff, uploads
+from understudy.files import clips, sniff, uploads
 from understudy.network.http_client import Client
-from understudy.store import bucket as storage
+from understudy.store import bucket
 from understudy.store.bucket import File
 
 if TYPE_CHECKING:
@@ -31,8 +30,8 @@ def image(call: Call, given: FilePart | ImageReference, record: str) -> File:
     if found is None:
         raise InvalidRequest("input_reference: send a PNG, JPEG or WebP image.", param="input_reference")
     mime_type = found[0]
-    key = storage.input_key(call.caller.team, record, f"image.{storage.EXTENSIONS[mime_type]}")
-    storage.put(key, data, mime_type)
+    key = bucket.input_key(call.caller.team, record, f"image.{bucket.EXTENSIONS[mime_type]}")
+    bucket.put(key, data, mime_type)
     return File(key, mime_type, len(data))
 
 
@@ -46,23 +45,23 @@ def video_type(given: FilePart, param: str = "video") -> str:
     return sniff.VIDEO_TYPES[kind]
 
 
-def clip(call: Call, given: FilePart | VideoReference, record: str) -> tuple[File, media.Inspection]:
+def clip(call: Call, given: FilePart | VideoReference, record: str) -> tuple[File, clips.Inspection]:
     """Store a clip to edit or extend; returns it and what it is.
 
     Raises InvalidRequest for what cannot be opened as a video.
     """
     if isinstance(given, VideoReference):
         file = uploaded(call, given.upload_id or "", "video", "video.upload_id")
-        return file, media.inspect(file.key, stills_prefix="", stills=0)
+        return file, clips.inspect(file.key, stills_prefix="", stills=0)
     mime_type = video_type(given)
-    key = storage.input_key(call.caller.team, record, f"clip.{storage.EXTENSIONS[mime_type]}")
-    storage.put(key, given.data, mime_type)
-    return File(key, mime_type, len(given.data)), media.inspect(key, stills_prefix="", stills=0)
+    key = bucket.input_key(call.caller.team, record, f"clip.{bucket.EXTENSIONS[mime_type]}")
+    bucket.put(key, given.data, mime_type)
+    return File(key, mime_type, len(given.data)), clips.inspect(key, stills_prefix="", stills=0)
 
 
 def uploaded(call: Call, public_id: str, purpose: uploads.Purpose, param: str) -> File:
     """The file of a finished upload of the caller's. Raises NotFound, NotReady and InvalidRequest."""
-    return uploads.usable(owned.upload(call, public_id), param, purpose)
+    return uploads.usable(lookup.upload(call, public_id), param, purpose)
 
 
 def _referenced(given: ImageReference, deadline: float) -> bytes:

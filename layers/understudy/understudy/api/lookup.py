@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from understudy.errors import NotFound, NotReady
 from understudy.ids import Kind, not_found
-from understudy.jobs import transitions as jobs
+from understudy.jobs import transitions
 from understudy.jobs.job import ADOPT, Job
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def video(call: Call, public_id: str) -> Job:
     found = Job.find(call.caller.team, _record(call, public_id, Kind.VIDEO))
     if found is None:
         raise not_found(Kind.VIDEO)
-    jobs.mark_seen(found)
+    transitions.mark_seen(found)
     return found
 
 
@@ -77,6 +77,6 @@ def _record(call: Call, public_id: str, kind: Kind) -> str:
     except NotFound:
         if not call.caller.raw_ids:
             raise
-        from understudy.api import raw_ids as rawids  # few callers bring ids that are not ours
+        from understudy.api import raw_ids  # few callers bring ids that are not ours
 
-        return rawids.record(call, public_id, kind)
+        return raw_ids.record(call, public_id, kind)

@@ -83,7 +83,7 @@ class ModelList(TypedDict):
     data: list[Model]
 
 
-def models(deployments: Deployments, caller: Caller) -> list[Model]:
+def available(deployments: Deployments, caller: Caller) -> list[Model]:
     """The models that the caller may use, as OpenAI lists them, with `capabilities`: the union over the deployments
     behind each name."""
     return [

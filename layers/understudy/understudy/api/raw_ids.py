@@ -22,13 +22,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from understudy.characters.character import Character
-from understudy.deployments import routing
-from understudy.deployments import upstream_ids as origins
+from understudy.deployments import routing, upstream_ids
 from understudy.deployments.config import Deployment, deployments
 from understudy.errors import ApiError, OutcomeUnknown, Refused, Unavailable, Unsupported, from_refusal
 from understudy.ids import Kind, new_record, not_found, resembles, unwrap
-from understudy.jobs import adopted
-from understudy.jobs import transitions as jobs
+from understudy.jobs import adopted, transitions
 from understudy.jobs.job import ADOPT, Job
 from understudy.providers import load
 from understudy.store import table
@@ -98,7 +96,7 @@ def _has(deployment: Deployment, name: str) -> bool:
 
 def _known(asked: _Asked) -> str | None:
     """The team's record of it, or None if nobody has it. Raises NotFound if another team has."""
-    found = [origins.find(asked.kind, one.id, asked.original) for one in asked.deployments]
+    found = [upstream_ids.find(asked.kind, one.id, asked.original) for one in asked.deployments]
     if any(origin is not None and origin.team != asked.team for origin in found):
         raise not_found(asked.kind)
     return next((origin.record for origin in found if origin is not None), None)
@@ -132,9 +130,9 @@ def _adopt(asked: _Asked, payer: str) -> str:
     )
     rows = [
         job.new_row(),
-        *(origins.brought(asked.kind, one.id, asked.original, job.team, job.id) for one in asked.deployments),
+        *(upstream_ids.brought(asked.kind, one.id, asked.original, job.team, job.id) for one in asked.deployments),
     ]
-    jobs.begin(job, FIRST_LOOK_SECONDS, lambda: table.write_together(*rows))
+    transitions.begin(job, FIRST_LOOK_SECONDS, lambda: table.write_together(*rows))
     return job.id
 
 
@@ -161,10 +159,10 @@ def _introduce(asked: _Asked, deadline: float) -> str:
 
 
 def _name(original: str, deployment: Deployment, deadline: float) -> str:
-    from understudy.deployments import call as accounts  # and with it the HTTP client, which no other read needs
+    from understudy.deployments.call import call_provider  # and with it the HTTP client, which no other read needs
 
     provider, until = load(deployment.provider), min(deadline, time.monotonic() + LOOKUP_SECONDS)
-    return accounts.call(deployment, until, lambda account: provider.find_character(account, original))
+    return call_provider(deployment, until, lambda account: provider.find_character(account, original))
 
 
 def _keep(asked: _Asked, deployment: Deployment, name: str) -> str:
@@ -175,7 +173,7 @@ def _keep(asked: _Asked, deployment: Deployment, name: str) -> str:
     table.write_together(
         character.new_row(),
         handles.known(character, deployment, asked.original),
-        origins.brought(asked.kind, deployment.id, asked.original, character.team, character.id),
+        upstream_ids.brought(asked.kind, deployment.id, asked.original, character.team, character.id),
     )
     return character.id
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import TypedDict  # pydantic, which describes these, takes no other before Python 3.12
 
-from understudy.api.endpoint import Answer
+from understudy.api.endpoint import Response
 from understudy.ids import Kind
 from understudy.resources import CharacterObject, Video, video
 
@@ -52,9 +52,9 @@ def deleted(kind: Kind, public_id: str) -> Deleted:
     return {"id": public_id, "object": f"{kind}.deleted", "deleted": True}
 
 
-def created(job: Job, replay: bool) -> Answer:
+def created(job: Job, replay: bool) -> Response:
     """The answer to a call that makes a video."""
-    return Answer(video(job, created=True), headers=pace(job) | emulated(job) | replayed(replay))
+    return Response(video(job, created=True), headers=pace(job) | emulated(job) | replayed(replay))
 
 
 def pace(job: Job) -> dict[str, str]:

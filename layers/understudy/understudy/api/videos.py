@@ -8,15 +8,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from understudy import resources
-from understudy.api import inputs
-from understudy.api import lookup as owned
+from understudy.api import inputs, lookup
 from understudy.api.fields import FilePart
 from understudy.deployments import routing
 from understudy.deployments.config import Deployment, deployments
 from understudy.errors import InvalidRequest
 from understudy.ids import new_record
-from understudy.jobs import orders as briefs
-from understudy.jobs import submission as orders
+from understudy.jobs import orders, submission
 from understudy.jobs.capabilities import Wish
 from understudy.jobs.idempotency import Attempt
 from understudy.jobs.job import Job
@@ -32,7 +30,7 @@ if TYPE_CHECKING:
 def create(call: Call, request: CreateVideo) -> tuple[Job, bool]:
     """Generate a video. Returns the job and whether an earlier arrival of this call had made it already."""
     attempt = call.attempt("create")
-    if job := orders.earlier(attempt):
+    if job := submission.earlier(attempt):
         return job, True
     cast = _cast(call, request)
     wish = Wish(
@@ -44,7 +42,7 @@ def create(call: Call, request: CreateVideo) -> tuple[Job, bool]:
         characters=cast,
     )
     model, asked = _routes(call, request, [character.home for character in cast])
-    choices = orders.options(wish, model, asked, call.caller)
+    choices = submission.options(wish, model, asked, call.caller)
     profile = choices[0].profile.playing(cast=bool(cast))
     draft = replace(
         _draft(call, "create", model, choices[0].deployment, request.prompt),
@@ -56,24 +54,24 @@ def create(call: Call, request: CreateVideo) -> tuple[Job, bool]:
     draft = replace(draft, billed_seconds=draft.seconds)
     if request.input_reference is not None:
         draft = replace(draft, image=inputs.image(call, request.input_reference, draft.id))
-    return orders.place(draft, choices, attempt, call.admission.limits, call.deadline), False
+    return submission.place(draft, choices, attempt, call.admission.limits, call.deadline), False
 
 
 def remake(call: Call, operation: Operation, request: EditVideo | ExtendVideo) -> tuple[Job, bool]:
     """Edit or extend a video of the caller's, or a clip that came with the request."""
     attempt = call.attempt(operation)
-    if job := orders.earlier(attempt):
+    if job := submission.earlier(attempt):
         return job, True
     seconds = getattr(request, "seconds", None)
     if isinstance(request.video, FilePart) or request.video.upload_id is not None:
         wish = Wish(operation, request.prompt, seconds=seconds)
         model, asked = _routes(call, request, [])
-        orders.options(wish, model, asked, call.caller)  # what nobody does is said before a clip is opened
+        submission.options(wish, model, asked, call.caller)  # what nobody does is said before a clip is opened
         record = new_record()
         clip, facts = inputs.clip(call, request.video, record)
         length = math.ceil(facts.milliseconds / 1000)
         wish = replace(wish, source_seconds=facts.milliseconds / 1000, source_size=f"{facts.width}x{facts.height}")
-        choices = orders.options(wish, model, asked, call.caller)
+        choices = submission.options(wish, model, asked, call.caller)
         draft = replace(
             _draft(call, operation, model, choices[0].deployment, request.prompt),
             id=record,
@@ -83,8 +81,8 @@ def remake(call: Call, operation: Operation, request: EditVideo | ExtendVideo) -
             size=wish.source_size,
             source_clip=clip,
         )
-        return orders.place(draft, choices, attempt, call.admission.limits, call.deadline), False
-    source = owned.source(call, request.video.id or "")
+        return submission.place(draft, choices, attempt, call.admission.limits, call.deadline), False
+    source = lookup.source(call, request.video.id or "")
     model, asked = _from_source(source, request.named_model, request.custom_llm_provider)
     return _from_job(call, attempt, operation, source, model, asked, request.prompt, seconds), False
 
@@ -92,9 +90,9 @@ def remake(call: Call, operation: Operation, request: EditVideo | ExtendVideo) -
 def remix(call: Call, public_id: str, prompt: str) -> tuple[Job, bool]:
     """Remix a video of the caller's at the deployment that made it."""
     attempt = call.attempt("remix", video_id=public_id)
-    if job := orders.earlier(attempt):
+    if job := submission.earlier(attempt):
         return job, True
-    source = owned.source(call, public_id)
+    source = lookup.source(call, public_id)
     asked = [deployments().get(source.deployment)]
     return _from_job(
         call, attempt, "remix", source, source.model, asked, prompt, None, resources.video_id(source)
@@ -117,12 +115,12 @@ def _from_job(
         operation,
         prompt,
         seconds=seconds,
-        made_by=briefs.maker(source),
+        made_by=orders.maker(source),
         source_seconds=source.seconds,
         source_size=source.size,
         source_pending=not source.done,
     )
-    choices = orders.options(wish, model, asked, call.caller)
+    choices = submission.options(wish, model, asked, call.caller)
     draft = replace(
         _draft(call, operation, model, choices[0].deployment, prompt),
         # An extension answers its added seconds until it is finished; an edit keeps the source's length and size.
@@ -134,7 +132,7 @@ def _from_job(
         late_at=0 if source.done else source.late_at,
         remixed_from=remixed_from,
     )
-    return orders.place(draft, choices, attempt, call.admission.limits, call.deadline)
+    return submission.place(draft, choices, attempt, call.admission.limits, call.deadline)
 
 
 def _from_source(source: Job, model: str | None, provider: str | None) -> tuple[str, list[Deployment]]:
@@ -155,7 +153,7 @@ def _from_source(source: Job, model: str | None, provider: str | None) -> tuple[
 def _cast(call: Call, request: CreateVideo) -> list[Character]:
     cast: list[Character] = []
     for i, reference in enumerate(request.characters):
-        character = owned.character(call, reference.id)
+        character = lookup.character(call, reference.id)
         if any(character.id == other.id for other in cast):
             raise InvalidRequest(f"characters: {character.name} is named twice.", param=f"characters[{i}]")
         cast.append(character)

@@ -6,20 +6,17 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from understudy.background import retries as troubles
-from understudy.deployments import call as accounts
+from understudy.background import retries
 from understudy.deployments import routing
+from understudy.deployments.call import call_provider
 from understudy.deployments.config import Deployment
 from understudy.errors import ApiError, InvalidRequest, ProviderError, Reason, Refused
-from understudy.files import clips as media
-from understudy.files import sniff
-from understudy.jobs import emulated_extension as continuation
-from understudy.jobs import orders as briefs
-from understudy.jobs import transitions as jobs
+from understudy.files import clips, sniff
+from understudy.jobs import emulated_extension, orders, transitions
 from understudy.jobs.job import Job
 from understudy.providers import load
 from understudy.providers.base import Account, Progress
-from understudy.store import bucket as storage
+from understudy.store import bucket
 from understudy.store.bucket import File
 from understudy.telemetry import logger
 
@@ -30,7 +27,7 @@ UNSEEN = {"too_long", "too_large", "timed_out"}  # refusals to open a video that
 
 def key(job: Job) -> str:
     """Where the video is kept."""
-    return f"{storage.video_prefix(job.team, job.id)}video.mp4"
+    return f"{bucket.video_prefix(job.team, job.id)}video.mp4"
 
 
 def take_home(job: Job, deployment: Deployment, progress: Progress, deadline: float) -> float | None:
@@ -39,42 +36,42 @@ def take_home(job: Job, deployment: Deployment, progress: Progress, deadline: fl
     Returns seconds until the next step, or None when the job has ended.
     """
     try:
-        file = _fetched(deployment, progress, continuation.key(job) if job.emulated else key(job), deadline)
+        file = _fetched(deployment, progress, emulated_extension.key(job) if job.emulated else key(job), deadline)
     except ProviderError as error:
         return _trouble(job, error, progress)
     profile, spent = routing.profile_of(deployment, job.model), progress.micro_dollars
     if job.emulated:
         first_time = {} if job.spent is not None else {"troubles": 0}
-        spent = briefs.price(job, profile) if spent is None else spent
-        jobs.move(job, "archiving", continuation=file, spent=spent, **first_time)
+        spent = orders.price(job, profile) if spent is None else spent
+        transitions.move(job, "archiving", continuation=file, spent=spent, **first_time)
         return 0
     try:
         facts = _previews(job)
     except ApiError as error:
-        return troubles.passing(job, error)
+        return retries.passing(job, error)
     size, seconds = _size(job, facts), round(facts.get("duration", 0)) or job.seconds
     if spent is None:
-        spent = briefs.price(job, profile, size, seconds)
-    jobs.complete(job, file, spent, size=size, seconds=seconds)
+        spent = orders.price(job, profile, size, seconds)
+    transitions.complete(job, file, spent, size=size, seconds=seconds)
     return None
 
 
 def join(job: Job) -> float | None:
     """What the provider made is here: it is joined to its source, and the provider is not needed any more."""
     try:
-        file, whole = continuation.join(job, key(job))
+        file, whole = emulated_extension.join(job, key(job))
         facts = whole | _previews(job)
     except InvalidRequest as error:
-        if error.code in UNSEEN or job.troubles >= troubles.MOST:
+        if error.code in UNSEEN or job.troubles >= retries.MOST:
             message = f"The continuation was made and could not be joined to its source: {error.message}"
-            jobs.fail(job, error.code or "media_failed", message, spent=troubles.owed(job))
+            transitions.fail(job, error.code or "media_failed", message, spent=retries.owed(job))
             return None
-        job = jobs.move(job, "archiving", continuation=None)  # half a file looks like this: it is fetched again
-        return troubles.again(job, "archiving")
+        job = transitions.move(job, "archiving", continuation=None)  # half a file looks like this: it is fetched again
+        return retries.again(job, "archiving")
     except ApiError as error:  # ours: what was paid for waits longer for us than we wait for others
         patient = time.time() < job.late_at + JOIN_SECONDS
-        return troubles.again(job, "archiving") if patient else troubles.passing(job, error)
-    jobs.complete(job, file, troubles.owed(job), size=_size(job, facts), seconds=round(facts["duration"]))
+        return retries.again(job, "archiving") if patient else retries.passing(job, error)
+    transitions.complete(job, file, retries.owed(job), size=_size(job, facts), seconds=round(facts["duration"]))
     return None
 
 
@@ -84,21 +81,21 @@ def _fetched(deployment: Deployment, progress: Progress, key: str, deadline: flo
 
     def copy(account: Account) -> int:
         with provider.open_content(account, progress) as content:
-            return storage.save(key, _video_only(content.chunks), "video/mp4")
+            return bucket.save(key, _video_only(content.chunks), "video/mp4")
 
-    return File(key, "video/mp4", accounts.call(deployment, deadline, copy))
+    return File(key, "video/mp4", call_provider(deployment, deadline, copy))
 
 
 def _trouble(job: Job, error: ProviderError, progress: Progress) -> float | None:
     """The video is made and paid for: it is fetched until the job's deadline, or for a while if the file is gone."""
     logger.warning("fetching failed", extra={"video": job.id, "error": str(error)})
-    gone, late = troubles.lost(job, error) > troubles.MOST, job.troubles >= troubles.MOST and troubles.late(job)
+    gone, late = retries.lost(job, error) > retries.MOST, job.troubles >= retries.MOST and retries.late(job)
     if gone or late:
         message = "The provider made the video, and its file could not be fetched."
-        spent = troubles.owed(job) if progress.micro_dollars is None else progress.micro_dollars
-        jobs.fail(job, "output_unavailable", message, spent=spent)
+        spent = retries.owed(job) if progress.micro_dollars is None else progress.micro_dollars
+        transitions.fail(job, "output_unavailable", message, spent=spent)
         return None
-    return troubles.again(job, "archiving", error)
+    return retries.again(job, "archiving", error)
 
 
 def _previews(job: Job) -> dict[str, Any]:
@@ -108,9 +105,9 @@ def _previews(job: Job) -> dict[str, Any]:
     but bytes that are home are not given up for a thumbnail.
     """
     try:
-        return media.previews(key(job), storage.video_prefix(job.team, job.id))
+        return clips.previews(key(job), bucket.video_prefix(job.team, job.id))
     except ApiError as error:
-        if error.code not in UNSEEN and job.troubles < troubles.MOST:
+        if error.code not in UNSEEN and job.troubles < retries.MOST:
             raise
         logger.warning("no previews", extra={"video": job.id, "code": error.code})
         return {}

@@ -17,11 +17,10 @@ from understudy.access import keys
 from understudy.characters import creation
 from understudy.characters.name import MAX_NAME
 from understudy.errors import ApiError, InvalidRequest
-from understudy.files import s3_event as landed
+from understudy.files import s3_event
 from understudy.files.s3_event import Landed, Passing
 from understudy.ids import new_record
-from understudy.store import bucket as storage
-from understudy.store import table
+from understudy.store import bucket, table
 from understudy.telemetry import logger
 
 READ_BYTES = 1024 * 1024
@@ -42,7 +41,7 @@ def take(thing: Landed, deadline: float) -> None:
         head = thing.head()
         if head is None:
             return  # deleted since: nothing to make, nothing to say
-        mime_type = landed.video_type(head)
+        mime_type = s3_event.video_type(head)
         record = _record(team, thing)
         character, _ = creation.adopt(team, record, name, home, thing.key, thing.version, mime_type, deadline)
         _tell(thing.key, {"status": "completed", "character": resources.character(character)})
@@ -69,11 +68,11 @@ def _record(team: str, thing: Landed) -> str:
 
 def _digest(thing: Landed) -> str:
     digest = hashlib.sha256()
-    with storage.reader(thing.key, thing.byte_count) as file:
+    with bucket.reader(thing.key, thing.byte_count) as file:
         while chunk := file.read(READ_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
 
 
 def _tell(key: str, result: dict[str, Any]) -> None:
-    storage.put(f"drop-results/{key.removeprefix('drop/')}.json", json.dumps(result).encode(), "application/json")
+    bucket.put(f"drop-results/{key.removeprefix('drop/')}.json", json.dumps(result).encode(), "application/json")

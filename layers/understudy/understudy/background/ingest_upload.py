@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import time
 
-from understudy.background import drop_folder as drops
+from understudy.background import drop_folder
 from understudy.characters import creation
 from understudy.errors import ApiError, InvalidRequest, ProviderError, Refused
-from understudy.files import clips as media
-from understudy.files import s3_event as landed
-from understudy.files import sniff, uploads
+from understudy.files import clips, s3_event, sniff, uploads
 from understudy.files.s3_event import Landed, Passing
 from understudy.files.uploads import Upload
-from understudy.store import bucket as storage
-from understudy.store import queue
+from understudy.store import bucket, queue
 from understudy.store.bucket import File
 from understudy.telemetry import logger
 
@@ -26,7 +23,7 @@ def take(thing: Landed, deadline: float, *, last: bool = False) -> None:
     """Make of the object what it is for. Raises Passing, except at the `last` delivery if a character was made."""
     folder, _, rest = thing.key.partition("/")
     if folder == "drop":
-        return drops.take(thing, deadline)
+        return drop_folder.take(thing, deadline)
     team, _, record = rest.partition("/")
     upload = uploads.find(team, record) if folder == "uploads" and record else None
     if upload is None:
@@ -46,7 +43,7 @@ def take(thing: Landed, deadline: float, *, last: bool = False) -> None:
     except (ApiError, Passing) as error:
         uploads.release(claimed)
         raise Passing(str(error)) from error
-    storage.delete_all(claimed.key)
+    bucket.delete_all(claimed.key)
     return None
 
 
@@ -62,16 +59,16 @@ def _make(upload: Upload, thing: Landed, deadline: float, last: bool) -> None:
         raise InvalidRequest("The uploaded object is gone. Upload it again.", code="upload_gone")
     if upload.purpose == "image":
         return _image(upload, thing, head)
-    mime_type = landed.video_type(head)
+    mime_type = s3_event.video_type(head)
     if upload.purpose == "character":
         home = creation.home_of(upload.model, None)
         _, objection = creation.adopt(
             upload.team, upload.id, upload.name or "", home, thing.key, thing.version, mime_type, deadline
         )
         return uploads.finish(upload, error=_said(objection, last))
-    key = storage.input_key(upload.team, upload.id, f"clip.{storage.EXTENSIONS[mime_type]}")
-    storage.copy(thing.key, key, version=thing.version, mime_type=mime_type)
-    clip = media.inspect(key, stills_prefix=storage.input_key(upload.team, upload.id, ""), stills=0)
+    key = bucket.input_key(upload.team, upload.id, f"clip.{bucket.EXTENSIONS[mime_type]}")
+    bucket.copy(thing.key, key, version=thing.version, mime_type=mime_type)
+    clip = clips.inspect(key, stills_prefix=bucket.input_key(upload.team, upload.id, ""), stills=0)
     return uploads.finish(upload, File(key, clip.mime_type, clip.byte_count))
 
 
@@ -88,8 +85,8 @@ def _image(upload: Upload, thing: Landed, head: bytes) -> None:
     found = sniff.image(head) or sniff.image(thing.head(uploads.MEBIBYTE) or b"")
     if found is None:
         raise InvalidRequest("The file is not a PNG, JPEG or WebP image.", code="not_an_image")
-    key = storage.input_key(upload.team, upload.id, f"image.{storage.EXTENSIONS[found[0]]}")
-    storage.copy(thing.key, key, version=thing.version, mime_type=found[0])
+    key = bucket.input_key(upload.team, upload.id, f"image.{bucket.EXTENSIONS[found[0]]}")
+    bucket.copy(thing.key, key, version=thing.version, mime_type=found[0])
     uploads.finish(upload, File(key, found[0], thing.byte_count))
 
 
@@ -97,5 +94,5 @@ def _later(upload: Upload, thing: Landed) -> None:
     """A POST policy can be used twice: the first finished object counts, this one goes."""
     logger.info("a second object for an upload was discarded", extra={"upload": upload.id})
     if thing.version:
-        storage.delete_version(thing.key, thing.version)
+        bucket.delete_version(thing.key, thing.version)
     uploads.discard(upload)

@@ -7,7 +7,7 @@ import time
 from understudy.deployments import routing
 from understudy.deployments.config import deployments
 from understudy.errors import ApiError, ProviderError, Reason, Refused
-from understudy.jobs import transitions as jobs
+from understudy.jobs import transitions
 from understudy.jobs.job import Job, State
 from understudy.telemetry import logger
 
@@ -16,7 +16,7 @@ MOST = 8  # passing failures in a row, with growing pauses: about five minutes
 
 def again(job: Job, state: State, error: Exception | None = None) -> float:
     """One trouble more; seconds until the next try: not before the provider wants to be asked again."""
-    jobs.move(job, state, troubles=job.troubles + 1, lost=lost(job, error))
+    transitions.move(job, state, troubles=job.troubles + 1, lost=lost(job, error))
     return max(_pause(job), error.pause if isinstance(error, ProviderError) else 0.0)
 
 
@@ -33,10 +33,10 @@ def passing(job: Job, error: Exception) -> float | None:
     if job.troubles < MOST:
         return again(job, job.state, error)
     if isinstance(error, ApiError):
-        jobs.fail(job, error.code or "provider_failed", error.message, spent=owed(job))
+        transitions.fail(job, error.code or "provider_failed", error.message, spent=owed(job))
     else:
         message = "The provider could not be given what the video needs."
-        jobs.fail(job, "provider_failed", message, spent=owed(job))
+        transitions.fail(job, "provider_failed", message, spent=owed(job))
     return None
 
 

@@ -9,18 +9,13 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from understudy.background import archive as outputs
-from understudy.background import retries as troubles
+from understudy.background import archive, retries
 from understudy.characters import handles
-from understudy.deployments import call as accounts
 from understudy.deployments import routing
+from understudy.deployments.call import call_provider
 from understudy.deployments.config import Deployment, deployments
 from understudy.errors import ApiError, OutcomeUnknown, ProviderError, Reason, Refused, from_refusal
-from understudy.jobs import adopted
-from understudy.jobs import emulated_extension as continuation
-from understudy.jobs import orders as briefs
-from understudy.jobs import submission as orders
-from understudy.jobs import transitions as jobs
+from understudy.jobs import adopted, emulated_extension, orders, submission, transitions
 from understudy.jobs.job import Job
 from understudy.providers import load
 from understudy.providers.base import Progress
@@ -43,7 +38,7 @@ def work(message: dict[str, Any], deadline: float) -> None:
     job = Job.find(message["team"], message["video"])
     if job is None or job.done:
         return None
-    job = jobs.claim(job, message["tick"], LEASE_SECONDS)
+    job = transitions.claim(job, message["tick"], LEASE_SECONDS)
     if job is None:
         return None
     try:
@@ -54,7 +49,7 @@ def work(message: dict[str, Any], deadline: float) -> None:
             return None  # deleted or ended by somebody else meanwhile
         job, delay = moved, 1
     if delay is not None:
-        jobs.release(job, delay)
+        transitions.release(job, delay)
     return None
 
 
@@ -83,13 +78,13 @@ def _without(job: Job) -> float | None:
     if job.state == "preparing" and _moves_on(job):
         return 0
     if job.continuation is not None:
-        return outputs.join(job)
+        return archive.join(job)
     logger.error("deployment is not configured", extra={"video": job.id, "deployment": job.deployment})
     if time.time() < job.late_at + ABSENT_SECONDS:
         return ABSENT_PAUSE
     message = f"The deployment {job.deployment!r} is no longer configured, so its provider cannot be asked."
     made = "" if job.state == "preparing" else " The video may exist there and may be billed."
-    jobs.fail(job, "deployment_removed", message + made, spent=troubles.owed(job))
+    transitions.fail(job, "deployment_removed", message + made, spent=retries.owed(job))
     return None
 
 
@@ -97,8 +92,8 @@ def _moves_on(job: Job) -> bool:
     """The next deployment that may make it takes over, if there is one."""
     others = [one for one in map(deployments().find, job.others) if one is not None]
     if others:
-        left, changes = [one.id for one in others[1:]], orders.taken_by(job, others[0])
-        jobs.move(job, "preparing", others=left, troubles=0, lost=0, **changes)
+        left, changes = [one.id for one in others[1:]], submission.taken_by(job, others[0])
+        transitions.move(job, "preparing", others=left, troubles=0, lost=0, **changes)
     return bool(others)
 
 
@@ -106,30 +101,30 @@ def _prepare(job: Job, deployment: Deployment, deadline: float) -> float | None:
     profile = routing.profile_of(deployment, job.model)
     support = profile.characters
     try:
-        if job.source is not None and job.source_clip is None and not briefs.source_of(job).done:
+        if job.source is not None and job.source_clip is None and not orders.source_of(job).done:
             return routing.pace(deployment, job.model)
         if job.emulated:
-            job = continuation.begin(job, briefs.size(job, profile))
-        for character in briefs.cast_of(job):
+            job = emulated_extension.begin(job, orders.size(job, profile))
+        for character in orders.cast_of(job):
             character.trim(support)
             if support.native and not handles.ensure(character, deployment, deadline).ready:
                 return _wait_for_character(job, deployment)
-        submit_by = int(time.time() + CALL_SECONDS + orders.GRACE_SECONDS)
-        job = jobs.move(job, "submitting", submit_by=submit_by)
-        orders.submit(job, deployment, min(deadline, time.monotonic() + CALL_SECONDS))
+        submit_by = int(time.time() + CALL_SECONDS + submission.GRACE_SECONDS)
+        job = transitions.move(job, "submitting", submit_by=submit_by)
+        submission.submit(job, deployment, min(deadline, time.monotonic() + CALL_SECONDS))
     except Refused as refused:
         return _refused(job, deployment, refused)
     except OutcomeUnknown as unknown:
         # Of a video: noted by `submit`, and it ends or is reconciled. Of a character: it is made again, a few times.
-        return routing.pace(deployment, job.model) if job.state == "submitting" else troubles.passing(job, unknown)
+        return routing.pace(deployment, job.model) if job.state == "submitting" else retries.passing(job, unknown)
     except ApiError as error:
-        return troubles.passing(job, error)
+        return retries.passing(job, error)
     return routing.pace(deployment, job.model)
 
 
 def _wait_for_character(job: Job, deployment: Deployment) -> float | None:
     if time.time() > job.created_at + PREPARE_SECONDS:
-        jobs.fail(job, "character_timeout", "The provider has not made the character in time.")
+        transitions.fail(job, "character_timeout", "The provider has not made the character in time.")
         return None
     return routing.pace(deployment, job.model)
 
@@ -141,19 +136,19 @@ def _refused(job: Job, deployment: Deployment, refused: Refused) -> float | None
         routing.rest(deployment, job.model, refused)
         if _moves_on(job):
             return 0
-    if refused.reason in {Reason.BUSY, Reason.UNAVAILABLE} and job.troubles < troubles.MOST:
-        return troubles.again(job, "preparing", refused)
+    if refused.reason in {Reason.BUSY, Reason.UNAVAILABLE} and job.troubles < retries.MOST:
+        return retries.again(job, "preparing", refused)
     if refused.reason is Reason.LOST and job.lost < MAX_LOST and _forget_cast(job, deployment):
-        return troubles.again(job, "preparing", refused)
+        return retries.again(job, "preparing", refused)
     error = from_refusal(refused)
-    jobs.fail(job, error.code or "provider_refused", error.message)
+    transitions.fail(job, error.code or "provider_refused", error.message)
     return None
 
 
 def _forget_cast(job: Job, deployment: Deployment) -> bool:
     """Will a character be made again that the provider has lost? A refused order does not say which one that is; when
     one was asked for alone, it is forgotten already."""
-    return job.state == "preparing" or handles.forget(briefs.cast_of(job), deployment)
+    return job.state == "preparing" or handles.forget(orders.cast_of(job), deployment)
 
 
 def _wait_for_submit(job: Job, pace: float) -> float | None:
@@ -161,28 +156,28 @@ def _wait_for_submit(job: Job, pace: float) -> float | None:
     if left > 0:
         return min(left, max(pace, 2.0))
     message = "The provider's answer was lost here, so the video may exist and may be billed. It was not asked again."
-    jobs.fail(job, "outcome_unknown", message, spent=troubles.owed(job))
+    transitions.fail(job, "outcome_unknown", message, spent=retries.owed(job))
     return None
 
 
 def _reconcile(job: Job, deployment: Deployment, deadline: float) -> float | None:
     provider, found, trouble = load(deployment.provider), None, None
     try:
-        found = accounts.call(deployment, deadline, lambda account: provider.find(account, job.id))
+        found = call_provider(deployment, deadline, lambda account: provider.find(account, job.id))
     except ProviderError as error:
         trouble = error
         logger.warning("reconciling failed", extra={"video": job.id, "error": str(error)})
     if found is not None:
-        jobs.ordered(job, found.upstream_id, troubles=0, lost=0, late_at=routing.late_at(deployment, job.model))
+        transitions.ordered(job, found.upstream_id, troubles=0, lost=0, late_at=routing.late_at(deployment, job.model))
         return routing.pace(deployment, job.model)
     if time.time() > job.submit_by + LOST_SECONDS:
         if trouble is None:
-            jobs.fail(job, "outcome_unknown", "The provider's answer was lost, and it knows of no such video.")
+            transitions.fail(job, "outcome_unknown", "The provider's answer was lost, and it knows of no such video.")
         else:
             message = "The provider's answer was lost, and it could not be asked again. The video may be billed."
-            jobs.fail(job, "outcome_unknown", message, spent=troubles.owed(job))
+            transitions.fail(job, "outcome_unknown", message, spent=retries.owed(job))
         return None
-    return troubles.again(job, "unknown", trouble)
+    return retries.again(job, "unknown", trouble)
 
 
 def _poll(job: Job, deployment: Deployment, deadline: float) -> float | None:
@@ -195,29 +190,29 @@ def _poll(job: Job, deployment: Deployment, deadline: float) -> float | None:
         _failed(job, progress)
         return None
     if progress.status == "completed":
-        job = jobs.move(job, "archiving", progress=99, troubles=0, lost=0, **_facts(job, progress))
+        job = transitions.move(job, "archiving", progress=99, troubles=0, lost=0, **_facts(job, progress))
         return _archive(job, deployment, deadline, progress)
-    if troubles.late(job):
-        jobs.fail(
-            job, "provider_timeout", "The provider has not finished this video in time.", spent=troubles.owed(job)
+    if retries.late(job):
+        transitions.fail(
+            job, "provider_timeout", "The provider has not finished this video in time.", spent=retries.owed(job)
         )
         return None
     done = max(job.progress, min(progress.progress, 98))
-    jobs.move(job, "running", upstream_status=progress.status, progress=done, troubles=0, lost=0)
+    transitions.move(job, "running", upstream_status=progress.status, progress=done, troubles=0, lost=0)
     return routing.pace(deployment, job.model)
 
 
 def _failed(job: Job, progress: Progress) -> None:
     """Free, unless the provider says that it is not."""
     error = progress.error or ("provider_failed", "The provider could not make this video.")
-    jobs.fail(job, *error, spent=progress.micro_dollars or 0)
+    transitions.fail(job, *error, spent=progress.micro_dollars or 0)
 
 
 def _ask(job: Job, deployment: Deployment, deadline: float) -> Progress | Exception:
     provider, upstream_id = load(deployment.provider), job.upstream_id or ""
     until = min(deadline, time.monotonic() + CALL_SECONDS)
     try:
-        return accounts.call(deployment, until, lambda account: provider.poll(account, upstream_id))
+        return call_provider(deployment, until, lambda account: provider.poll(account, upstream_id))
     except (ProviderError, ApiError) as error:
         return error
 
@@ -226,21 +221,23 @@ def _poll_trouble(job: Job, error: Exception) -> float | None:
     if job.unconfirmed and isinstance(error, Refused) and error.reason in adopted.UNKNOWN_THERE:
         return adopted.ask_next(job)
     # One that was finished is given up no sooner than its file.
-    if troubles.lost(job, error) >= (troubles.MOST if job.state == "archiving" else MAX_LOST):
-        jobs.fail(job, "provider_lost_video", "The provider no longer knows this video.", spent=troubles.owed(job))
+    if retries.lost(job, error) >= (retries.MOST if job.state == "archiving" else MAX_LOST):
+        transitions.fail(
+            job, "provider_lost_video", "The provider no longer knows this video.", spent=retries.owed(job)
+        )
         return None
     # A paid video is not given up because the provider is away for a while: only its deadline ends it.
-    if troubles.late(job):
+    if retries.late(job):
         message = "The provider could not be asked about this video for too long."
-        jobs.fail(job, "provider_timeout", message, spent=troubles.owed(job))
+        transitions.fail(job, "provider_timeout", message, spent=retries.owed(job))
         return None
     logger.warning("poll failed", extra={"video": job.id, "error": str(error)})
-    return troubles.again(job, job.state, error)
+    return retries.again(job, job.state, error)
 
 
 def _archive(job: Job, deployment: Deployment, deadline: float, progress: Progress | None = None) -> float | None:
     if job.continuation is not None:
-        return outputs.join(job)
+        return archive.join(job)
     if progress is None:
         asked = _ask(job, deployment, deadline)
         if isinstance(asked, Exception):
@@ -249,7 +246,7 @@ def _archive(job: Job, deployment: Deployment, deadline: float, progress: Progre
             _failed(job, asked)
             return None
         progress = asked
-    return outputs.take_home(job, deployment, progress, deadline)
+    return archive.take_home(job, deployment, progress, deadline)
 
 
 def _facts(job: Job, progress: Progress) -> dict[str, Any]:
@@ -267,6 +264,6 @@ def _delete_upstream(message: dict[str, Any], deadline: float) -> None:
     provider, reference = load(deployment.provider), message["reference"]
     profile = routing.profile_of(deployment, message.get("model") or next(iter(deployment.models)))
     if message["delete"] == "video" and profile.delete:
-        accounts.call(deployment, deadline, lambda account: provider.delete(account, reference))
+        call_provider(deployment, deadline, lambda account: provider.delete(account, reference))
     if message["delete"] == "character" and profile.characters.deletable:
-        accounts.call(deployment, deadline, lambda account: provider.delete_character(account, reference))
+        call_provider(deployment, deadline, lambda account: provider.delete_character(account, reference))

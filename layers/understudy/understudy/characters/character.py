@@ -11,11 +11,10 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from understudy.errors import ApiError
-from understudy.files import clips as media
+from understudy.files import clips
 from understudy.files.media import media_at
 from understudy.ids import new_record
-from understudy.store import bucket as storage
-from understudy.store import queue, table
+from understudy.store import bucket, queue, table
 from understudy.store.secrets import id_codec
 from understudy.store.table import Put, Row
 
@@ -57,7 +56,7 @@ class Character:
     @property
     def clip(self) -> Media:
         """The clip as providers take it."""
-        filename = f"clip.{storage.EXTENSIONS.get(self.mime_type, 'mp4')}"
+        filename = f"clip.{bucket.EXTENSIONS.get(self.mime_type, 'mp4')}"
         return media_at(
             clip_key(self.team, self.id), filename=filename, mime_type=self.mime_type, byte_count=self.byte_count
         )
@@ -77,13 +76,13 @@ class Character:
 
     def trimmed_key(self, support: CharacterSupport) -> str:
         """Where the shorter clip for such a provider is kept."""
-        return storage.character_prefix(self.team, self.id) + f"clip-{support.clip_seconds[1]:g}s.mp4"
+        return bucket.character_prefix(self.team, self.id) + f"clip-{support.clip_seconds[1]:g}s.mp4"
 
     def trim(self, support: CharacterSupport) -> None:
         """Make the shorter clip unless it is there. Raises InvalidRequest."""
         key = self.trimmed_key(support)
-        if self.needs_trim(support) and not storage.exists(key):
-            media.trim(clip_key(self.team, self.id), key, support.clip_seconds[1])
+        if self.needs_trim(support) and not bucket.exists(key):
+            clips.trim(clip_key(self.team, self.id), key, support.clip_seconds[1])
 
     def cast(self, support: CharacterSupport, handle: str | None) -> CastMember:
         """The character in the one form that the provider takes."""
@@ -97,10 +96,10 @@ class Character:
 
     def _trimmed(self, support: CharacterSupport) -> Media:
         key = self.trimmed_key(support)
-        return media_at(key, filename="clip.mp4", mime_type="video/mp4", byte_count=storage.size(key))
+        return media_at(key, filename="clip.mp4", mime_type="video/mp4", byte_count=bucket.size(key))
 
     @staticmethod
-    def new(team: str, record: str, name: str, clip: media.Inspection, *, home: str, provider: str) -> Character:
+    def new(team: str, record: str, name: str, clip: clips.Inspection, *, home: str, provider: str) -> Character:
         """A character of this clip, not stored yet."""
         return Character(
             team=team,
@@ -122,7 +121,7 @@ class Character:
     @staticmethod
     def brought(team: str, name: str, original: str, *, home: str, provider: str) -> Character:
         """A character that a provider has made without us and calls `original`, not stored yet."""
-        nothing = media.Inspection(mime_type="", byte_count=0, milliseconds=0, width=0, height=0, stills=[])
+        nothing = clips.Inspection(mime_type="", byte_count=0, milliseconds=0, width=0, height=0, stills=[])
         character = Character.new(team, new_record(), name, nothing, home=home, provider=provider)
         return replace(character, original=original)
 
@@ -161,22 +160,22 @@ class Character:
             if row.get("reference"):
                 queue.delete_character(row["deployment"], row["reference"])
             table.delete(table.Key(row[table.PARTITION], row[table.SORT]))
-        storage.delete_all(storage.character_prefix(self.team, self.id))
+        bucket.delete_all(bucket.character_prefix(self.team, self.id))
         table.delete(self.key)
 
 
 def clip_key(team: str, record: str) -> str:
-    return storage.character_prefix(team, record) + "clip"
+    return bucket.character_prefix(team, record) + "clip"
 
 
-def examine(team: str, record: str) -> media.Inspection:
+def examine(team: str, record: str) -> clips.Inspection:
     """Look into the clip that was just stored and take its stills.
 
     Raises InvalidRequest for what is not a usable video; then nothing of it is kept.
     """
-    prefix = storage.character_prefix(team, record)
+    prefix = bucket.character_prefix(team, record)
     try:
-        return media.inspect(clip_key(team, record), stills_prefix=prefix)
+        return clips.inspect(clip_key(team, record), stills_prefix=prefix)
     except ApiError:
-        storage.delete_all(prefix)
+        bucket.delete_all(prefix)
         raise

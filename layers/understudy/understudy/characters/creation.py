@@ -13,8 +13,7 @@ from understudy.characters.character import Character, clip_key, examine
 from understudy.deployments import routing
 from understudy.deployments.config import Deployment, deployments
 from understudy.errors import ProviderError
-from understudy.store import bucket as storage
-from understudy.store import table
+from understudy.store import bucket, table
 from understudy.telemetry import logger
 
 MAKE_SECONDS = 8.0  # what must be left of the time to make a native handle in it
@@ -29,7 +28,7 @@ def adopt(
     """
     character = Character.find(team, record)
     if character is None:
-        storage.copy(key, clip_key(team, record), version=version, mime_type=mime_type)
+        bucket.copy(key, clip_key(team, record), version=version, mime_type=mime_type)
         clip = examine(team, record)
         character = Character.new(team, record, name, clip, home=home.id, provider=home.provider)
         with contextlib.suppress(table.RowChanged):  # another delivery was first, with the same bytes

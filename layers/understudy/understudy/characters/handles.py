@@ -17,8 +17,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from understudy.characters.character import Character
-from understudy.deployments import call as accounts
-from understudy.deployments import upstream_ids as origins
+from understudy.deployments import upstream_ids
+from understudy.deployments.call import call_provider
 from understudy.deployments.config import Deployment
 from understudy.errors import OutcomeUnknown, ProviderError, Reason, Refused
 from understudy.ids import Kind
@@ -105,7 +105,7 @@ def _make(character: Character, deployment: Deployment, deadline: float, before:
     except table.RowChanged:
         return Handle(deployment.id, "making")
     try:
-        made = accounts.call(
+        made = call_provider(
             deployment,
             deadline,
             lambda account: provider.make_character(account, character.name, character.clip, character.still_files),
@@ -134,7 +134,7 @@ def _poll(character: Character, deployment: Deployment, deadline: float, handle:
     """Ask how a pending one is doing. What keeps the provider from answering says nothing of the character."""
     provider, reference = load(deployment.provider), handle.reference or ""
     try:
-        made = accounts.call(deployment, deadline, lambda account: provider.poll_character(account, reference))
+        made = call_provider(deployment, deadline, lambda account: provider.poll_character(account, reference))
     except Refused as refused:
         if refused.reason is Reason.NOT_FOUND:
             forget([character], deployment)
@@ -172,7 +172,7 @@ def _made(character: Character, deployment: Deployment, made: NativeCharacter) -
     handle = Handle(deployment.id, "ready" if made.ready else "pending", made.reference)
     table.write_together(
         table.swap(_key(character, deployment), asdict(handle), expect={}),
-        origins.made(Kind.CHARACTER, deployment.id, made.reference, character.team, character.id),
+        upstream_ids.made(Kind.CHARACTER, deployment.id, made.reference, character.team, character.id),
     )
     return handle
 

@@ -16,7 +16,7 @@ from understudy.telemetry import count, logger
 T = TypeVar("T")
 
 
-def call(deployment: Deployment, deadline: float, ask: Callable[[Account], T]) -> T:
+def call_provider(deployment: Deployment, deadline: float, ask: Callable[[Account], T]) -> T:
     """Call a provider with the deployment's account; `deadline` is in `time.monotonic()` seconds.
 
     A 401 may only mean that the key was rotated within the last minute: nothing was made, so a fresh key gets one more

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from understudy.store import bucket as storage
+from understudy.store import bucket
 
 if TYPE_CHECKING:
     from understudy.providers.base import Media
@@ -18,6 +18,6 @@ def media_at(key: str, *, filename: str, mime_type: str, byte_count: int) -> Med
         filename=filename,
         mime_type=mime_type,
         size=byte_count,
-        open=lambda: storage.reader(key, byte_count),
-        url=lambda: storage.presign(key),
+        open=lambda: bucket.reader(key, byte_count),
+        url=lambda: bucket.presign(key),
     )

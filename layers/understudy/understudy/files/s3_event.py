@@ -8,7 +8,7 @@ from urllib.parse import unquote_plus
 
 from understudy.errors import InvalidRequest
 from understudy.files import sniff
-from understudy.store import bucket as storage
+from understudy.store import bucket
 
 
 class Passing(Exception):
@@ -25,7 +25,7 @@ class Landed:
 
     def head(self, byte_count: int = sniff.VIDEO_HEAD) -> bytes | None:
         """Its first bytes, or None when it is gone."""
-        return storage.head(self.key, self.version, byte_count)
+        return bucket.head(self.key, self.version, byte_count)
 
 
 def read(record: dict[str, Any]) -> Landed:

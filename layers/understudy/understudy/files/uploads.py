@@ -18,8 +18,7 @@ from typing import Any, Literal
 
 from understudy.errors import InvalidRequest, NotReady
 from understudy.ids import new_record
-from understudy.store import bucket as storage
-from understudy.store import table
+from understudy.store import bucket, table
 from understudy.store.bucket import File
 from understudy.store.secrets import id_codec
 
@@ -67,7 +66,7 @@ class Upload:
     @property
     def key(self) -> str:
         """Where the bytes land: ours, and as hard to guess as the id."""
-        return storage.upload_key(self.team, self.id)
+        return bucket.upload_key(self.team, self.id)
 
     @property
     def status(self) -> str:
@@ -114,7 +113,7 @@ def new(
         signed_with=id_codec().key_id,
     )
     if in_parts:
-        upload = replace(upload, multipart=storage.begin_parts(upload.key, mime_type))
+        upload = replace(upload, multipart=bucket.begin_parts(upload.key, mime_type))
     table.put(upload.row, asdict(upload) | {table.TTL: now + KEPT_SECONDS})
     return upload
 
@@ -137,14 +136,14 @@ def form(upload: Upload) -> dict[str, Any]:
             "parts": [sign_part(upload, number) for number in numbers],
         }
     left = max(upload.expires_at - int(time.time()), 1)
-    url, fields = storage.presign_post(upload.key, upload.mime_type, upload.byte_count, left)
+    url, fields = bucket.presign_post(upload.key, upload.mime_type, upload.byte_count, left)
     return {"method": "POST", "url": url, "fields": fields}
 
 
 def sign_part(upload: Upload, number: int) -> dict[str, Any]:
     """A fresh URL for a part; its length is signed, so no other length can be sent."""
     length = upload.part_bytes(number)
-    url = storage.presign_part(upload.key, upload.multipart or "", number, length)
+    url = bucket.presign_part(upload.key, upload.multipart or "", number, length)
     return {"part_number": number, "bytes": length, "url": url}
 
 
@@ -167,15 +166,15 @@ def complete(upload: Upload) -> None:
             "Send them and complete again."
         )
         raise InvalidRequest(message, param="parts", code="parts_incomplete")
-    storage.complete_parts(upload.key, upload.multipart or "", there)
+    bucket.complete_parts(upload.key, upload.multipart or "", there)
 
 
 def cancel(upload: Upload) -> None:
     """Give it up: row, parts and bytes go. Raises table.RowChanged when it is being worked on."""
     table.delete(upload.row, expect={"state": upload.state})
     if upload.multipart and upload.state == "pending":
-        storage.abort_parts(upload.key, upload.multipart)
-    storage.delete_all(upload.key)
+        bucket.abort_parts(upload.key, upload.multipart)
+    bucket.delete_all(upload.key)
 
 
 def claim(upload: Upload, version: str | None, seconds: float) -> Upload | None:
@@ -237,10 +236,10 @@ def _part_size(byte_count: int) -> int:
     return math.ceil(smallest / MEBIBYTE) * MEBIBYTE
 
 
-def _parts(upload: Upload) -> list[storage.StoredPart]:
+def _parts(upload: Upload) -> list[bucket.StoredPart]:
     try:
-        return storage.parts(upload.key, upload.multipart or "")
-    except storage.NoSuchUpload:
+        return bucket.parts(upload.key, upload.multipart or "")
+    except bucket.NoSuchUpload:
         message = "This upload takes no more parts; it was completed, cancelled or expired."
         raise NotReady(message, param="upload_id") from None
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from understudy.deployments import routing
 from understudy.deployments.config import Deployment, deployments
 from understudy.errors import Reason
-from understudy.jobs import transitions as jobs
+from understudy.jobs import transitions
 from understudy.jobs.job import Job
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def confirm(job: Job, deployment: Deployment, progress: Progress) -> Job:
     for name in ("seconds", "size"):
         if getattr(progress, name) is not None:
             facts[name] = getattr(progress, name)
-    return jobs.move(job, "running", **facts)
+    return transitions.move(job, "running", **facts)
 
 
 def ask_next(job: Job) -> float | None:
@@ -38,10 +38,10 @@ def ask_next(job: Job) -> float | None:
     later = job.others[job.others.index(job.deployment) + 1 :]
     following = next((found for one in later if (found := deployments().find(one))), None)
     if following is None:
-        jobs.fail(job, "video_not_found", "The provider knows no video with this id.")
+        transitions.fail(job, "video_not_found", "The provider knows no video with this id.")
         return None
     model = model_name(following, job.model, otherwise=next(iter(following.models)))
-    jobs.move(job, "running", model=model, troubles=0, **routing.made_at(following, model))
+    transitions.move(job, "running", model=model, troubles=0, **routing.made_at(following, model))
     return 0
 
 

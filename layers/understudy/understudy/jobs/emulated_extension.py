@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from understudy.files import clips as media
-from understudy.jobs import orders as briefs
-from understudy.jobs import transitions as jobs
+from understudy.files import clips
+from understudy.jobs import orders, transitions
 from understudy.jobs.job import Job
-from understudy.store import bucket as storage
+from understudy.store import bucket
 from understudy.store.bucket import File
 
 
@@ -26,20 +25,20 @@ def begin(job: Job, size: str) -> Job:
     """
     if job.image is not None:
         return job
-    source = job.source_clip or briefs.source_of(job).output
+    source = job.source_clip or orders.source_of(job).output
     assert source is not None
-    kept = storage.input_key(job.team, job.id, f"source.{storage.EXTENSIONS[source.mime_type]}")
-    if job.source_clip is None or not source.key.startswith(storage.input_key(job.team, job.id, "")):
-        storage.copy(source.key, kept)
+    kept = bucket.input_key(job.team, job.id, f"source.{bucket.EXTENSIONS[source.mime_type]}")
+    if job.source_clip is None or not source.key.startswith(bucket.input_key(job.team, job.id, "")):
+        bucket.copy(source.key, kept)
         source = File(kept, source.mime_type, source.byte_count)
-    still = storage.input_key(job.team, job.id, "last-frame.jpg")
-    byte_count = media.last_frame(source.key, still, size)
-    return jobs.move(job, "preparing", source_clip=source, image=File(still, "image/jpeg", byte_count))
+    still = bucket.input_key(job.team, job.id, "last-frame.jpg")
+    byte_count = clips.last_frame(source.key, still, size)
+    return transitions.move(job, "preparing", source_clip=source, image=File(still, "image/jpeg", byte_count))
 
 
 def key(job: Job) -> str:
     """Where the provider's part is kept."""
-    return storage.input_key(job.team, job.id, "continuation.mp4")
+    return bucket.input_key(job.team, job.id, "continuation.mp4")
 
 
 def join(job: Job, output_key: str) -> tuple[File, dict[str, Any]]:
@@ -49,5 +48,5 @@ def join(job: Job, output_key: str) -> tuple[File, dict[str, Any]]:
     """
     if job.source_clip is None or job.continuation is None:
         raise ValueError(f"{job.id} has no parts to be joined")
-    facts = media.concatenate([job.source_clip.key, job.continuation.key], output_key)
+    facts = clips.concatenate([job.source_clip.key, job.continuation.key], output_key)
     return File(output_key, "video/mp4", int(facts["bytes"])), facts

@@ -13,11 +13,11 @@ from understudy.jobs.job import Job
 from understudy.providers.base import CastMember, Media, Order, Profile, Source
 from understudy.providers.prices import Bill
 from understudy.providers.sizes import fit
-from understudy.store import bucket as storage
+from understudy.store import bucket
 from understudy.store.bucket import File
 
 
-def order(job: Job, deployment: Deployment, profile: Profile) -> Order:
+def order_of(job: Job, deployment: Deployment, profile: Profile) -> Order:
     """The order as the provider gets it. What is put together here is a new video to its provider."""
     size, seconds = _measure(job, profile)
     return Order(
@@ -113,5 +113,5 @@ def _source(job: Job, deployment: Deployment, profile: Profile) -> Source | None
 def _media(file: File | None, name: str) -> Media | None:
     if file is None:
         return None
-    filename = f"{name}.{storage.EXTENSIONS.get(file.mime_type, 'bin')}"
+    filename = f"{name}.{bucket.EXTENSIONS.get(file.mime_type, 'bin')}"
     return media_at(file.key, filename=filename, mime_type=file.mime_type, byte_count=file.byte_count)

@@ -13,8 +13,8 @@ from typing import Any
 from understudy.access.keys import Caller, Limits
 from understudy.characters import handles
 from understudy.characters.handles import Handle
-from understudy.deployments import call as accounts
 from understudy.deployments import routing
+from understudy.deployments.call import call_provider
 from understudy.deployments.config import Deployment, deployments
 from understudy.errors import (
     ApiError,
@@ -26,10 +26,7 @@ from understudy.errors import (
     from_refusal,
     from_unknown,
 )
-from understudy.jobs import budget as ledger
-from understudy.jobs import capabilities as limits
-from understudy.jobs import orders as briefs
-from understudy.jobs import transitions as jobs
+from understudy.jobs import budget, capabilities, orders, transitions
 from understudy.jobs.capabilities import Wish
 from understudy.jobs.idempotency import Attempt, gone, running
 from understudy.jobs.job import Job
@@ -60,14 +57,14 @@ def options(wish: Wish, model: str, deployments_in_order: list[Deployment], call
     for deployment in deployments_in_order:
         profile = routing.profile_of(deployment, model)
         known = _handles(wish, deployment, profile)
-        error = limits.objection(wish, deployment, profile) or _refused_before(known)
+        error = capabilities.objection(wish, deployment, profile) or _refused_before(known)
         if error is None:
-            emulated = wish.operation if limits.way_of(wish, deployment, profile) == "emulated" else None
+            emulated = wish.operation if capabilities.way_of(wish, deployment, profile) == "emulated" else None
             found.append(Option(deployment, profile, not emulated and _ready(wish, profile, known), emulated))
         else:
             first = first or error
     if not found and first is not None:
-        raise limits.advise(first, filter(caller.may_use, limits.able(deployments(), wish)))
+        raise capabilities.advise(first, filter(caller.may_use, capabilities.able(deployments(), wish)))
     return sorted(found, key=lambda one: one.emulated is not None)
 
 
@@ -98,28 +95,28 @@ def place(draft: Job, choices: list[Option], attempt: Attempt, limits: Limits, d
     """
     first, rest = choices[0], choices[1:]
     # Any of them may make it in the end, so the dearest is held for.
-    hold = max(briefs.price(replace(draft, emulated=one.emulated), one.profile) for one in choices)
+    hold = max(orders.price(replace(draft, emulated=one.emulated), one.profile) for one in choices)
     longest = max(one.profile.deadline_seconds for one in choices)
     late_at = max(draft.late_at, draft.created_at) + longest  # it may have to wait for its source
-    draft = ledger.opened(replace(draft, emulated=first.emulated, late_at=late_at), limits, hold)
+    draft = budget.opened(replace(draft, emulated=first.emulated, late_at=late_at), limits, hold)
     if not first.ready:
         job = replace(draft, state="preparing", others=[one.deployment.id for one in rest], named=_named(draft, None))
-        jobs.begin(job, 1, lambda: _write(job, attempt, limits))
+        transitions.begin(job, 1, lambda: _write(job, attempt, limits))
         return job
     job = replace(draft, submit_by=_submit_by(deadline))
-    jobs.begin(job, routing.pace(first.deployment, job.model), lambda: _write(job, attempt, limits))
+    transitions.begin(job, routing.pace(first.deployment, job.model), lambda: _write(job, attempt, limits))
     submit = _Submit(job, deadline)
     try:
         routing.try_in_turn([one for one in choices if one.ready], lambda one: one.deployment, submit)
     except Refused as refused:
         slower = [one.deployment for one in choices if not one.ready]
         last = deployments().get(submit.job.deployment)
-        if refused.reason is Reason.LOST and handles.forget(briefs.cast_of(submit.job), last):
+        if refused.reason is Reason.LOST and handles.forget(orders.cast_of(submit.job), last):
             return _prepare(submit.job, [last, *slower])
         if refused.movable and slower:
             return _prepare(submit.job, slower)
         error = _remembered(attempt, from_refusal(refused), keep=not refused.movable)
-        jobs.discard(submit.job)
+        transitions.discard(submit.job)
         raise error from refused
     except OutcomeUnknown as unknown:
         if submit.job.state == "unknown":
@@ -141,7 +138,7 @@ def taken_by(job: Job, deployment: Deployment) -> dict[str, Any]:
     if job.operation == "extend":
         profile = routing.profile_of(deployment, job.model)
         source = Job.find(job.team, job.source) if job.source else None
-        way = profile.way("extend", own=source is not None and briefs.maker(source) == deployment.id)
+        way = profile.way("extend", own=source is not None and orders.maker(source) == deployment.id)
         changes |= {"emulated": "extend" if way == "emulated" else None, "image": None}  # its size may be another
     return changes
 
@@ -155,11 +152,11 @@ class _Submit:
     def __call__(self, option: Option) -> None:
         deployment = option.deployment
         if self.job.deployment != deployment.id:
-            self.job = jobs.move(self.job, "submitting", **taken_by(self.job, deployment))
-        order = briefs.order(self.job, deployment, option.profile)
+            self.job = transitions.move(self.job, "submitting", **taken_by(self.job, deployment))
+        order = orders.order_of(self.job, deployment, option.profile)
         provider = load(deployment.provider)
         try:
-            progress = accounts.call(deployment, self._deadline, lambda account: provider.submit(account, order))
+            progress = call_provider(deployment, self._deadline, lambda account: provider.submit(account, order))
         except OutcomeUnknown as unknown:
             self.job = _lost(self.job, option.profile, unknown)
             raise
@@ -167,7 +164,7 @@ class _Submit:
             "seconds": progress.seconds or order.seconds or self.job.seconds,
             "size": progress.size or order.size or self.job.size,
         }
-        self.job = jobs.ordered(
+        self.job = transitions.ordered(
             self.job,
             progress.upstream_id,
             upstream_status="queued" if progress.status == "queued" else "in_progress",
@@ -205,11 +202,11 @@ def _ready(wish: Wish, profile: Profile, known: list[Handle | None]) -> bool:
 def _write(job: Job, attempt: Attempt, limits: Limits) -> None:
     """The job, what makes the call the only one, and what it takes of the key's limits: all or nothing."""
     made = [job.new_row(), *attempt.rows(job.id)]
-    taken = ledger.take(job, limits)
+    taken = budget.take(job, limits)
     try:
         _together(made, taken, limits)
     except RateLimited:
-        if not ledger.drop_expired(job.payer):
+        if not budget.drop_expired(job.payer):
             raise
         _together(made, taken, limits)
 
@@ -220,13 +217,13 @@ def _together(made: list[Put], taken: list[Put | Change], limits: Limits) -> Non
     except table.RowChanged as changed:
         place = min(changed.failed, default=0)
         if place >= len(made):
-            raise ledger.refused(taken[place - len(made)], limits) from None
+            raise budget.refused(taken[place - len(made)], limits) from None
         raise running() from None  # another arrival of the same call was first, a moment ago
 
 
 def _prepare(job: Job, slower: list[Deployment]) -> Job:
     first, *rest = slower
-    return jobs.move(
+    return transitions.move(
         job,
         "preparing",
         **taken_by(job, first),
@@ -237,8 +234,8 @@ def _prepare(job: Job, slower: list[Deployment]) -> Job:
 
 def _lost(job: Job, profile: Profile, unknown: OutcomeUnknown) -> Job:
     if profile.findable:
-        return jobs.move(job, "unknown", named=job.named or _named(job, None))
-    return jobs.fail(job, "outcome_unknown", from_unknown(unknown).message, spent=job.hold)
+        return transitions.move(job, "unknown", named=job.named or _named(job, None))
+    return transitions.fail(job, "outcome_unknown", from_unknown(unknown).message, spent=job.hold)
 
 
 def _remembered(attempt: Attempt, error: ApiError, *, keep: bool) -> ApiError:

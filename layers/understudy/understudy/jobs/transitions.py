@@ -23,9 +23,9 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
-from understudy.deployments import upstream_ids as origins
+from understudy.deployments import upstream_ids
 from understudy.ids import Kind
-from understudy.jobs import budget as ledger
+from understudy.jobs import budget
 from understudy.jobs.job import Job, State
 from understudy.store import queue, table
 from understudy.store.bucket import File
@@ -47,7 +47,7 @@ def ordered(job: Job, upstream_id: str, **facts: Any) -> Job:
     Raises table.RowChanged like `move`.
     """
     changes: dict[str, Any] = {"state": "running", "upstream_id": upstream_id, **facts}
-    origin = origins.made(Kind.VIDEO, job.deployment, upstream_id, job.team, job.id)
+    origin = upstream_ids.made(Kind.VIDEO, job.deployment, upstream_id, job.team, job.id)
     table.write_together(_moved(job, changes), origin)
     return replace(job, **changes)
 
@@ -67,7 +67,7 @@ def fail(job: Job, code: str, message: str, *, spent: int = 0) -> Job:
 def _end(job: Job, state: State, spent: int, changes: dict[str, Any]) -> Job:
     """Into a terminal state, settling in the same transaction: exactly once, whoever else tries."""
     changes |= {"state": state, "completed_at": int(time.time())}
-    table.write_together(_moved(job, changes), *ledger.give_back(job, spent))
+    table.write_together(_moved(job, changes), *budget.give_back(job, spent))
     return replace(job, **changes)
 
 
@@ -140,7 +140,7 @@ def delete(job: Job) -> None:
     table.delete(job.key, expect={"state": job.state})
     if job.unconfirmed and job.upstream_id:
         for deployment in job.others:
-            origins.free(Kind.VIDEO, deployment, job.upstream_id, job.id)
+            upstream_ids.free(Kind.VIDEO, deployment, job.upstream_id, job.id)
 
 
 def delete_upstream(job: Job) -> None:
