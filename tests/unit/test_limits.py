@@ -33,7 +33,7 @@ def character(milliseconds: int = 3000) -> Character:
     return Character("t", "r", "Luna", 1, "video/mp4", 1, milliseconds, 1, 1, [], "here", "openai", "r")
 
 
-# As a provider has it that was asked for it by its own id (rawids.py).
+# As a provider has it that was asked for it by its own id (api/raw_ids.py).
 CLIPLESS = replace(character(0), mime_type="", byte_count=0, width=0, height=0)
 
 

@@ -4,9 +4,9 @@
     video_..., character_...       LiteLLM's: base64 of litellm:custom_llm_provider:P;model_id:M;video_id:V
 
 Such an id names no owner, so the scope is for an account that belongs to one team, and the first team that brings an
-id has it (origins.py). What was made through us is known already. What was not becomes ours the first time it is asked
-for, with an id of ours: a character by one question to the provider, within the request; a video as a job that
-`run_job` asks the provider about, and until it has, the answer is in_progress.
+id has it (deployments/upstream_ids.py). What was made through us is known already. What was not becomes ours the first
+time it is asked for, with an id of ours: a character by one question to the provider, within the request; a video as a
+job that `run_job` asks the provider about, and until it has, the answer is in_progress.
 
 A key with the scope for several deployments may mean any of them: they are asked in the order of the deployments file,
 and the first one that knows the id has it. LiteLLM's say more, which leaves fewer: the provider has to be theirs, and

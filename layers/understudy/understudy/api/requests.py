@@ -1,4 +1,5 @@
-"""The requests of the API, typed. Bodies come parsed from wire.py; what is wrong with one is said in OpenAI's envelope.
+"""The requests of the API, typed. Bodies come parsed (api/bodies.py); what is wrong with one is said in OpenAI's
+envelope.
 
 Unknown fields are refused, as OpenAI refuses them: a misspelt `second` must not cost the default eight. The few that
 clients add on their own and that change nothing here are dropped (`IGNORED`).
@@ -216,7 +217,7 @@ T = TypeVar("T", bound=Body)
 
 
 def build() -> None:
-    """Build the requests' models now, where the time of the first body is not to be used for it (snapstart.py)."""
+    """Build the requests' models now, where the time of the first body is not to be used for it (api/snapstart.py)."""
     for kind in (CreateVideo, EditVideo, ExtendVideo, RemixVideo, CreateCharacter, CreateUpload, SignParts):
         kind.model_rebuild()
 

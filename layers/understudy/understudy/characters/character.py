@@ -1,7 +1,7 @@
 """The portable character: a name, a clip and stills, in the user's bucket. It exists when they do, whatever a
 provider says.
 
-How a provider gets it is the business of handles.py.
+How a provider gets it is the business of characters/handles.py.
 """
 
 from __future__ import annotations

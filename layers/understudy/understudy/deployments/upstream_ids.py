@@ -1,4 +1,4 @@
-"""Whose a provider's id is: a row for each id that a provider gave us, and for each that a caller brought (rawids.py).
+"""Whose a provider's id is: a row for each id that a provider gave us, and for each that a caller brought.
 
 It outlives what it leads to: an id of something that was deleted stays its team's.
 """

@@ -6,7 +6,7 @@
        └──→ cancelled                     the row is gone
 
 Up to 100 MB one presigned POST whose policy binds key, exact size, type and expiry; above that a multipart upload whose
-part URLs sign their length. What becomes of the bytes when they have landed is ingest.py's business.
+part URLs sign their length. What becomes of the bytes when they have landed is background/ingest_upload.py's business.
 """
 
 from __future__ import annotations

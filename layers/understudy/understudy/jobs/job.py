@@ -1,4 +1,4 @@
-"""A video as a job: its row. How it goes from state to state is in jobs.py."""
+"""A video as a job: its row. How it goes from state to state is in transitions.py."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from understudy.store.table import Put, Row
 
 State = Literal["preparing", "submitting", "unknown", "running", "archiving", "completed", "failed"]
 TERMINAL: tuple[State, ...] = ("completed", "failed")
-ADOPT = "adopt"  # the operation of a job for a video that a provider has made without us (rawids.py)
+ADOPT = "adopt"  # the operation of a job for a video that a provider has made without us (api/raw_ids.py)
 _FILES = ("image", "source_clip", "continuation", "output")
 
 
@@ -36,7 +36,7 @@ class Job:
     source: str | None = None  # record of the video that this one was made from
     source_clip: File | None = None  # or the clip
     remixed_from: str | None = None  # the source's public id
-    emulated: str | None = None  # the operation, if the provider has none such and continuation.py puts it together
+    emulated: str | None = None  # the operation, if the provider has none such (emulated_extension.py)
     continuation: File | None = None  # what the provider made for it
     spent: int | None = None  # micro-dollars that it took for that
     others: list[str] = field(default_factory=list)  # deployments that may take over; of an adopted one: all asked

@@ -4,21 +4,21 @@ Everything of a team lives in the team's own partition, so a row of another team
 listing needs no index:
 
     pk                 sk                                   what
-    team#<team>        video#<id>                           a job (jobs.py); the id sorts by creation time
-    team#<team>        character#<id>                       a character (characters.py), likewise
+    team#<team>        video#<id>                           a job (jobs/job); the id sorts by creation time
+    team#<team>        character#<id>                       a character (characters/character), likewise
     team#<team>        handle#<character>#<deployment>      what a provider calls the character
-    team#<team>        upload#<id>                          an upload (uploads.py)
-    team#<team>        drop#<sha256 of key and bytes>       which character a dropped file became (drops.py)
+    team#<team>        upload#<id>                          an upload (files/uploads)
+    team#<team>        drop#<sha256 of key and bytes>       a dropped file's character (background/drop_folder)
     team#<team>        once#<operation>#<sha256 of key>     which job an Idempotency-Key made
     team#<team>        last#<caller>#<operation>#<digest>   which job the same body made last (repeats by the clients)
-    team#<team>        entry#<job>#<hold or settlement>     the money of a job, never changed (ledger.py)
-    upstream#<deployment>#<sha256 of id>  video, character  whose a provider's id is (origins.py)
-    key#<key id>       key                                  an API key and its counters (keys.py, admission.py)
-    key#<key id>       slots                                the jobs that it has open (ledger.py)
-    key#<key id>       budget#<month>                       what it has committed and spent (ledger.py)
-    circuit            <deployment>                         Powertools' circuit breaker (routing.py)
+    team#<team>        entry#<job>#<hold or settlement>     the money of a job, never changed (jobs/budget)
+    upstream#<deployment>#<sha256 of id>  video, character  whose a provider's id is (deployments/upstream_ids)
+    key#<key id>       key                                  an API key (access/keys), its counters (access/rate_limit)
+    key#<key id>       slots                                the jobs that it has open (jobs/budget)
+    key#<key id>       budget#<month>                       what it has committed and spent (jobs/budget)
+    circuit            <deployment>                         Powertools' circuit breaker (deployments/circuits)
 
-Values are strings, integers, booleans, None, lists and maps (attributes.py).
+Values are strings, integers, booleans, None, lists and maps (store/attributes).
 """
 
 from __future__ import annotations
