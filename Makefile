@@ -74,6 +74,7 @@ lint: venvs
 	mkdir -p .build
 	.venvs/project/bin/ruff check .
 	.venvs/project/bin/ruff format --check .
+	.venvs/project/bin/lint-imports --no-logo --cache-dir .build/imports > .build/imports.txt || { cat .build/imports.txt; exit 1; }
 	$(RUN) scripts/translate.py > .build/translated.json
 	.venvs/project/bin/cfn-lint template.yaml .build/translated.json
 	$(SAM) validate --lint --region us-east-1 > /dev/null

@@ -31,16 +31,14 @@ def prepare() -> None:
 
 def _import_the_rest() -> None:
     """What functions otherwise load with their first call, which then pays for no more than it uses."""
-    import botocore.config
-    import botocore.session  # noqa: F401
-
     from understudy import providers
     from understudy.access import rate_limit  # noqa: F401
     from understudy.api import bodies  # noqa: F401
     from understudy.deployments.config import deployments
     from understudy.jobs import idempotency  # noqa: F401
-    from understudy.store import secrets  # noqa: F401
+    from understudy.store import clients, secrets  # noqa: F401
 
+    clients.load()
     for deployment in deployments():
         providers.load(deployment.provider)
     if schema := sys.modules.get("understudy.api.requests"):

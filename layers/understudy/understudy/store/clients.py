@@ -37,6 +37,12 @@ def _client(service: str, **config: Any) -> Any:
     return _session().create_client(service, config=Config(**config))
 
 
+def load() -> None:
+    """Import what the first client needs, where the time of a first call is not to be used for it."""
+    import botocore.config
+    import botocore.session  # noqa: F401
+
+
 @cache
 def dynamodb() -> DynamoDBClient:
     client: DynamoDBClient = _client("dynamodb", **_UNCHECKED)
