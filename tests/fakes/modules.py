@@ -1,7 +1,7 @@
-"""Which libraries a function has loaded once it is imported, and once it has answered for the first time.
+"""Which libraries a function has loaded once it is imported, and once it has answered for the first time; and then how
+many modules of ours.
 
     python -m tests.fakes.modules > tests/expected_modules.json     all functions, as the test expects them
-    python -m tests.fakes.modules NAME                              one function, in this process
 
 AWS is a server in this process that knows nothing: no row, no object, an unlimited key, and the secret that signs ids.
 """
@@ -9,19 +9,23 @@ AWS is a server in this process that knows nothing: no row, no object, an unlimi
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
 import threading
 import time
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
 SECRET = "m" * 64
+LAYERS = {"understudy", "understudy_media"}
 KNOWN: dict[str, dict[str, Any]] = {
     "GetSecretValue": {"Name": "ids", "SecretString": SECRET},
     "Query": {"Items": [], "Count": 0},
@@ -55,6 +59,15 @@ class Context:
         return 28_000
 
 
+@cache
+def strangers() -> tuple[str, ...]:
+    """The installed packages that no layer brings, such as click, which httpx takes where it is."""
+    locks = "".join(file.read_text("utf-8") for file in (ROOT / "layers").glob("*/requirements.txt"))
+    locked = {name.lower().replace("_", "-") for name in re.findall(r"^([\w.-]+)==", locks, re.MULTILINE)}
+    found = importlib.metadata.packages_distributions()
+    return tuple(top for top, names in found.items() if not locked & {name.lower().replace("_", "-") for name in names})
+
+
 def libraries() -> set[str]:
     """The installed packages of which something is loaded."""
     installed = tuple(sysconfig.get_path(kind) for kind in ("purelib", "platlib"))
@@ -64,12 +77,19 @@ def libraries() -> set[str]:
     return loaded if "botocore.session" in sys.modules else loaded - {"botocore"}
 
 
+def ours() -> int:
+    """How many of our own modules are loaded, without the `__init__` of packages, which are empty."""
+    return sum(name.partition(".")[0] in LAYERS and not hasattr(sys.modules[name], "__path__") for name in sys.modules)
+
+
 def observe(name: str) -> dict[str, Any]:
     """Import the function, call it once, and tell what each has loaded. Only once a process."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Nowhere)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     os.environ["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{server.server_port}"
     sys.path.insert(0, str(ROOT / "functions" / name))
+    for stranger in os.environ["STRANGERS"].split():
+        sys.modules[stranger] = None  # type: ignore[assignment]  # importing it fails, as it would at Lambda
     before = libraries()
     app = importlib.import_module("app")
     imported = libraries() - before
@@ -77,8 +97,9 @@ def observe(name: str) -> dict[str, Any]:
         deployments.FILE = ROOT / "config" / "deployments.toml"  # type: ignore[attr-defined]  # the layer's build does it
     answer = app.handler(_event(name, app), Context())
     answered = libraries() - before - imported
+    loaded = ours()
     server.shutdown()
-    return {"import": sorted(imported), "answer": sorted(answered), "said": _said(answer)}
+    return {"import": sorted(imported), "answer": sorted(answered), "ours": loaded, "said": _said(answer)}
 
 
 def observe_alone(name: str) -> dict[str, Any]:
@@ -97,6 +118,7 @@ def observe_alone(name: str) -> dict[str, Any]:
         "BUCKET_NAME": "b",
         "ID_SECRET": "ids",
         "POWERTOOLS_SERVICE_NAME": "understudy",
+        "STRANGERS": " ".join(strangers()),
     }
     command = [sys.executable, "-m", "tests.fakes.modules", name]
     ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)

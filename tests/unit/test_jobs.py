@@ -130,16 +130,16 @@ class TestMoves:
         transitions.delete(job)
         with pytest.raises(RowChanged):
             transitions.delete(job)
-        transitions.mark_seen(job)
+        job.mark_seen()
         assert Job.find(job.team, job.id) is None
 
     def test_seen_is_written_once(self) -> None:
         job = made()
-        transitions.mark_seen(job)
+        job.mark_seen()
         seen = again(job)
         assert seen == replace(job, seen=True)
         table.delete(seen.key)
-        transitions.mark_seen(seen)  # would fail on an absent row, if it wrote
+        seen.mark_seen()  # would fail on an absent row, if it wrote
         assert Job.find(job.team, job.id) is None
 
 

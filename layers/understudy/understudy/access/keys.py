@@ -139,7 +139,9 @@ def revoke(key_id: str) -> None:
 
 def every() -> Iterator[table.Row]:
     """The rows of all keys, for operators: the one scan there is."""
-    return table.scan("key#", "key")
+    from understudy.store import scan
+
+    return scan.rows("key#", "key")
 
 
 def find(key: str) -> Caller | None:

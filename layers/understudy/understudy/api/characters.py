@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from understudy.api import inputs, lookup
 from understudy.api.fields import FilePart
 from understudy.characters import creation
-from understudy.characters.character import Character, clip_key, examine
+from understudy.characters.character import Character, clip_key
 from understudy.deployments.config import deployments
 from understudy.errors import ApiError
 from understudy.ids import new_record
@@ -31,7 +31,7 @@ def create(call: Call, request: CreateCharacter) -> tuple[Character, bool]:
     home = creation.home_of(request.named_model, request.custom_llm_provider)
     team, record = call.caller.team, new_record()
     _store_clip(call, request, record)
-    clip = examine(team, record)
+    clip = creation.examine(team, record)
     character = Character.new(team, record, request.name, clip, home=home.id, provider=home.provider)
     _write(character, attempt)
     return creation.introduce(character, home, call.deadline)[0], False

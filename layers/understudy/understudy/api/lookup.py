@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING
 
 from understudy.errors import NotFound, NotReady
 from understudy.ids import Kind, not_found
-from understudy.jobs import transitions
 from understudy.jobs.job import ADOPT, Job
 
 if TYPE_CHECKING:
     from understudy.api.endpoint import Call
     from understudy.characters.character import Character
     from understudy.files.uploads import Upload
-    from understudy.jobs.job import Job
 
 
 def character(call: Call, public_id: str) -> Character:
@@ -35,7 +33,7 @@ def video(call: Call, public_id: str) -> Job:
     found = Job.find(call.caller.team, _record(call, public_id, Kind.VIDEO))
     if found is None:
         raise not_found(Kind.VIDEO)
-    transitions.mark_seen(found)
+    found.mark_seen()
     return found
 
 

@@ -10,8 +10,6 @@ import time
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from understudy.errors import ApiError
-from understudy.files import clips
 from understudy.files.media import media_at
 from understudy.ids import new_record
 from understudy.store import bucket, queue, table
@@ -19,6 +17,7 @@ from understudy.store.secrets import id_codec
 from understudy.store.table import Put, Row
 
 if TYPE_CHECKING:
+    from understudy.files.clips import Inspection
     from understudy.providers.base import CastMember, CharacterSupport, Media
 
 
@@ -80,6 +79,8 @@ class Character:
 
     def trim(self, support: CharacterSupport) -> None:
         """Make the shorter clip unless it is there. Raises InvalidRequest."""
+        from understudy.files import clips  # what only shows a character opens none
+
         key = self.trimmed_key(support)
         if self.needs_trim(support) and not bucket.exists(key):
             clips.trim(clip_key(self.team, self.id), key, support.clip_seconds[1])
@@ -99,7 +100,7 @@ class Character:
         return media_at(key, filename="clip.mp4", mime_type="video/mp4", byte_count=bucket.size(key))
 
     @staticmethod
-    def new(team: str, record: str, name: str, clip: clips.Inspection, *, home: str, provider: str) -> Character:
+    def new(team: str, record: str, name: str, clip: Inspection, *, home: str, provider: str) -> Character:
         """A character of this clip, not stored yet."""
         return Character(
             team=team,
@@ -121,7 +122,9 @@ class Character:
     @staticmethod
     def brought(team: str, name: str, original: str, *, home: str, provider: str) -> Character:
         """A character that a provider has made without us and calls `original`, not stored yet."""
-        nothing = clips.Inspection(mime_type="", byte_count=0, milliseconds=0, width=0, height=0, stills=[])
+        from understudy.files.clips import Inspection
+
+        nothing = Inspection(mime_type="", byte_count=0, milliseconds=0, width=0, height=0, stills=[])
         character = Character.new(team, new_record(), name, nothing, home=home, provider=provider)
         return replace(character, original=original)
 
@@ -166,16 +169,3 @@ class Character:
 
 def clip_key(team: str, record: str) -> str:
     return bucket.character_prefix(team, record) + "clip"
-
-
-def examine(team: str, record: str) -> clips.Inspection:
-    """Look into the clip that was just stored and take its stills.
-
-    Raises InvalidRequest for what is not a usable video; then nothing of it is kept.
-    """
-    prefix = bucket.character_prefix(team, record)
-    try:
-        return clips.inspect(clip_key(team, record), stills_prefix=prefix)
-    except ApiError:
-        bucket.delete_all(prefix)
-        raise

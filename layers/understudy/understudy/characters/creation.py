@@ -9,10 +9,11 @@ import contextlib
 import time
 
 from understudy.characters import handles
-from understudy.characters.character import Character, clip_key, examine
+from understudy.characters.character import Character, clip_key
 from understudy.deployments import routing
 from understudy.deployments.config import Deployment, deployments
-from understudy.errors import ProviderError
+from understudy.errors import ApiError, ProviderError
+from understudy.files import clips
 from understudy.store import bucket, table
 from understudy.telemetry import logger
 
@@ -35,6 +36,19 @@ def adopt(
             table.write_together(character.new_row())
     # A repeated delivery may have drawn another home than the first one.
     return introduce(character, deployments().find(character.home) or home, deadline)
+
+
+def examine(team: str, record: str) -> clips.Inspection:
+    """Look into the clip that was just stored and take its stills.
+
+    Raises InvalidRequest for what is not a usable video; then nothing of it is kept.
+    """
+    prefix = bucket.character_prefix(team, record)
+    try:
+        return clips.inspect(clip_key(team, record), stills_prefix=prefix)
+    except ApiError:
+        bucket.delete_all(prefix)
+        raise
 
 
 def home_of(model: str | None, provider: str | None) -> Deployment:

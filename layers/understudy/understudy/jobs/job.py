@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import asdict, dataclass, field, fields
 from typing import Literal
 
@@ -102,6 +103,12 @@ class Job:
             if values.get(name):
                 values[name] = File(**values[name])
         return Job(**values)
+
+    def mark_seen(self) -> None:
+        """The caller has used the id: a later identical create is a new video. Written once a job."""
+        if not self.seen:
+            with contextlib.suppress(table.RowChanged):  # deleted meanwhile
+                table.update(self.key, {"seen": True}, expect={})
 
     def new_row(self) -> Put:
         """The new row, to be written together with what makes the call the only one."""

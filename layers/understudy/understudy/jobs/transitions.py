@@ -17,7 +17,6 @@ Every move is a compare-and-swap in the table, and the two terminal states are l
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -126,13 +125,6 @@ def release(job: Job, delay: float) -> None:
     again. A second at least: a message that overtakes the row has to wait much longer."""
     send(job, job.tick + 1, max(delay, 1))
     table.update(job.key, {"tick": job.tick + 1, "lease_until": 0}, expect={"tick": job.tick})
-
-
-def mark_seen(job: Job) -> None:
-    """The caller has used the id: a later identical create is a new video. Written once a job."""
-    if not job.seen:
-        with contextlib.suppress(table.RowChanged):  # deleted meanwhile
-            table.update(job.key, {"seen": True}, expect={})
 
 
 def delete(job: Job) -> None:

@@ -261,22 +261,6 @@ def each(start: Key, prefix: str) -> Iterator[Row]:
         after = rows[-1][SORT].removeprefix(prefix)
 
 
-def scan(prefix: str, sort: str) -> Iterator[Row]:
-    """Every row whose partition begins with `prefix` and whose sort key is `sort`. Reads the whole table: operators
-    only."""
-    pages = (
-        dynamodb()
-        .get_paginator("scan")
-        .paginate(
-            TableName=settings().table_name,
-            FilterExpression=f"begins_with({PARTITION}, :prefix) AND {SORT} = :sort",
-            ExpressionAttributeValues={":prefix": attributes.spell(prefix), ":sort": attributes.spell(sort)},
-        )
-    )
-    for found in pages:
-        yield from (_row(item) for item in found["Items"])
-
-
 def _written(write: Callable[[], T]) -> T:
     """What a write answers. One that meets a transaction on its row waits a moment: that says nothing about the row
     yet. Raises RowChanged."""

@@ -1,0 +1,25 @@
+"""Reading the whole table: for operators only, and so apart from what functions load."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from understudy.settings import settings
+from understudy.store import attributes
+from understudy.store.clients import dynamodb
+from understudy.store.table import PARTITION, SORT, Row
+
+
+def rows(prefix: str, sort: str) -> Iterator[Row]:
+    """Every row whose partition begins with `prefix` and whose sort key is `sort`."""
+    pages = (
+        dynamodb()
+        .get_paginator("scan")
+        .paginate(
+            TableName=settings().table_name,
+            FilterExpression=f"begins_with({PARTITION}, :prefix) AND {SORT} = :sort",
+            ExpressionAttributeValues={":prefix": attributes.spell(prefix), ":sort": attributes.spell(sort)},
+        )
+    )
+    for found in pages:
+        yield from ({name: attributes.read(value) for name, value in item.items()} for item in found["Items"])
