@@ -50,7 +50,7 @@ def test_no_body_needs_much_memory() -> None:
 
 
 class Passes:
-    """How many bytes or characters each reader of `wire` has gone over."""
+    """How many bytes or characters each reader of a body has gone over."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.seen: dict[str, int] = {}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def character(call: Call, public_id: str) -> Character:
-    """A character of the caller's. Raises NotFound, and what `rawids.record` raises."""
+    """A character of the caller's. Raises NotFound, and what `raw_ids.record` raises."""
     from understudy.characters.character import Character
 
     found = Character.find(call.caller.team, _record(call, public_id, Kind.CHARACTER))
@@ -29,7 +29,7 @@ def character(call: Call, public_id: str) -> Character:
 
 
 def video(call: Call, public_id: str) -> Job:
-    """A video of the caller's, who has now used its id. Raises NotFound, and what `rawids.record` raises."""
+    """A video of the caller's, who has now used its id. Raises NotFound, and what `raw_ids.record` raises."""
     found = Job.find(call.caller.team, _record(call, public_id, Kind.VIDEO))
     if found is None:
         raise not_found(Kind.VIDEO)

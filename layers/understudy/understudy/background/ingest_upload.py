@@ -1,7 +1,7 @@
 """From an object that has landed to what it was sent for: once, however often its event arrives.
 
 The first finished object of an upload counts; the version in the event says which one it is. Permanent failures are
-noted on the upload and not tried again; passing ones raise `landed.Passing`, and the event comes back after a pause.
+noted on the upload and not tried again; passing ones raise `s3_event.Passing`, and the event comes back after a pause.
 """
 
 from __future__ import annotations
