@@ -17,7 +17,7 @@ pytest_plugins = ("tests.rings", "tests.lanes", "tests.stacks")
 # Folder -> its place in the run. What is quick and near comes first; `logs` reads what the others have left.
 ORDER = ["unit", "contract", "template", "simulators", "local", "security", "integration", "clients", "logs"]
 # The longest files of `integration`, last: a worker that takes files from the end (lanes.py) begins with them.
-LONG = [f"test_{name}.py" for name in ("faults", "live_providers", "limits", "routing", "once", "schema")]
+LONG = [f"test_{name}.py" for name in ("faults", "live_providers", "limits", "routing", "idempotency", "schema")]
 
 # How long an example takes says nothing on a busy machine.
 EXAMPLES = {"quick": 25, "thorough": 100}

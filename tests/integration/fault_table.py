@@ -4,8 +4,8 @@ Rows are made of each `Server` by `rows`; `MODERATION` has each one's own disgui
 two deployments in `deployments.toml` (`faults-NAME`, and `deaf-NAME` where nobody ever answers), a `Server` in
 `fault_servers.py`, its rows of `MODERATION`.
 
-`test_faults.py` plays the rows against the deployed stack, those that take hours `tests/unit/test_patience.py` with a
-clock of its own. `docs/faults.md` is made of them by `scripts/faults.py`.
+`test_faults.py` plays the rows against the deployed stack. Those that take hours are played by
+`tests/unit/background/test_patience.py` with a clock of its own. `scripts/faults.py` makes `docs/faults.md` of them.
 """
 
 from __future__ import annotations

@@ -13,13 +13,13 @@ import pytest
 
 from tests.fakes.stage import ROOT, Context, Stage, load
 from tests.fakes.upstream import Upstream
-from tests.unit import test_wire
+from tests.unit.api import test_bodies
 from understudy.api import bodies, requests
 from understudy.api.text import STATUS
 
 #: id -> body, content type, code: the unit tests' table, up to 10 MB a body.
 TABLE: dict[str, tuple[bytes, str | None, str]] = {
-    case.id: case.values for case in test_wire.test_refusals_are_cheap.pytestmark[0].args[1]
+    case.id: case.values for case in test_bodies.test_refusals_are_cheap.pytestmark[0].args[1]
 }
 MEMORY = 64 * 2**20  # beside the body itself: a Lambda has 512 MiB
 
@@ -89,7 +89,7 @@ def test_no_reader_goes_over_a_body_twice(
     monkeypatch: pytest.MonkeyPatch, body: bytes, content_type: str | None, code: str
 ) -> None:
     passes = Passes(monkeypatch)
-    assert test_wire.refusal(body, content_type).code == code
+    assert test_bodies.refusal(body, content_type).code == code
     assert all(count <= len(body) for count in passes.seen.values()), passes.seen
     assert passes.seen.keys() <= {"parts", "tokens", "JSON", "pairs"}
 
@@ -98,10 +98,10 @@ def test_the_readers_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of what is read to its end they see every byte: of three fields of JSON text, all of it, once."""
     passes = Passes(monkeypatch)
     texts = ['["%s"]' % ("x" * 9000)] * 3
-    form = test_wire.form(*[test_wire.text(f"characters[{n}]", text) for n, text in enumerate(texts)])
-    assert len(bodies.parse(form, test_wire.MULTIPART)["characters"]) == 3  # type: ignore[arg-type]
+    form = test_bodies.form(*[test_bodies.text(f"characters[{n}]", text) for n, text in enumerate(texts)])
+    assert len(bodies.parse(form, test_bodies.MULTIPART)["characters"]) == 3  # type: ignore[arg-type]
     assert passes.seen == {"parts": len(form), "tokens": sum(map(len, texts)), "JSON": sum(map(len, texts))}
-    bodies.parse(b"a=1&b=2", test_wire.URLENCODED)
+    bodies.parse(b"a=1&b=2", test_bodies.URLENCODED)
     assert passes.seen["pairs"] == 7
 
 

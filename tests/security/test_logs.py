@@ -13,7 +13,7 @@ import pytest
 from tests.fakes.stage import ROOT, Reply, Stage, load
 from tests.fakes.upstream import MP4, Upstream, lose, refuse
 from tests.security.test_limits import HTTP, authorize
-from tests.unit.test_ingest import Bucket
+from tests.unit.background.test_ingest_upload import Bucket
 from understudy.access import keys
 from understudy.store import clients
 

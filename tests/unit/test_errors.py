@@ -410,7 +410,8 @@ class TestStates:
 
 
 class TestProviders:
-    """What a provider's answer becomes; all cases of paying are in test_once.py and test_orders.py."""
+    """What a provider's answer becomes; all cases of paying are in jobs/test_idempotency.py
+    and jobs/test_submission.py."""
 
     def test_moderation_keeps_its_words_and_not_our_key(self, stage: Stage, upstream: Upstream) -> None:
         upstream.script.append(refuse(400, "moderation_blocked", "Against the rules, key-c says."))

@@ -13,7 +13,7 @@ import pytest
 
 from tests.template.test_functions import API
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SNAPPED = sorted(API | {"authorizer"})
 AT_FIRST_CALL = {
     *("understudy.access.rate_limit", "understudy.api.bodies", "understudy.jobs.idempotency"),

@@ -117,6 +117,6 @@ def test_an_empty_file(text: str) -> None:
 
 
 def test_the_file_that_is_shipped() -> None:
-    shipped = Path(__file__).parents[2] / "config" / "deployments.toml"
+    shipped = Path(__file__).parents[3] / "config" / "deployments.toml"
     deployments = Deployments.parse(shipped.read_text("utf-8"))
     assert deployments.default_model in deployments.models()

@@ -12,7 +12,7 @@ import pytest
 
 from tests.fakes.stage import Stage
 from tests.fakes.upstream import Answering, Upstream, answer, lose, refuse
-from tests.unit.test_worker import HOST, PACE, ended, job_of, submitted
+from tests.unit.background.test_run_job import HOST, PACE, ended, job_of, submitted
 from understudy.access import keys
 from understudy.errors import InvalidRequest, OutcomeUnknown, Reason, Refused
 from understudy.files import clips

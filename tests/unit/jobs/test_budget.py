@@ -1,4 +1,4 @@
-"""What a job holds and what it is settled at; slots and races are in tests/security/test_ledger.py."""
+"""What a job holds and what it is settled at; slots and races are in tests/security/test_budget.py."""
 
 from __future__ import annotations
 
