@@ -317,7 +317,7 @@ class TestForms:
     def test_a_bare_file_has_a_length(self, serve: Serving) -> None:
         server = serve(answering(OK))
         part = Part("clip.mp4", "video/mp4", io.BufferedReader(self.File(200_000)))
-        assert client().upload(f"{server.url}/files", {}, file=part).status == 200
+        assert client().post_free(f"{server.url}/files", {}, file=part).status == 200
         head, _, body = server.received[0].partition(b"\r\n\r\n")
         assert b"content-length: 200000" in head.lower()
         assert b"content-type: video/mp4" in head.lower()

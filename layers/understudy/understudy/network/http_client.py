@@ -66,7 +66,7 @@ class Client:
             timed_out = isinstance(error, httpx.TimeoutException)
             raise OutcomeUnknown(f"{type(error).__name__} after the request was sent", timed_out=timed_out) from error
 
-    def upload(
+    def post_free(
         self,
         url: str,
         headers: Headers,

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
 from understudy.errors import OutcomeUnknown, Reason, Refused
-from understudy.providers.base import Account, CastMember, Content, Profile, Progress
+from understudy.providers.base import Account, CastMember, Content, Media, Profile, Progress
 from understudy.providers.http import Answer
 from understudy.providers.prices import Prices
 
 MAX_CODE = 100  # of an error's code, in characters
+_ADDRESS = re.compile(r"\b(\w+://|https?:|data:\w+/)\S+")
 
 
 def quoted(identity: str) -> str:
@@ -77,6 +79,23 @@ def with_names(prompt: str, cast: tuple[CastMember, ...]) -> str:
     return f"Featuring {' and '.join(missing)}. {prompt}" if missing else prompt
 
 
+def as_files(cast: tuple[CastMember, ...], clips: Iterable[Media] = ()) -> tuple[list[Media], Media | None, str]:
+    """Characters as files of an order.
+
+    Returns the clips of the order with theirs behind them, the still that becomes the first frame, if there is one, and
+    sentences that say who is where.
+    """
+    files, first_frame, said = list(clips), None, ""
+    for member in cast:
+        if member.clip:
+            files.append(member.clip)
+            said += f"{member.name} is the character in Video {len(files)}. "
+        elif member.stills:
+            first_frame = member.stills[0]
+            said += f"{member.name} is the character in the first frame. "
+    return files, first_frame, said
+
+
 def with_options(profile: Profile, options: Mapping[str, Any]) -> Profile:
     """The profile as the deployment's options change it."""
     changes: dict[str, Any] = {}
@@ -105,22 +124,50 @@ def with_options(profile: Profile, options: Mapping[str, Any]) -> Profile:
 
 
 def refusal(account: Account, answer: Answer, *, gone: bool) -> Refused | OutcomeUnknown:
-    """What an answer that is not a video means. `gone`: a 404 speaks of the model, not of a job."""
+    """What an answer in OpenAI's shape means that is not a video. `gone`: a 404 speaks of the model, not of a job."""
     body = answer.json()
     error = body.get("error", body.get("detail")) if isinstance(body, dict) else None
-    shaped = error is not None
     details: dict[str, Any] = error if isinstance(error, dict) else {"message": error}
-    code = details.get("code") or details.get("type")
-    code = clean(account, code, MAX_CODE) or None
-    message = clean(account, details.get("message")) or f"The provider refused this with status {answer.status}."
-    param = clean(account, details.get("param"), MAX_CODE) if isinstance(details.get("param"), str) else None
+    param = details.get("param")
+    return verdict(
+        account,
+        answer,
+        gone=gone,
+        code=details.get("code") or details.get("type"),
+        message=details.get("message"),
+        param=param if isinstance(param, str) else None,
+        explained=error is not None,
+    )
 
-    retry_after = answer.headers.get("retry-after")
+
+def verdict(
+    account: Account,
+    answer: Answer,
+    *,
+    gone: bool,
+    explained: bool,
+    status: int | None = None,
+    code: Any = None,
+    message: Any = None,
+    param: str | None = None,
+    retry_after: str | None = None,
+) -> Refused | OutcomeUnknown:
+    """What an answer means that is not a video, when it says this.
+
+    `gone`: a 404 speaks of the model, not of a job. `explained`: the answer has an error in the provider's own form,
+    so it comes from the provider and not from something on the way. `status`: the HTTP status that others give for
+    the same; the answer's own, if it is not given. `retry_after`: seconds, where the answer has no such header.
+    """
+    status = answer.status if status is None else status
+    code = clean(account, code, MAX_CODE) or None
+    message = clean(account, message) or f"The provider refused this with status {status}."
+    param = clean(account, param, MAX_CODE) if param is not None else None
+    retry_after = answer.headers.get("retry-after", retry_after)
 
     def refused(reason: Reason) -> Refused:
-        return Refused(reason, message, status=answer.status, code=code, param=param, retry_after=retry_after)
+        return Refused(reason, message, status=status, code=code, param=param, retry_after=retry_after)
 
-    match answer.status:
+    match status:
         case 400 | 403 | 422 if moderated(code, message):
             code = "moderation_blocked"
             return refused(Reason.MODERATION)
@@ -138,15 +185,15 @@ def refusal(account: Account, answer: Answer, *, gone: bool) -> Refused | Outcom
             return refused(Reason.ARREARS)
         case 429:
             return refused(Reason.BUSY)
-        case 503 if shaped:
+        case 503 if explained:
             return refused(Reason.UNAVAILABLE)
         case 408:
             return OutcomeUnknown("The provider timed out.", timed_out=True)
-        case status if 400 <= status < 500:
+        case _ if 400 <= status < 500:
             return refused(Reason.INVALID)
-        case status if 300 <= status < 400:
+        case _ if 300 <= status < 400:
             return refused(Reason.UNAVAILABLE)  # a moved base_url: nothing was made there
-    return OutcomeUnknown(f"The provider answered {answer.status} without a video: {message}", retry_after=retry_after)
+    return OutcomeUnknown(f"The provider answered {status} without a video: {message}", retry_after=retry_after)
 
 
 def moderated(code: str | None, message: str) -> bool:
@@ -159,3 +206,30 @@ def clean(account: Account, message: Any, length: int = 500) -> str:
     """A provider's words, bounded, storable and without our key."""
     text = " ".join(str("" if message is None else message).split()).encode("utf-8", "replace").decode()
     return (text.replace(account.key, "***") if account.key else text)[:length]
+
+
+def without_addresses(message: Any) -> str:
+    """A provider's words without addresses and data. They may quote what we sent, and an address that we signed would
+    let its reader in."""
+    return _ADDRESS.sub("(address)", str(message or ""))
+
+
+def as_dict(found: Any) -> dict[str, Any]:
+    """What was found in an answer, if it is an object; else an empty one."""
+    return found if isinstance(found, dict) else {}
+
+
+def dicts(found: Any) -> list[dict[str, Any]]:
+    """The objects of what was found in an answer, if it is a list."""
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def data_url(image: Media) -> str:
+    """An image inside the request. For small ones: all of it is in memory, and a third larger."""
+    with image.open() as file:
+        return f"data:{image.mime_type};base64,{base64.b64encode(file.read()).decode()}"
+
+
+def image_url(image: Media, inline_bytes: int) -> str:
+    """An image of up to so many bytes inside the request, a larger one by its address."""
+    return data_url(image) if image.size <= inline_bytes else image.url()

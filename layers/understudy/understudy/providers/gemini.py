@@ -37,7 +37,6 @@ counted here.
 from __future__ import annotations
 
 import base64
-import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -58,7 +57,14 @@ from understudy.providers.base import (
     Provider,
     SourceLimits,
 )
-from understudy.providers.common import clean, content_of, quoted, refusal, with_options
+from understudy.providers.common import (
+    clean,
+    content_of,
+    dicts,
+    quoted,
+    verdict,
+    with_options,
+)
 from understudy.providers.http import Answer
 from understudy.providers.prices import Prices
 
@@ -275,8 +281,8 @@ def _progress(account: Account, upstream_id: str, body: dict[str, Any]) -> Progr
     if status == "completed":
         return _failed(upstream_id, None, clean(account, said) or "The provider made no video of this.", moderated=True)
     if status in _FAILED:
-        places = [body.get("error"), *(step.get("error") for step in _dicts(body.get("steps")))]
-        error = next(iter(_dicts(body.get("errors")) + _dicts(places)), {})
+        places = [body.get("error"), *(step.get("error") for step in dicts(body.get("steps")))]
+        error = next(iter(dicts(body.get("errors")) + dicts(places)), {})
         code, message = clean(account, error.get("code"), 100), str(error.get("message") or said)
         message = clean(account, message) or f"The provider ended this as {status}."
         return _failed(upstream_id, code, message, bool(_SAFETY.search(f"{code} {message}")))
@@ -291,10 +297,10 @@ def _failed(upstream_id: str, code: str | None, message: str, moderated: bool) -
 def _contents(body: Any) -> Iterator[dict[str, Any]]:
     """What the model gave: never what was put in."""
     found = body if isinstance(body, dict) else {}
-    for step in _dicts(found.get("steps")):
+    for step in dicts(found.get("steps")):
         if step.get("type") == "model_output":
-            yield from _dicts(step.get("content"))
-    yield from _dicts([found.get("output_video")])
+            yield from dicts(step.get("content"))
+    yield from dicts([found.get("output_video")])
 
 
 def _video(body: Any) -> dict[str, Any] | None:
@@ -318,9 +324,9 @@ def _refusal(account: Account, answer: Answer, *, gone: bool) -> Refused | Outco
     the latter in an array of one.
     """
     body = answer.json()
-    error = next(iter(_dicts(body if isinstance(body, list) else [body])), {}).get("error")
+    error = next(iter(dicts(body if isinstance(body, list) else [body])), {}).get("error")
     details: dict[str, Any] = error if isinstance(error, dict) else {}
-    infos = _dicts(details.get("details"))
+    infos = dicts(details.get("details"))
     status, code, message = answer.status, str(details.get("code") or ""), str(details.get("message") or "")
     words = " ".join((code, str(details.get("status")), message, *(str(info.get("reason")) for info in infos)))
     if status in {400, 403, 422} and _SAFETY.search(words):
@@ -334,13 +340,16 @@ def _refusal(account: Account, answer: Answer, *, gone: bool) -> Refused | Outco
     wait = next(
         (found[1] for info in infos if (found := re.match(r"(\d+)[\d.]*s$", str(info.get("retryDelay"))))), None
     )
-    headers = ({"retry-after": wait} if wait else {}) | dict(answer.headers)
-    put = {"error": {"code": code or None, "message": message}} if details else None
-    return refusal(account, Answer(status, headers, json.dumps(put).encode()), gone=gone)
-
-
-def _dicts(found: Any) -> list[dict[str, Any]]:
-    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+    return verdict(
+        account,
+        answer,
+        gone=gone,
+        status=status,
+        code=code,
+        message=message,
+        retry_after=wait,
+        explained=bool(details),
+    )
 
 
 def _headers(account: Account) -> dict[str, str]:

@@ -44,7 +44,7 @@ class HttpClient(Protocol):
     ) -> Answer:
         """Send a request that may cost money, once. A `form` goes out as multipart, in its order."""
 
-    def upload(
+    def post_free(
         self,
         url: str,
         headers: Headers,

@@ -30,7 +30,6 @@ external_task_id is a 1201; either path deletes; elements are free; a unit is $0
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -52,7 +51,18 @@ from understudy.providers.base import (
     SourceLimits,
     Status,
 )
-from understudy.providers.common import at_address, bearer, checked_prompt, clean, quoted, refusal, with_options
+from understudy.providers.common import (
+    as_dict,
+    at_address,
+    bearer,
+    checked_prompt,
+    clean,
+    dicts,
+    quoted,
+    verdict,
+    with_options,
+    without_addresses,
+)
 from understudy.providers.http import Answer
 from understudy.providers.prices import Prices, Rates
 
@@ -214,14 +224,13 @@ class Kling(Provider):
 
     def poll_character(self, account: Account, reference: str) -> NativeCharacter:
         answer = account.http.get(f"{account.base_url}/{ELEMENTS}/{quoted(reference)}", bearer(account))
-        task = _dict(_data(account, answer, gone=False))
+        task = as_dict(_data(account, answer, gone=False))
         status = STATUSES.get(str(task.get("task_status")), "in_progress")
         if status == "failed":
-            message = (
-                clean(account, _plain(task.get("task_status_msg"))) or "The provider could not make the character."
-            )
+            said = clean(account, without_addresses(task.get("task_status_msg")))
+            message = said or "The provider could not make the character."
             raise Refused(Reason.MODERATION if _MODERATION.search(message) else Reason.INVALID, message)
-        made = _dicts(_dict(task.get("task_result")).get("elements"))
+        made = dicts(as_dict(task.get("task_result")).get("elements"))
         if status != "completed" or not made:
             return NativeCharacter(reference, ready=False)
         if made[0].get("status") == "deleted" or not made[0].get("element_id"):
@@ -231,7 +240,7 @@ class Kling(Provider):
     def delete_character(self, account: Account, reference: str) -> None:
         for path in DELETE_ELEMENT:
             url, fields = f"{account.base_url}/{path}", {"element_id": reference}
-            answer = account.http.upload(url, bearer(account), json=fields)
+            answer = account.http.post_free(url, bearer(account), json=fields)
             if answer.status != 404:
                 break
         try:
@@ -349,7 +358,7 @@ def _task(account: Account, query: str, key: str, wanted: str) -> dict[str, Any]
     """The task with this id, or None: of unknown ones they say nothing."""
     answer = account.http.get(f"{account.base_url}/tasks?{query}={quoted(wanted)}", bearer(account))
     try:
-        tasks = _dicts(_data(account, answer, gone=False))
+        tasks = dicts(_data(account, answer, gone=False))
     except Refused as refused:
         if refused.reason is Reason.NOT_FOUND:
             return None
@@ -360,14 +369,14 @@ def _task(account: Account, query: str, key: str, wanted: str) -> dict[str, Any]
 def _progress(account: Account, task: dict[str, Any]) -> Progress:
     upstream_id, cost = str(task["id"]), _cost(task.get("billing"))
     status = STATUSES.get(str(task.get("status")), "in_progress")
-    videos = [one for one in _dicts(task.get("outputs")) if one.get("type") == "video"]
+    videos = [one for one in dicts(task.get("outputs")) if one.get("type") == "video"]
     video = next((one for one in videos if isinstance(one.get("url"), str) and one["url"]), None)
     if status == "completed" and video:
         length = re.match(r"\d{1,4}(\.\d+)?", str(video.get("duration")))
         seconds = round(float(length[0])) if length else None
         return Progress(upstream_id, status, 100, seconds, output_url=video["url"], micro_dollars=cost)
     if status in {"completed", "failed"}:
-        message = clean(account, _plain(task.get("message"))) or "The provider made no video."
+        message = clean(account, without_addresses(task.get("message"))) or "The provider made no video."
         code = "moderation_blocked" if _MODERATION.search(message) else "provider_failed"
         return Progress(upstream_id, "failed", error=(code, message), micro_dollars=cost)
     return Progress(upstream_id, status)
@@ -376,7 +385,7 @@ def _progress(account: Account, task: dict[str, Any]) -> Progress:
 def _cost(billing: Any) -> int | None:
     """Decimal dollars, or units of a resource pack; None for anything else."""
     costs: list[float] = []
-    for entry in _dicts(billing):
+    for entry in dicts(billing):
         kind = "unit" if entry.get("charge_type") == "unit" else entry.get("currency")
         amount = re.fullmatch(r"\d{1,6}(\.\d+)?", str(entry.get("amount")))
         if amount is None or kind not in {"unit", "USD"}:
@@ -387,11 +396,11 @@ def _cost(billing: Any) -> int | None:
 
 def _data(account: Account, answer: Answer, *, gone: bool) -> Any:
     """What an answer brings. Raises Refused and OutcomeUnknown; `gone`: a 404 speaks of the model."""
-    body = _dict(answer.json())
+    body = as_dict(answer.json())
     code = body.get("code")
     if answer.status == 200 and code == 0:
         return body.get("data")
-    message = _plain(body.get("message"))
+    message = without_addresses(body.get("message"))
     status = _CODES.get(code, answer.status) if isinstance(code, int) else answer.status
     name = str(code) if code else None
     if code in {1300, 1301} or (status == 400 and _MODERATION.search(message)):
@@ -400,13 +409,7 @@ def _data(account: Account, answer: Answer, *, gone: bool) -> Any:
         raise OutcomeUnknown("The provider has a task with this reference already.")
     elif status == 400 and _NO_SUCH.search(message) and not gone:
         status = 404
-    put = {"error": {"code": name, "message": message}} if body else None
-    raise refusal(account, Answer(status, answer.headers, json.dumps(put).encode()), gone=gone)
-
-
-def _plain(message: Any) -> str:
-    """An error may quote what we sent, and an address that we signed would let its reader in."""
-    return re.sub(r"https?:\S+", "(address)", str(message or ""))
+    raise verdict(account, answer, gone=gone, status=status, code=name, message=message, explained=bool(body))
 
 
 def _facts(model: str) -> _Model:
@@ -415,14 +418,6 @@ def _facts(model: str) -> _Model:
 
 def _sound(options: Mapping[str, Any]) -> bool:
     return bool(options.get("audio") != "off")
-
-
-def _dict(found: Any) -> dict[str, Any]:
-    return found if isinstance(found, dict) else {}
-
-
-def _dicts(found: Any) -> list[dict[str, Any]]:
-    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
 provider = Kling()

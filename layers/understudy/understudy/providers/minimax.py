@@ -30,8 +30,6 @@ fetcher asks with a HEAD first, which a presigned GET refuses. No live call was 
 
 from __future__ import annotations
 
-import base64
-import json
 import re
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -52,14 +50,18 @@ from understudy.providers.base import (
     Status,
 )
 from understudy.providers.common import (
+    as_dict,
+    as_files,
     at_address,
     bearer,
     checked_prompt,
     clean,
+    image_url,
     quoted,
-    refusal,
+    verdict,
     with_names,
     with_options,
+    without_addresses,
 )
 from understudy.providers.http import Answer
 from understudy.providers.prices import Prices
@@ -96,7 +98,6 @@ _NO_TASK = re.compile(r"record not found|invalid task_id", re.IGNORECASE)
 _NO_MODEL = re.compile(r"\b(unsupported|unknown|invalid) model\b|\bmodel\b.*\b(not found|not exist)", re.IGNORECASE)
 _TASK_ID = re.compile(r"[\w-]{1,200}")
 _CODE = re.compile(r"\((\d{4})\)\s*$")
-_ADDRESS = re.compile(r"\b(https?://|data:\w+/)\S+")
 _CITED = re.compile(r"\bvideo 1\b", re.IGNORECASE)
 
 _RATIOS = ("9:16", "16:9", "1:1", "3:4", "4:3", "21:9")
@@ -168,7 +169,7 @@ class MiniMax(Provider):
     def submit(self, account: Account, order: Order) -> Progress:
         fields = _fields(order, account.options)
         answer = account.http.post(f"{account.base_url}/v2/video_generation", bearer(account), json=fields)
-        task_id = _dict(answer.json()).get("task_id")
+        task_id = as_dict(answer.json()).get("task_id")
         if 200 <= answer.status < 300 and isinstance(task_id, str) and _TASK_ID.fullmatch(task_id):
             return Progress(task_id, "queued")
         raise _refusal(account, answer, gone=True)
@@ -176,7 +177,7 @@ class MiniMax(Provider):
     def poll(self, account: Account, upstream_id: str) -> Progress:
         url = f"{account.base_url}/v2/query/video_generation/{quoted(upstream_id)}"
         answer = account.http.get(url, bearer(account))
-        task = _dict(_dict(answer.json()).get("task"))
+        task = as_dict(as_dict(answer.json()).get("task"))
         if answer.status == 200 and "status" in task:
             return _progress(account, upstream_id, task)
         raise _refusal(account, answer, gone=False)
@@ -198,24 +199,19 @@ def _fields(order: Order, options: Mapping[str, Any]) -> dict[str, Any]:
     if order.cast and order.image:
         message = "input_reference: this model takes characters or a first frame, not both."
         raise Refused(Reason.INVALID, message, param="input_reference")
-    first_frame, said, prompt = order.image, "", order.prompt
+    prompt = order.prompt
     clips: list[Media] = []
     if order.source:
         if order.source.clip is None:
             raise Refused(Reason.INVALID, "video: this model needs the video's file.", param="video")
         clips.append(order.source.clip)
         prompt = prompt if _CITED.search(prompt) else f"Edit Video 1: {prompt}"
-    for member in order.cast:
-        if member.clip:
-            clips.append(member.clip)
-            said += f"{member.name} is the character in Video {len(clips)}. "
-        elif member.stills:
-            first_frame = member.stills[0]
-            said += f"{member.name} is the character in the first frame. "
+    clips, still, said = as_files(order.cast, clips)
+    first_frame = still or order.image
     prompt = checked_prompt(said + with_names(prompt, order.cast), PROMPT)
     content: list[dict[str, Any]] = [{"type": "text", "text": prompt}]
     if first_frame:
-        content.append({"type": "image_url", "image_url": {"url": _image_url(first_frame)}, "role": "first_frame"})
+        content.append({"type": "image_url", "image_url": {"url": _frame(first_frame)}, "role": "first_frame"})
     param = "video" if order.source else "characters"
     content += [
         {"type": "video_url", "video_url": {"url": _clip_url(clip, param)}, "role": "reference_video"} for clip in clips
@@ -230,15 +226,12 @@ def _fields(order: Order, options: Mapping[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def _image_url(image: Media) -> str:
-    """A small image inside the request, a larger one by its address."""
+def _frame(image: Media) -> str:
+    """The address of a first frame. Raises Refused for one that is too large."""
     if image.size > IMAGE_BYTES:
         message = f"input_reference: this model takes images of up to {IMAGE_BYTES >> 20} MB."
         raise Refused(Reason.INVALID, message, param="input_reference")
-    if image.size > INLINE_BYTES:
-        return image.url()
-    with image.open() as file:
-        return f"data:{image.mime_type};base64,{base64.b64encode(file.read()).decode()}"
+    return image_url(image, INLINE_BYTES)
 
 
 def _clip_url(clip: Media, param: str) -> str:
@@ -251,7 +244,7 @@ def _clip_url(clip: Media, param: str) -> str:
 def _progress(account: Account, upstream_id: str, task: dict[str, Any]) -> Progress:
     status = STATUSES.get(str(task["status"]), "in_progress")
     if status == "completed":
-        url, length = _dict(task.get("content")).get("url"), task.get("duration")
+        url, length = as_dict(task.get("content")).get("url"), task.get("duration")
         seconds = length if isinstance(length, int) and 0 < length < 1000 else None
         if isinstance(url, str) and url:
             return Progress(upstream_id, status, 100, seconds, output_url=url, micro_dollars=_cost(task))
@@ -268,7 +261,7 @@ def _progress(account: Account, upstream_id: str, task: dict[str, Any]) -> Progr
 
 def _cost(task: dict[str, Any]) -> int | None:
     """What the usage costs by the price list: seconds of what went in and came out, and images beyond the free ones."""
-    usage, facts = _dict(task.get("usage")), _MODELS.get(str(task.get("model")))
+    usage, facts = as_dict(task.get("usage")), _MODELS.get(str(task.get("model")))
     seconds, images = (_count(usage.get(name)) for name in ("total_seconds", "input_image_count"))
     price = facts.prices.get(str(task.get("resolution"))) if facts else None
     if facts is None or price is None or seconds is None:
@@ -282,7 +275,7 @@ def _count(found: Any) -> float | None:
 
 def _refusal(account: Account, answer: Answer, *, gone: bool) -> Refused | OutcomeUnknown:
     """What an answer that is no task means, once it is put as others put it. `gone`: a 404 speaks of the model."""
-    body, status = _dict(answer.json()), answer.status
+    body, status = as_dict(answer.json()), answer.status
     code, text = _error(body)
     status = _CODES.get(code, status) if code else status
     name = str(code) if code else None
@@ -292,12 +285,11 @@ def _refusal(account: Account, answer: Answer, *, gone: bool) -> Refused | Outco
         status = 404
     elif status == 400 and gone and _NO_MODEL.search(text):
         status = 410
-    put = {"error": {"code": name, "message": text}} if text else None
-    return refusal(account, Answer(status, answer.headers, json.dumps(put).encode()), gone=gone)
+    return verdict(account, answer, gone=gone, status=status, code=name, message=text, explained=bool(text))
 
 
 def _code(body: Any) -> int | None:
-    return _error(_dict(body))[0]
+    return _error(as_dict(body))[0]
 
 
 def _error(body: dict[str, Any]) -> tuple[int | None, str]:
@@ -306,8 +298,8 @@ def _error(body: dict[str, Any]) -> tuple[int | None, str]:
 
     It may quote what we sent, and an address that we signed would let its reader in: addresses are cut out.
     """
-    error, base = _dict(body.get("error")), _dict(body.get("base_resp"))
-    text = _ADDRESS.sub("(address)", str(error.get("message") or base.get("status_msg") or ""))
+    error, base = as_dict(body.get("error")), as_dict(body.get("base_resp"))
+    text = without_addresses(error.get("message") or base.get("status_msg"))
     said = _CODE.search(text)
     found = next((one for one in (error.get("code"), base.get("status_code"), said and said[1]) if one), None)
     digits = str(found) if re.fullmatch(r"[0-9]{1,9}", str(found)) else said[1] if said else ""
@@ -316,10 +308,6 @@ def _error(body: dict[str, Any]) -> tuple[int | None, str]:
 
 def _facts(model: str) -> _Model:
     return _MODELS.get(model) or _MODELS["MiniMax-H3-Max" if "Max" in model.partition("H3")[2] else "MiniMax-H3"]
-
-
-def _dict(found: Any) -> dict[str, Any]:
-    return found if isinstance(found, dict) else {}
 
 
 provider = MiniMax()

@@ -33,8 +33,6 @@ are, prices of gemini_omni_flash_1.1, lengths of hailuo3, wan3 and kling_4.
 
 from __future__ import annotations
 
-import base64
-import json
 import re
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -55,7 +53,20 @@ from understudy.providers.base import (
     SourceLimits,
     Status,
 )
-from understudy.providers.common import at_address, checked_prompt, clean, quoted, refusal, with_names, with_options
+from understudy.providers.common import (
+    as_dict,
+    as_files,
+    at_address,
+    bearer,
+    checked_prompt,
+    clean,
+    data_url,
+    quoted,
+    verdict,
+    with_names,
+    with_options,
+    without_addresses,
+)
 from understudy.providers.http import Answer, Part
 from understudy.providers.prices import Prices, Rates
 
@@ -73,7 +84,6 @@ STATUSES: dict[str, Status] = {
     "CANCELLED": "failed",
 }
 _TASK_ID = re.compile(r"[\w-]{1,200}")
-_ADDRESS = re.compile(r"\b(https?://|runway://|data:\w+/)\S+")
 _MODERATION = re.compile(r"moderat|safety", re.IGNORECASE)
 
 _HD = ("720x1280", "1280x720")
@@ -180,14 +190,14 @@ class Runway(Provider):
     def submit(self, account: Account, order: Order) -> Progress:
         endpoint, fields = _remake(account, order, order.source) if order.source else _create(account, order)
         answer = account.http.post(f"{account.base_url}/{endpoint}", _headers(account), json=fields)
-        task_id = _document(answer).get("id")
+        task_id = as_dict(answer.json()).get("id")
         if 200 <= answer.status < 300 and isinstance(task_id, str) and _TASK_ID.fullmatch(task_id):
             return Progress(task_id, "queued")
         raise _refusal(account, answer, gone=True)
 
     def poll(self, account: Account, upstream_id: str) -> Progress:
         answer = account.http.get(_task_url(account, upstream_id), _headers(account))
-        body = _document(answer)
+        body = as_dict(answer.json())
         if answer.status == 200 and "status" in body:
             return _progress(account, upstream_id, body)
         raise _refusal(account, answer, gone=False)
@@ -211,14 +221,8 @@ def _create(account: Account, order: Order) -> tuple[str, dict[str, Any]]:
     if order.cast and order.image:
         message = "input_reference: this model takes characters or a first frame, not both."
         raise Refused(Reason.INVALID, message, param="input_reference")
-    first_frame, clips, said = order.image, list[Media](), ""
-    for member in order.cast:
-        if member.clip:
-            clips.append(member.clip)
-            said += f"{member.name} is the character in Video {len(clips)}. "
-        elif member.stills:
-            first_frame = member.stills[0]
-            said += f"{member.name} is the character in the first frame. "
+    clips, still, said = as_files(order.cast)
+    first_frame = still or order.image
     prompt = said + with_names(order.prompt, order.cast)
     prompt = checked_prompt(prompt, facts.prompt, len(prompt.encode("utf-16-le")) // 2)
     fields: dict[str, Any] = {"model": order.model, "promptText": prompt}
@@ -244,13 +248,12 @@ def _remake(account: Account, order: Order, source: Source) -> tuple[str, dict[s
 def _uri(account: Account, media: Media) -> str:
     """A file as they take it: a small image inside the request, anything else uploaded."""
     if media.mime_type.startswith("image/") and media.size <= INLINE_BYTES:
-        with media.open() as file:
-            return f"data:{media.mime_type};base64,{base64.b64encode(file.read()).decode()}"
+        return data_url(media)
     if media.size > UPLOAD_BYTES:
         raise Refused(Reason.INVALID, f"A file for this model may have {UPLOAD_BYTES >> 20} MB.")
     wanted = {"filename": media.filename, "type": "ephemeral"}
-    answer = account.http.upload(f"{account.base_url}/uploads", _headers(account), json=wanted)
-    place = _document(answer)
+    answer = account.http.post_free(f"{account.base_url}/uploads", _headers(account), json=wanted)
+    place = as_dict(answer.json())
     url, fields, uri = (place.get(name) for name in ("uploadUrl", "fields", "runwayUri"))
     if not (isinstance(url, str) and isinstance(fields, dict) and isinstance(uri, str) and answer.status < 300):
         refused = _refusal(account, answer, gone=True)
@@ -258,7 +261,7 @@ def _uri(account: Account, media: Media) -> str:
         raise refused if isinstance(refused, Refused) else Refused(Reason.UNAVAILABLE, refused.message)
     form: list[tuple[str, str | Part]] = [(str(name), str(value)) for name, value in fields.items()]
     with media.open() as file:
-        sent = account.http.upload(url, {}, form=[*form, ("file", Part(media.filename, media.mime_type, file))])
+        sent = account.http.post_free(url, {}, form=[*form, ("file", Part(media.filename, media.mime_type, file))])
     if not 200 <= sent.status < 300:
         raise Refused(Reason.UNAVAILABLE, f"The provider's place for files answered {sent.status}.")
     return uri
@@ -290,7 +293,7 @@ def _refusal(account: Account, answer: Answer, *, gone: bool) -> Refused | Outco
 
     {error: text}, and for a wrong field {error, issues: [{path, message}]}. What it quotes of ours is cut out.
     """
-    body, status, code = _document(answer), answer.status, None
+    body, status, code = as_dict(answer.json()), answer.status, None
     text, issues = str(body.get("error") or ""), body.get("issues")
     issue = issues[0] if isinstance(issues, list) and issues and isinstance(issues[0], dict) else {}
     path = issue.get("path")
@@ -303,18 +306,12 @@ def _refusal(account: Account, answer: Answer, *, gone: bool) -> Refused | Outco
         status = 402
     elif status == 400 and where == "model":
         status = 410
-    error = {"message": _ADDRESS.sub("(address)", text), "code": code}
-    said = json.dumps({"error": error} if text else None).encode()
-    return refusal(account, Answer(status, answer.headers, said), gone=gone)
-
-
-def _document(answer: Answer) -> dict[str, Any]:
-    body = answer.json()
-    return body if isinstance(body, dict) else {}
+    text = without_addresses(text)
+    return verdict(account, answer, gone=gone, status=status, code=code, message=text, explained=bool(text))
 
 
 def _headers(account: Account) -> dict[str, str]:
-    return {"authorization": f"Bearer {account.key}", "x-runway-version": VERSION}
+    return {**bearer(account), "x-runway-version": VERSION}
 
 
 def _task_url(account: Account, upstream_id: str) -> str:

@@ -29,8 +29,6 @@ Pixel sizes other than 848x480, 1280x720 and 1920x1080 are not published: here t
 
 from __future__ import annotations
 
-import base64
-import json
 import re
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -42,7 +40,6 @@ from understudy.providers.base import (
     Account,
     CharacterSupport,
     Content,
-    Media,
     Operation,
     Order,
     Profile,
@@ -51,7 +48,18 @@ from understudy.providers.base import (
     Source,
     SourceLimits,
 )
-from understudy.providers.common import at_address, checked_prompt, clean, quoted, refusal, with_names
+from understudy.providers.common import (
+    as_dict,
+    at_address,
+    bearer,
+    checked_prompt,
+    clean,
+    image_url,
+    quoted,
+    verdict,
+    with_names,
+    without_addresses,
+)
 from understudy.providers.http import Answer
 from understudy.providers.prices import Prices
 
@@ -78,7 +86,6 @@ _SIZES = {
     for shape, size in zip(_SHAPES, sizes, strict=True)
 }
 _REQUEST_ID = re.compile(r"[\w-]{1,200}")
-_ADDRESS = re.compile(r"\b(https?://|data:\w+/)\S+")
 _MODERATION = re.compile(r"moderat|content policy|usage guidelines|safety_check", re.IGNORECASE)
 _NO_CREDITS = re.compile(r"\bcredits?\b|spending limit", re.IGNORECASE)
 _WRONG_KEY = re.compile(r"\bapi key\b", re.IGNORECASE)
@@ -152,17 +159,15 @@ class Xai(Provider):
 
     def submit(self, account: Account, order: Order) -> Progress:
         fields = _create(order) if order.source is None else _remake(order, order.source)
-        answer = account.http.post(
-            f"{account.base_url}/{PATHS[order.operation]}", {"authorization": f"Bearer {account.key}"}, json=fields
-        )
-        request_id = _document(answer).get("request_id")
+        answer = account.http.post(f"{account.base_url}/{PATHS[order.operation]}", bearer(account), json=fields)
+        request_id = as_dict(answer.json()).get("request_id")
         if 200 <= answer.status < 300 and isinstance(request_id, str) and _REQUEST_ID.fullmatch(request_id):
             return Progress(request_id, "queued")
         raise _refusal(account, answer, gone=True)
 
     def poll(self, account: Account, upstream_id: str) -> Progress:
-        answer = account.http.get(_job_url(account, upstream_id), {"authorization": f"Bearer {account.key}"})
-        body = _document(answer)
+        answer = account.http.get(_job_url(account, upstream_id), bearer(account))
+        body = as_dict(answer.json())
         if answer.status == 202:
             return _progress(account, upstream_id, {"status": "pending", **body})
         if answer.status == 200 and ("status" in body or "video" in body):
@@ -203,7 +208,7 @@ def _create(order: Order) -> dict[str, Any]:
         first_frame = next((still for still in order.cast[0].stills), None)
         citations = f"{order.cast[0].name} is the character in the first frame. "
     if first_frame is not None:
-        fields["image"] = _image(first_frame)
+        fields["image"] = {"url": image_url(first_frame, INLINE_BYTES)}
     fields["prompt"] = checked_prompt(citations + with_names(order.prompt, order.cast), PROMPT)
     return fields
 
@@ -227,23 +232,15 @@ def _references(order: Order, facts: _Model) -> tuple[list[dict[str, str]], str]
     for member in order.cast:
         stills = member.stills[:each]
         names = [f"<IMAGE_{len(images) + n}>" for n in range(1, len(stills) + 1)]
-        images += [_image(still) for still in stills]
+        images += [{"url": image_url(still, INLINE_BYTES)} for still in stills]
         if names:
             citations += f"{member.name} is the character in {' and '.join(names)}. "
     return images, citations
 
 
-def _image(image: Media) -> dict[str, str]:
-    if image.size > INLINE_BYTES:
-        return {"url": image.url()}
-    with image.open() as file:
-        data = base64.b64encode(file.read()).decode()
-    return {"url": f"data:{image.mime_type};base64,{data}"}
-
-
 def _progress(account: Account, upstream_id: str, body: dict[str, Any]) -> Progress:
     status, found = body.get("status"), body.get("video")
-    video: dict[str, Any] = found if isinstance(found, dict) else {}
+    video = as_dict(found)
     if status == "done" or (status is None and video):  # older answers with a video have no status
         url, seconds = video.get("url"), video.get("duration")
         if video.get("respect_moderation") is False:
@@ -266,7 +263,7 @@ def _progress(account: Account, upstream_id: str, body: dict[str, Any]) -> Progr
 
 def _refusal(account: Account, answer: Answer, *, gone: bool) -> Refused | OutcomeUnknown:
     """What an answer that is no job means, once it is put as others put it. `gone`: a 404 speaks of the model."""
-    code, text = _error(_document(answer))
+    code, text = _error(as_dict(answer.json()))
     status, words = answer.status, f"{code} {text}"
     if status in {400, 403, 422} and _MODERATION.search(words):
         status, code = 400, "moderation_blocked"
@@ -276,8 +273,7 @@ def _refusal(account: Account, answer: Answer, *, gone: bool) -> Refused | Outco
         status = 401
     elif status == 400 and _NO_MODEL.search(words):
         status = 410
-    body = {"error": {"code": code, "message": text}} if text else None
-    return refusal(account, Answer(status, answer.headers, json.dumps(body).encode()), gone=gone)
+    return verdict(account, answer, gone=gone, status=status, code=code, message=text, explained=bool(text))
 
 
 def _error(body: dict[str, Any]) -> tuple[str | None, str]:
@@ -288,18 +284,13 @@ def _error(body: dict[str, Any]) -> tuple[str | None, str]:
     error = body.get("error")
     details: dict[str, Any] = error if isinstance(error, dict) else {"code": body.get("code"), "message": error}
     code = details.get("code") or details.get("type")
-    return str(code)[:100] if code else None, _ADDRESS.sub("(address)", str(details.get("message") or ""))
+    return str(code)[:100] if code else None, without_addresses(details.get("message"))
 
 
 def _cost(body: dict[str, Any]) -> int | None:
     usage = body.get("usage")
     ticks = usage.get("cost_in_usd_ticks") if isinstance(usage, dict) else None
     return int(ticks) // TICKS if isinstance(ticks, int | float) and 0 <= ticks < 1e16 else None
-
-
-def _document(answer: Answer) -> dict[str, Any]:
-    body = answer.json()
-    return body if isinstance(body, dict) else {}
 
 
 def _facts(model: str) -> _Model:
