@@ -1,8 +1,7 @@
 """`python -m cli upload luna.mp4 --name Luna`: a clip of any size into a character, with a progress bar.
 
 Over 100 MB the parts go up side by side, and a broken upload goes on where it stopped: the same command asks which
-parts
-have arrived. The base URL and key come from UNDERSTUDY_BASE_URL and UNDERSTUDY_API_KEY.
+parts have arrived. The base URL and key come from UNDERSTUDY_BASE_URL and UNDERSTUDY_API_KEY.
 """
 
 from __future__ import annotations

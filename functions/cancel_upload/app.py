@@ -14,10 +14,11 @@ from understudy.store import table
 def handler(call: Call) -> Response:
     """Give an upload up. What it has become already stays."""
     upload = lookup.upload(call, call.text("upload_id"))
+    busy = NotReady("This upload is being looked at. Try again in a moment.", param="upload_id")
+    if upload.state == "processing":
+        raise busy
     try:
-        if upload.state == "processing":
-            raise table.RowChanged
         uploads.cancel(upload)
     except table.RowChanged:
-        raise NotReady("This upload is being looked at. Try again in a moment.", param="upload_id") from None
+        raise busy from None
     return Response(responses.deleted(Kind.UPLOAD, call.text("upload_id")))

@@ -49,7 +49,7 @@ class CharacterObject(TypedDict):
 
 def video_id(job: Job) -> str:
     """The job's public id: the same from its first answer on, whatever becomes of it."""
-    provider, model_id, original = job.named or [job.provider, job.deployment, job.id]
+    provider, model_id, original = job.named or (job.provider, job.deployment, job.id)
     return secrets.id_codec().encode(
         ManagedId(Kind.VIDEO, job.id, provider, model_id, original), team=job.team, key_id=job.signed_with
     )

@@ -190,7 +190,7 @@ def test_advice_names_the_models_that_can() -> None:
         ]
     )
     wish = create(characters=[character()])
-    assert capabilities.able(deployments, wish) == ["able", "too"]
+    assert list(capabilities.able(deployments, wish)) == ["able", "too"]
     advised = capabilities.advise(Unsupported("This model takes no characters."), capabilities.able(deployments, wish))
     assert advised.message == "This model takes no characters. Models that can: able, too."
     assert capabilities.advise(Unsupported("No."), []).message == "No. No model of this key can."

@@ -10,7 +10,7 @@ from tests.fakes.clock import Clock
 from tests.fakes.queue import Queue
 from understudy.ids import new_record
 from understudy.jobs import transitions
-from understudy.jobs.job import TERMINAL, Job, State
+from understudy.jobs.job import TERMINAL, Job, Named, State
 from understudy.jobs.transitions import Busy
 from understudy.store import table
 from understudy.store.bucket import File
@@ -48,7 +48,7 @@ def again(job: Job) -> Job:
 
 
 def test_it_comes_back_as_it_was() -> None:
-    job = made(image=FILE, characters=["c1"], named=["openai", "one", "video_1"], error={"code": "a", "message": "b"})
+    job = made(image=FILE, characters=["c1"], named=Named("openai", "one", "video_1"), error={"code": "a", "message": "b"})
     assert again(job) == job
     assert Job.find("blue", "other") is None
     assert Job.find("red", job.id) is None

@@ -27,7 +27,7 @@ from understudy.deployments.config import Deployment, deployments
 from understudy.errors import ApiError, OutcomeUnknown, Refused, Unavailable, Unsupported, from_refusal
 from understudy.ids import Kind, new_record, not_found, resembles, unwrap
 from understudy.jobs import adopted, transitions
-from understudy.jobs.job import ADOPT, Job
+from understudy.jobs.job import ADOPT, Job, Named
 from understudy.providers import load
 from understudy.store import table
 from understudy.store.secrets import id_codec
@@ -120,7 +120,7 @@ def _adopt(asked: _Asked, payer: str) -> str:
         created_at=int(time.time()),
         late_at=routing.late_at(first, model),
         others=[one.id for one in asked.deployments],
-        named=[first.provider, first.id, asked.original],
+        named=Named(first.provider, first.id, asked.original),
         upstream_id=asked.original,
         upstream_status="in_progress",
         unconfirmed=True,

@@ -11,7 +11,7 @@ from understudy import resources
 from understudy.api import inputs, lookup
 from understudy.api.fields import FilePart
 from understudy.deployments import routing
-from understudy.deployments.config import Deployment, deployments
+from understudy.deployments.config import Deployment, deployments, removed
 from understudy.errors import InvalidRequest
 from understudy.ids import new_record
 from understudy.jobs import orders, submission
@@ -145,7 +145,7 @@ def _from_source(source: Job, model: str | None, provider: str | None) -> tuple[
             raise InvalidRequest(message, param="custom_llm_provider")
         return model or source.model, [home]
     if model is None and source.model not in deployments().models():
-        deployments().get(source.deployment)  # says that it is gone
+        raise removed(source.deployment)
     model = model or source.model
     return model, routing.candidates(deployments(), model, provider=provider)
 

@@ -92,11 +92,7 @@ class Deployments:
         """Like `find`, for a request that cannot go on without it."""
         deployment = self.find(deployment_id)
         if deployment is None:
-            raise InvalidRequest(
-                f"The deployment {deployment_id!r} that made this is no longer configured, so its provider cannot be "
-                "asked. What is stored here can still be read and used with other models.",
-                code="deployment_removed",
-            )
+            raise removed(deployment_id)
         return deployment
 
     @staticmethod
@@ -112,6 +108,15 @@ class Deployments:
         if sum(deployment.default for deployment in deployments) != 1:
             raise BadDeployments("deployments file: exactly one deployment must have default = true")
         return Deployments(deployments)
+
+
+def removed(deployment_id: str) -> InvalidRequest:
+    """What is said of a deployment that has left the file to whoever needs it."""
+    return InvalidRequest(
+        f"The deployment {deployment_id!r} that made this is no longer configured, so its provider cannot be "
+        "asked. What is stored here can still be read and used with other models.",
+        code="deployment_removed",
+    )
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from understudy.characters.character import Character
@@ -49,19 +49,17 @@ def way_of(wish: Wish, deployment: Deployment, profile: Profile) -> Way | None:
     return profile.way(wish.operation, own=wish.made_by == deployment.id)
 
 
-def able(deployments: Deployments, wish: Wish) -> list[str]:
+def able(deployments: Deployments, wish: Wish) -> Iterator[str]:
     """The model names with a deployment that could do it."""
-    return [
-        model
-        for model in deployments.models()
-        if any(objection(wish, one, profile_of(one, model)) is None for one in deployments.group(model))
-    ]
+    for model in deployments.models():
+        if any(objection(wish, one, profile_of(one, model)) is None for one in deployments.group(model)):
+            yield model
 
 
 def advise(error: ApiError, models: Iterable[str]) -> ApiError:
     """The objection, saying which models could do what was asked."""
-    names = ", ".join(models)
     if isinstance(error, Unsupported):
+        names = ", ".join(models)
         error.message += f" Models that can: {names}." if names else " No model of this key can."
     return error
 

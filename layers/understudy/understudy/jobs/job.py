@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import asdict, dataclass, field, fields
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from understudy.store import table
 from understudy.store.bucket import File
@@ -14,6 +14,14 @@ State = Literal["preparing", "submitting", "unknown", "running", "archiving", "c
 TERMINAL: tuple[State, ...] = ("completed", "failed")
 ADOPT = "adopt"  # the operation of a job for a video that a provider has made without us (api/raw_ids.py)
 _FILES = ("image", "source_clip", "continuation", "output")
+
+
+class Named(NamedTuple):
+    """What the id of a video says of its maker: as it was when the id was first given out."""
+
+    provider: str
+    model_id: str
+    original: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +49,7 @@ class Job:
     continuation: File | None = None  # what the provider made for it
     spent: int | None = None  # micro-dollars that it took for that
     others: list[str] = field(default_factory=list)  # deployments that may take over; of an adopted one: all asked
-    named: list[str] = field(default_factory=list)  # provider, model_id, original id: what the first answer's id says
+    named: Named | None = None  # what the id says that the first answer had
     upstream_id: str | None = None
     unconfirmed: bool = False  # a caller brought the id, and no provider has said yet that it knows it
     upstream_status: str = "queued"
@@ -102,6 +110,7 @@ class Job:
         for name in _FILES:
             if values.get(name):
                 values[name] = File(**values[name])
+        values["named"] = Named(*values["named"]) if values.get("named") else None
         return Job(**values)
 
     def mark_seen(self) -> None:

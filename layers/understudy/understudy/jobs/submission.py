@@ -17,6 +17,7 @@ from understudy.deployments import routing
 from understudy.deployments.call import call_provider
 from understudy.deployments.config import Deployment, deployments
 from understudy.errors import (
+    NO_RETRY,
     ApiError,
     InvalidRequest,
     OutcomeUnknown,
@@ -29,7 +30,7 @@ from understudy.errors import (
 from understudy.jobs import budget, capabilities, orders, transitions
 from understudy.jobs.capabilities import Wish
 from understudy.jobs.idempotency import Attempt, gone, running
-from understudy.jobs.job import Job
+from understudy.jobs.job import Job, Named
 from understudy.providers import load
 from understudy.providers.base import Profile
 from understudy.store import table
@@ -110,9 +111,10 @@ def place(draft: Job, choices: list[Option], attempt: Attempt, limits: Limits, d
         routing.try_in_turn([one for one in choices if one.ready], lambda one: one.deployment, submit)
     except Refused as refused:
         slower = [one.deployment for one in choices if not one.ready]
-        last = deployments().get(submit.job.deployment)
-        if refused.reason is Reason.LOST and handles.forget(orders.cast_of(submit.job), last):
-            return _prepare(submit.job, [last, *slower])
+        if refused.reason is Reason.LOST:
+            last = deployments().get(submit.job.deployment)
+            if handles.forget(orders.cast_of(submit.job), last):
+                return _prepare(submit.job, [last, *slower])
         if refused.movable and slower:
             return _prepare(submit.job, slower)
         error = _remembered(attempt, from_refusal(refused), keep=not refused.movable)
@@ -228,7 +230,7 @@ def _prepare(job: Job, slower: list[Deployment]) -> Job:
         "preparing",
         **taken_by(job, first),
         others=[one.id for one in rest],
-        named=[first.provider, first.id, job.id],
+        named=Named(first.provider, first.id, job.id),
     )
 
 
@@ -262,13 +264,13 @@ class _Replayed(ApiError):
             kept["message"],
             param=kept["param"],
             code=kept["code"],
-            headers={"x-should-retry": "false", "idempotent-replayed": "true"},
+            headers={**NO_RETRY, "idempotent-replayed": "true"},
         )
         self.status, self.type = kept["status"], kept["type"]
 
 
-def _named(job: Job, upstream_id: str | None) -> list[str]:
-    return [job.provider, job.deployment, upstream_id or job.id]
+def _named(job: Job, upstream_id: str | None) -> Named:
+    return Named(job.provider, job.deployment, upstream_id or job.id)
 
 
 def _submit_by(deadline: float) -> int:
