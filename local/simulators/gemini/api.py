@@ -16,10 +16,10 @@ from local.simulators.gemini import present, rules
 from local.simulators.gemini.files import File, Files
 from local.simulators.gemini.orders import BLOCKED, Desk
 from local.simulators.gemini.settings import Settings
-from local.simulators.openai import triggers
-from local.simulators.openai.accounts import Accounts
-from local.simulators.openai.jobs import Job, Studio
 from local.simulators.provider import Caller, Provider, Request, Response, Route
+from local.simulators.shared import triggers
+from local.simulators.shared.accounts import Accounts
+from local.simulators.shared.studio import Job, Studio
 from local.simulators.store import Store, Vault
 
 _WITHHELD = "I'm unable to generate this video because it would violate the usage policies."

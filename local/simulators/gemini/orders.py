@@ -17,7 +17,7 @@ from local.simulators.gemini import rules
 from local.simulators.gemini.files import File, Files
 from local.simulators.gemini.rules import Item, Wish
 from local.simulators.gemini.settings import Settings
-from local.simulators.openai.jobs import Job
+from local.simulators.shared.studio import Job
 from local.simulators.store import Vault
 
 BLOCKED = "Input blocked: The prompt could not be processed."

@@ -17,11 +17,11 @@ from local.simulators.kling.elements import Elements
 from local.simulators.kling.media import Media
 from local.simulators.kling.orders import Desk
 from local.simulators.kling.settings import Settings
-from local.simulators.openai import triggers
-from local.simulators.openai.accounts import Accounts
-from local.simulators.openai.inputs import Inputs
-from local.simulators.openai.jobs import Job, Studio
 from local.simulators.provider import Caller, Provider, Request, Response, Route
+from local.simulators.shared import triggers
+from local.simulators.shared.accounts import Accounts
+from local.simulators.shared.inputs import Inputs
+from local.simulators.shared.studio import Job, Studio
 from local.simulators.store import Store, Vault
 
 _ELEMENTS = "/v1/general/advanced-custom-elements"

@@ -12,7 +12,7 @@ from typing import Any
 from local.simulators.clock import Clock
 from local.simulators.errors import Refusal
 from local.simulators.kling import rules
-from local.simulators.openai import triggers
+from local.simulators.shared import triggers
 from local.simulators.store import Store
 
 _FIELDS = {

@@ -11,7 +11,7 @@ from local.simulators import footage
 from local.simulators.body import File
 from local.simulators.errors import Refusal
 from local.simulators.kling import rules
-from local.simulators.openai.inputs import Inputs
+from local.simulators.shared.inputs import Inputs
 from local.simulators.store import Vault
 
 Facts = TypeVar("Facts")

@@ -10,7 +10,7 @@ from local.simulators.kling.elements import Elements
 from local.simulators.kling.media import Media
 from local.simulators.kling.rules import Wish
 from local.simulators.kling.settings import Settings
-from local.simulators.openai.jobs import Job
+from local.simulators.shared.studio import Job
 
 
 class Desk:

@@ -15,11 +15,11 @@ from local.simulators.errors import Refusal
 from local.simulators.minimax import rules
 from local.simulators.minimax.media import Media
 from local.simulators.minimax.settings import Settings
-from local.simulators.openai import triggers
-from local.simulators.openai.accounts import Accounts
-from local.simulators.openai.inputs import Inputs
-from local.simulators.openai.jobs import Job, Studio
 from local.simulators.provider import Caller, Provider, Request, Response, Route
+from local.simulators.shared import triggers
+from local.simulators.shared.accounts import Accounts
+from local.simulators.shared.inputs import Inputs
+from local.simulators.shared.studio import Job, Studio
 from local.simulators.store import Store, Vault
 
 _WORDS = {"queued": "queued", "in_progress": "running", "completed": "succeeded", "failed": "failed"}

@@ -9,7 +9,7 @@ from local.simulators.body import File
 from local.simulators.errors import Refusal
 from local.simulators.minimax import rules
 from local.simulators.minimax.settings import Settings
-from local.simulators.openai.inputs import Inputs
+from local.simulators.shared.inputs import Inputs
 from local.simulators.store import Vault
 
 _IMAGE_BYTES, _VIDEO_BYTES = 30 * 1024**2, 50 * 1024**2

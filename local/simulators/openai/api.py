@@ -13,14 +13,15 @@ from typing import Any
 from local.simulators.body import File
 from local.simulators.clock import Clock
 from local.simulators.errors import Refusal
-from local.simulators.openai import forms, rules, triggers
-from local.simulators.openai.accounts import Accounts
+from local.simulators.openai import forms, rules
 from local.simulators.openai.characters import Cast, Character
-from local.simulators.openai.inputs import Inputs
-from local.simulators.openai.jobs import Job, Studio
 from local.simulators.openai.present import error_envelope, page, video_document
 from local.simulators.openai.settings import Flavour, Settings
 from local.simulators.provider import Caller, Provider, Request, Response, Route
+from local.simulators.shared import triggers
+from local.simulators.shared.accounts import Accounts
+from local.simulators.shared.inputs import Inputs
+from local.simulators.shared.studio import Job, Studio
 from local.simulators.store import Store, Vault
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from local.simulators.errors import Refusal
-from local.simulators.openai import triggers
-from local.simulators.openai.jobs import Job, Studio
 from local.simulators.openai.settings import Flavour, Settings
 from local.simulators.provider import Response
+from local.simulators.shared import triggers
+from local.simulators.shared.studio import Job, Studio
 
 
 def video_document(job: Job, studio: Studio, settings: Settings) -> dict[str, Any]:

@@ -8,10 +8,11 @@ from typing import Any
 
 from local.simulators.body import File
 from local.simulators.errors import Refusal
-from local.simulators.openai import forms, rules, triggers
+from local.simulators.openai import forms, rules
 from local.simulators.openai.api import OpenAIProvider
-from local.simulators.openai.jobs import Job
 from local.simulators.provider import Request, Response
+from local.simulators.shared import triggers
+from local.simulators.shared.studio import Job
 
 _VIDEO_LIMIT = 50 * 1024 * 1024
 _IMAGE_LIMIT = 30 * 1024 * 1024

@@ -15,13 +15,13 @@ from typing import Any
 
 from local.simulators.clock import Clock
 from local.simulators.errors import Refusal
-from local.simulators.openai import triggers
-from local.simulators.openai.accounts import Accounts
-from local.simulators.openai.jobs import Job, Studio
 from local.simulators.provider import Caller, Provider, Request, Response, Route
 from local.simulators.runwayml import models
 from local.simulators.runwayml.assets import Assets, issue
 from local.simulators.runwayml.settings import Settings
+from local.simulators.shared import triggers
+from local.simulators.shared.accounts import Accounts
+from local.simulators.shared.studio import Job, Studio
 from local.simulators.store import Store, Vault
 
 VERSION = "2024-11-06"

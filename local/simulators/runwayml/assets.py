@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from local.simulators import footage
 from local.simulators.body import Body, File
 from local.simulators.errors import Refusal
-from local.simulators.openai.inputs import Inputs
 from local.simulators.runwayml.settings import Settings
+from local.simulators.shared.inputs import Inputs
 from local.simulators.store import Store, Vault
 
 Kind = Literal["image", "video"]

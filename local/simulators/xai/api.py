@@ -13,11 +13,11 @@ from typing import Any
 from local.simulators import footage
 from local.simulators.clock import Clock
 from local.simulators.errors import Refusal
-from local.simulators.openai import triggers
-from local.simulators.openai.accounts import Accounts
-from local.simulators.openai.inputs import Inputs
-from local.simulators.openai.jobs import Job, Studio
 from local.simulators.provider import Caller, Provider, Request, Response, Route
+from local.simulators.shared import triggers
+from local.simulators.shared.accounts import Accounts
+from local.simulators.shared.inputs import Inputs
+from local.simulators.shared.studio import Job, Studio
 from local.simulators.store import Store, Vault
 from local.simulators.xai import present, rules
 from local.simulators.xai.settings import Settings

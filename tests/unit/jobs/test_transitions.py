@@ -48,7 +48,8 @@ def again(job: Job) -> Job:
 
 
 def test_it_comes_back_as_it_was() -> None:
-    job = made(image=FILE, characters=["c1"], named=Named("openai", "one", "video_1"), error={"code": "a", "message": "b"})
+    named = Named("openai", "one", "video_1")
+    job = made(image=FILE, characters=["c1"], named=named, error={"code": "a", "message": "b"})
     assert again(job) == job
     assert Job.find("blue", "other") is None
     assert Job.find("red", job.id) is None

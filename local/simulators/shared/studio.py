@@ -13,9 +13,9 @@ from pathlib import Path
 
 from local.simulators import render
 from local.simulators.clock import Clock
-from local.simulators.openai import triggers
 from local.simulators.openai.settings import Settings
 from local.simulators.render import Role, Scene
+from local.simulators.shared import triggers
 from local.simulators.store import Store, Vault
 
 
