@@ -75,4 +75,4 @@ def test_the_output_survives_the_provider(api: Api, upstream: Simulator) -> None
         assert api.download(video["id"]).status_code == 200
     finally:
         upstream.revoke(account="solo", restore=True)
-    assert heard.requests() == []
+    assert heard.requests("get_content") == []

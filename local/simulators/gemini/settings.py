@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from local.simulators.openai.settings import Settings as OpenAISettings
+from local.simulators.shared.settings import JobSettings
 
 
-class Settings(OpenAISettings):
-    """Those of the OpenAI-shaped server that make sense here (retired, queued_seconds, run_seconds), and:"""
+class Settings(JobSettings):
+    """What this simulator has beside the settings of all."""
 
     retired: tuple[str, ...] = ("gemini-omni-flash-preview",)
     array_errors: bool = False  # the front end's errors come in an array of one

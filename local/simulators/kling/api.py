@@ -6,23 +6,19 @@ import math
 import secrets
 import time
 from collections.abc import Callable, Iterable
-from email.message import Message
 from pathlib import Path
 from typing import Any
 
-from local.simulators.clock import Clock
 from local.simulators.errors import Refusal
 from local.simulators.kling import elements, rules
 from local.simulators.kling.elements import Elements
 from local.simulators.kling.media import Media
 from local.simulators.kling.orders import Desk
 from local.simulators.kling.settings import Settings
-from local.simulators.provider import Caller, Provider, Request, Response, Route
+from local.simulators.provider import Request, Response, Route
 from local.simulators.shared import triggers
-from local.simulators.shared.accounts import Accounts
-from local.simulators.shared.inputs import Inputs
-from local.simulators.shared.studio import Job, Studio
-from local.simulators.store import Store, Vault
+from local.simulators.shared.keyed import KeyedProvider, Rows, expired
+from local.simulators.shared.studio import Job
 
 _ELEMENTS = "/v1/general/advanced-custom-elements"
 _REASONS = {
@@ -32,92 +28,47 @@ _REASONS = {
 _CODES = {400: 1201, 401: 1002, 403: 1103, 404: 1203, 405: 1202, 413: 1201, 429: 1302, 503: 5001, 504: 5002}
 
 
-class KlingProvider(Provider):
-    """One server with all its accounts; everything it remembers is under `state`."""
-
-    settings: Settings
+class KlingProvider(KeyedProvider[Settings]):
+    """Kling."""
 
     def __init__(self, state: Path, settings: Settings) -> None:
-        self.settings = settings
-        self.store = Store(state)
-        self.folder = state / "incoming"
-        Vault(self.folder).clear()  # what a process that died left there
-        self._vault = Vault(state / "files")
-        self._clock = Clock(settings.speed)
-        self._media = Media(self._vault, Inputs(self._vault, self.folder))
-        self._accounts = Accounts(self.store)
-        self._studio = Studio(self.store, self._vault, state / "renders", self._clock, settings)
-        self._elements = Elements(self.store, self._clock)
+        super().__init__(state, settings)
+        self._media = Media(self.vault, self.inputs)
+        self._elements = Elements(self.store, self.clock)
         self._desk = Desk(self._media, self._elements)
         # What a task is beside its job: external id, resolution, sound, and whether a video went in.
-        self._tasks = {row["id"]: row for row in self.store.load("task")}
-        self._routes = [
+        self._tasks = Rows(self.store, "task")
+        self.parts += [self._elements, self._tasks]
+
+    def operations(self) -> Iterable[Route]:
+        return [
             *(
-                Route("POST", f"/{family}/{{model}}", "create_video", self._for_members(self._creator(family)))
+                Route("POST", f"/{family}/{{model}}", "create_video", self.members(self._creator(family)))
                 for family in ("text-to-video", "image-to-video", "omni-video")
             ),
-            Route("GET", "/tasks", "get_tasks", self._for_members(self.get_tasks)),
-            Route("POST", "/tasks", "list_tasks", self._for_members(self.list_tasks)),
-            Route("POST", _ELEMENTS, "create_element", self._for_members(self.create_element)),
-            Route("GET", _ELEMENTS, "list_elements", self._for_members(self.list_elements)),
-            Route("GET", f"{_ELEMENTS}/{{id}}", "get_element", self._for_members(self.get_element)),
-            Route("POST", "/v1/general/{path}", "delete_element", self._for_members(self.delete_element)),
+            Route("GET", "/tasks", "get_tasks", self.members(self.get_tasks)),
+            Route("POST", "/tasks", "list_tasks", self.members(self.list_tasks)),
+            Route("POST", _ELEMENTS, "create_element", self.members(self.create_element)),
+            Route("GET", _ELEMENTS, "list_elements", self.members(self.list_elements)),
+            Route("GET", f"{_ELEMENTS}/{{id}}", "get_element", self.members(self.get_element)),
+            Route("POST", "/v1/general/{path}", "delete_element", self.members(self.delete_element)),
             Route("GET", "/outputs/{id}", "get_content", self.content),
         ]
 
-    # The shared server's side
+    def no_key(self) -> Refusal:
+        return Refusal(401, "Authorization is empty.", "1001")
 
-    def routes(self) -> Iterable[Route]:
-        return self._routes
-
-    def identify(self, headers: Message) -> Caller:
-        return self._accounts.identify(headers)
-
-    def authorise(self, caller: Caller, headers: Message) -> str:
-        """The account, or '' for a request without a key: videos are fetched so."""
-        if not headers.get("Authorization"):
-            return ""
-        try:
-            return self._accounts.authorise(caller, headers)
-        except Refusal as refusal:
-            if refusal.code == "account_deactivated":
-                raise Refusal(429, "Account status abnormal.", "1100") from refusal
-            raise Refusal(401, "Authentication error.", "1002") from refusal
+    def wrong_key(self, refusal: Refusal) -> Refusal:
+        if refusal.code == "account_deactivated":
+            return Refusal(429, "Account status abnormal.", "1100")
+        return Refusal(401, "Authentication error.", "1002")
 
     def refuse(self, refusal: Refusal) -> Response:
         code = refusal.code if refusal.code and refusal.code.isdecimal() else _CODES.get(refusal.status, 5000)
         return _answer(None, refusal.status, int(code), refusal.message)
 
-    def jobs(self) -> list[dict[str, Any]]:
-        return [
-            {
-                "id": job.id,
-                "account": job.account,
-                "operation": job.operation,
-                "model": job.model,
-                "prompt": job.prompt,
-                "status": self._studio.status(job)[0],
-                "seconds": job.total_seconds,
-                "size": f"{job.width}x{job.height}",
-                "references": job.roles,
-                "external_id": self._tasks[job.id]["external_id"],
-            }
-            for job in self._studio.list()
-        ]
-
-    def configure(self, changes: dict[str, Any]) -> None:
-        self.settings = Settings.model_validate({**self.settings.model_dump(), **changes})
-        self._studio.settings = self.settings
-        self._clock.set_speed(self.settings.speed)
-
-    def revoke(self, account: str | None, key: str | None, restore: bool) -> None:
-        self._accounts.revoke(account, key, restore)
-
-    def reset(self) -> None:
-        for part in (self._studio, self._accounts, self._elements, self._vault):
-            part.clear()
-        self._tasks.clear()
-        self.store.clear("task")
+    def facts(self, job: Job) -> dict[str, Any]:
+        return {"external_id": self._tasks[job.id]["external_id"]}
 
     # Videos
 
@@ -127,16 +78,12 @@ class KlingProvider(Provider):
             if wish.name in self.settings.retired:
                 raise Refusal(404, f"The model '{wish.name}' has been discontinued and is no longer available.", "1203")
             self._admit(request.account, wish.external_id)
-            _moderate(wish.prompt)
+            triggers.moderate(wish.prompt, _unsafe())
             job = self._desk.job(request.account, wish, self.settings)
-            self._tasks[job.id] = {
-                "id": job.id,
-                "external_id": wish.external_id,
-                "resolution": wish.resolution,
-                "rate": 2 if wish.of("base_video", "feature_video") else int(wish.audio == "native"),
-            }
-            self.store.put("task", job.id, self._tasks[job.id])
-            self._studio.add(job)
+            rate = 2 if wish.of("base_video", "feature_video") else int(wish.audio == "native")
+            row = {"external_id": wish.external_id, "resolution": wish.resolution, "rate": rate}
+            self._tasks.put(job.id, row)
+            self.studio.add(job)
             request.created, request.reference = job.id, wish.external_id
             return _answer(self._present(request, job))
 
@@ -151,7 +98,7 @@ class KlingProvider(Provider):
             raise rules.invalid("At most 20 ids.")
         jobs = [
             job
-            for job in self._studio.list(request.account)
+            for job in self.studio.list(request.account)
             if (job.id if given[0] == "task_ids" else self._tasks[job.id]["external_id"]) in wanted
         ]
         return _answer([self._present(request, job) for job in jobs])  # of those that are not there it says nothing
@@ -162,7 +109,7 @@ class KlingProvider(Provider):
         limit, cursor = fields.get("limit", 100), str(fields.get("cursor", "0"))
         if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= 500 or not cursor.isdecimal():
             raise rules.invalid("limit must be 1 to 500, cursor one that was given.")
-        found = [self._present(request, job) for job in self._studio.list(request.account)[::-1]]
+        found = [self._present(request, job) for job in self.studio.list(request.account)[::-1]]
         for entry in fields.get("filters", []):
             key = rules.choice(entry, "key", ("status", "product_type"), None)
             values = entry.get("values", [])
@@ -174,17 +121,17 @@ class KlingProvider(Provider):
 
     def content(self, request: Request) -> Response:
         job_id = request.params["id"].removesuffix(".mp4")
-        job = next((job for job in self._studio.list() if job.id == job_id), None)
+        job = next((job for job in self.studio.list() if job.id == job_id), None)
         if job is None or (job.completed_at or 0) + self.settings.output_seconds <= time.time():
-            return Response(403, b"<Error><Code>AccessDenied</Code></Error>", {"Content-Type": "application/xml"})
-        return Response(200, self._studio.video(job), {"Content-Type": "video/mp4"})
+            return expired()
+        return self.sent(job)
 
     # Elements
 
     def create_element(self, request: Request) -> Response:
         wish = elements.wish(_document(request))
         self._unique(request.account, wish.external_id)
-        _moderate(f"{wish.name} {wish.description}")
+        triggers.moderate(f"{wish.name} {wish.description}", _unsafe())
         if wish.clip is not None:
             picture, facts = self._media.video(wish.clip, "refer_videos", rules.ELEMENT_SECONDS)
             shape = (max(facts.width, facts.height), min(facts.width, facts.height))
@@ -222,33 +169,22 @@ class KlingProvider(Provider):
 
     # Parts of operations
 
-    def _for_members(self, handler: Callable[[Request], Response]) -> Callable[[Request], Response]:
-        def checked(request: Request) -> Response:
-            if not request.account:
-                raise Refusal(401, "Authorization is empty.", "1001")
-            return handler(request)
-
-        return checked
-
     def _admit(self, account: str, external_id: str | None) -> None:
         """Money, room and a reference of its own."""
         if account in self.settings.arrears:
             raise Refusal(429, "Account balance not enough.", "1102")
-        running = [
-            job for job in self._studio.list(account) if self._studio.status(job)[0] not in ("completed", "failed")
-        ]
-        if self.settings.concurrency and len(running) >= self.settings.concurrency:
+        if self.settings.concurrency and self.unfinished(account) >= self.settings.concurrency:
             raise Refusal(429, "parallel task over resource pack limit", "1303")
         self._unique(account, external_id)
 
     def _unique(self, account: str, external_id: str | None) -> None:
-        known = {self._tasks[job.id]["external_id"] for job in self._studio.list(account)}
+        known = {self._tasks[job.id]["external_id"] for job in self.studio.list(account)}
         known |= {element.external_id for element in self._elements.page(account)}
         if external_id is not None and external_id in known:
             raise rules.invalid(f"external_task_id {external_id} already exists.")
 
     def _present(self, request: Request, job: Job) -> dict[str, Any]:
-        status, _ = self._studio.status(job)
+        status, _ = self.studio.status(job)
         words = {"queued": "submitted", "in_progress": triggers.status_word(job.prompt, "in_progress")}
         words |= {"completed": self.settings.success, "failed": "failed"}
         word = words[status].replace("in_progress", "processing")
@@ -262,7 +198,7 @@ class KlingProvider(Provider):
             "external_id": self._tasks[job.id]["external_id"] or "",
         }
         if status == "in_progress":
-            self._studio.prepare(job)
+            self.studio.prepare(job)
         if status == "completed":
             address = f"http://{request.headers['Host']}/outputs/{job.id}.mp4"
             video = {"type": "video", "id": job.id, "url": address, "duration": f"{job.seconds}.041"}
@@ -284,11 +220,8 @@ class KlingProvider(Provider):
         }
 
 
-def _moderate(text: str) -> None:
-    try:
-        triggers.moderate(text, "prompt")
-    except Refusal as refusal:
-        raise Refusal(400, "Trigger the platform's content security policy", "1301") from refusal
+def _unsafe() -> Refusal:
+    return Refusal(400, "Trigger the platform's content security policy", "1301")
 
 
 def _document(request: Request) -> Any:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from local.simulators.openai.settings import Settings as OpenAISettings
+from local.simulators.shared.settings import JobSettings
 
 
-class Settings(OpenAISettings):
-    """Those of the OpenAI-shaped server that make sense here (retired, queued_seconds, run_seconds), and:"""
+class Settings(JobSettings):
+    """What this simulator has beside the settings of all."""
 
     arrears: tuple[str, ...] = ()  # accounts that cannot pay: 429, code 1102
     concurrency: int = 0  # tasks that may run in an account at once, else 429, code 1303; 0: any number

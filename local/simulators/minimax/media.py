@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from local.simulators import footage
@@ -21,9 +22,8 @@ _TYPES = {"image": ("jpeg", "png", "webp"), "video": ("mp4", "mov")}
 class Media:
     """Takes inputs for one server and keeps them in its vault."""
 
-    def __init__(self, vault: Vault, inputs: Inputs, settings: Settings) -> None:
-        self.settings = settings
-        self._vault, self._inputs = vault, inputs
+    def __init__(self, vault: Vault, inputs: Inputs, settings: Callable[[], Settings]) -> None:
+        self._vault, self._inputs, self._settings = vault, inputs, settings
 
     def image(self, url: str) -> tuple[str, footage.ImageFacts]:
         """Vault key and facts of a picture. Raises Refusal."""
@@ -52,7 +52,7 @@ class Media:
             facts = footage.probe(file.path)
         except footage.UnreadableMedia as error:
             raise _dropped(file, f"video: {error}") from error
-        (shortest, longest), (slowest, fastest) = _SECONDS, self.settings.clip_rates
+        (shortest, longest), (slowest, fastest) = _SECONDS, self._settings().clip_rates
         if not shortest <= facts.duration <= longest:
             raise _dropped(file, f"video: {facts.duration:.1f} s, must be {shortest:g} to {longest:g} s")
         if not slowest - 0.001 <= facts.fps <= fastest + 0.001:
@@ -61,7 +61,7 @@ class Media:
 
     def _fetched(self, url: str, kind: str, limit: int) -> File:
         parts = urlsplit(url)
-        here = self.settings.local_inputs and parts.hostname in ("127.0.0.1", "localhost")
+        here = self._settings().local_inputs and parts.hostname in ("127.0.0.1", "localhost")
         if parts.scheme == "mm_file":
             raise rules.invalid(f"{kind}: no such file (the simulator has no Files API)")
         if parts.scheme not in ("https", "data") and not (parts.scheme == "http" and here):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from local.simulators.openai.settings import Settings as OpenAISettings
+from local.simulators.shared.settings import JobSettings
 
 
-class Settings(OpenAISettings):
-    """Those of the OpenAI-shaped server that make sense here (retired, queued_seconds, run_seconds), and:"""
+class Settings(JobSettings):
+    """What this simulator has beside the settings of all."""
 
     arrears: tuple[str, ...] = ()  # accounts without money
     concurrency: int = 0  # tasks of an account at once; 0: no limit

@@ -11,44 +11,34 @@ from pathlib import Path
 from typing import Any
 
 from local.simulators.body import File
-from local.simulators.clock import Clock
 from local.simulators.errors import Refusal
 from local.simulators.openai import forms, rules
 from local.simulators.openai.characters import Cast, Character
 from local.simulators.openai.present import error_envelope, page, video_document
 from local.simulators.openai.settings import Flavour, Settings
-from local.simulators.provider import Caller, Provider, Request, Response, Route
+from local.simulators.provider import Caller, Request, Response, Route
 from local.simulators.shared import triggers
-from local.simulators.shared.accounts import Accounts
-from local.simulators.shared.inputs import Inputs
-from local.simulators.shared.studio import Job, Studio
-from local.simulators.store import Store, Vault
+from local.simulators.shared.keyed import KeyedProvider
+from local.simulators.shared.studio import Job
 
 
-class OpenAIProvider(Provider):
-    """One server with all its accounts; everything it remembers is under `state`."""
-
-    settings: Settings
+class OpenAIProvider(KeyedProvider[Settings]):
+    """An OpenAI-shaped server."""
 
     def __init__(self, state: Path, settings: Settings, flavour: Flavour = "openai") -> None:
+        super().__init__(state, settings)
         self.flavour = flavour
-        self.settings = settings
-        self.store = Store(state)
-        self.folder = state / "incoming"
-        Vault(self.folder).clear()  # what a process that died left there
-        self._vault = Vault(state / "files")
-        self._clock = Clock(settings.speed)
-        self._inputs = Inputs(self._vault, self.folder)
-        self.accounts = Accounts(self.store)
         self.cast = Cast(self.store)
-        self.studio = Studio(self.store, self._vault, state / "renders", self._clock, settings)
-        self._routes = [
+        self.parts.append(self.cast)
+
+    def operations(self) -> Iterable[Route]:
+        return [
             Route(method, f"{prefix}{path}", operation, handler)
-            for prefix in (("/openai/v1", "/v1") if flavour == "azure" else ("/v1",))
-            for method, path, operation, handler in self.operations()
+            for prefix in (("/openai/v1", "/v1") if self.flavour == "azure" else ("/v1",))
+            for method, path, operation, handler in self.served()
         ]
 
-    def operations(self) -> list[Any]:
+    def served(self) -> list[Any]:
         """Method, path, name and handler of what this flavour serves."""
         served = [
             ("POST", "/videos", "create_video", self.create_video),
@@ -65,44 +55,22 @@ class OpenAIProvider(Provider):
         ]
         return [row for row in served if self.flavour != "azure" or row[2] != "extend_video"]
 
-    # The shared server's side
-
-    def routes(self) -> Iterable[Route]:
-        return self._routes
-
-    def identify(self, headers: Message) -> Caller:
-        return self.accounts.identify(headers)
+    def credentials(self, headers: Message) -> Message:
+        return headers
 
     def authorise(self, caller: Caller, headers: Message) -> str:
         if not self.settings.require_key:
             return caller.account or "local"
         return self.accounts.authorise(caller, headers)
 
+    def no_key(self) -> Refusal:
+        raise NotImplementedError("`authorise` has refused it")
+
     def refuse(self, refusal: Refusal) -> Response:
         return error_envelope(refusal, self.flavour)
 
-    def jobs(self) -> list[dict[str, Any]]:
-        return [
-            {
-                **self._present(job),
-                "account": job.account,
-                "operation": job.operation,
-                "references": job.roles,
-                "deleted": job.deleted,
-            }
-            for job in self.studio.list()
-        ]
-
-    def configure(self, changes: dict[str, Any]) -> None:
-        self.settings = self.studio.settings = Settings.model_validate({**self.settings.model_dump(), **changes})
-        self._clock.set_speed(self.settings.speed)
-
-    def revoke(self, account: str | None, key: str | None, restore: bool) -> None:
-        self.accounts.revoke(account, key, restore)
-
-    def reset(self) -> None:
-        for part in (self.studio, self.cast, self.accounts, self._vault):
-            part.clear()
+    def facts(self, job: Job) -> dict[str, Any]:
+        return {**self._present(job)}
 
     # Operations
 
@@ -116,16 +84,16 @@ class OpenAIProvider(Provider):
         job_id = self._id("video_", request.account)
         job = Job(job_id, request.account, "generate", model, prompt, seconds, width, height)
         job.roles = [self._role(request.account, each, prompt) for each in rules.character_ids(fields)]
-        triggers.moderate(prompt, "prompt")
+        triggers.moderate(prompt, rules.blocked("prompt"))
         if "input_reference" in fields:
-            job.first_frame = self._inputs.reference(fields["input_reference"], width, height)
+            job.first_frame = self.inputs.reference(fields["input_reference"], width, height)
         return self._start(request, job)
 
     def remix_video(self, request: Request) -> Response:
         fields = forms.document(request.body)
         rules.only(fields, "prompt")
         prompt = rules.text(fields, "prompt", rules.MAX_PROMPT)
-        triggers.moderate(prompt, "prompt")
+        triggers.moderate(prompt, rules.blocked("prompt"))
         job = self._derived(request, "remix", prompt, self._finished(request.account, request.params["id"]))
         job.remixed_from = job.source_job
         return self._start(request, job)
@@ -136,7 +104,7 @@ class OpenAIProvider(Provider):
         # The model is the source's; only a file needs to be told one, although the schema has no such field.
         rules.only(fields, "prompt", "video", *(["model"] if isinstance(source, File) else []))
         prompt = rules.text(fields, "prompt", rules.MAX_PROMPT)
-        triggers.moderate(prompt, "prompt")
+        triggers.moderate(prompt, rules.blocked("prompt"))
         if not isinstance(source, File):
             return self._start(request, self._derived(request, "edit", prompt, self._finished(request.account, source)))
         model = self._model(rules.text(fields, "model", 200))
@@ -148,7 +116,7 @@ class OpenAIProvider(Provider):
         rules.only(fields, "prompt", "video", "seconds", *(["model"] if isinstance(source, File) else []))
         prompt = rules.text(fields, "prompt", rules.MAX_PROMPT)
         seconds = int(rules.choice(fields, "seconds", tuple(map(str, self.settings.extend_seconds))))
-        triggers.moderate(prompt, "prompt")
+        triggers.moderate(prompt, rules.blocked("prompt"))
         if isinstance(source, File):
             model = self._model(fields.get("model", "sora-2"))
             job = self._from_file(request, "extend", prompt, model, source)
@@ -208,8 +176,8 @@ class OpenAIProvider(Provider):
         rules.only(fields, "name", "video")
         name = rules.text(fields, "name", rules.MAX_NAME)
         upload = rules.file(fields, "video")
-        triggers.moderate(name, "name")
-        key, facts = self._inputs.video(upload, "video", self.settings.character_types)
+        triggers.moderate(name, rules.blocked("name"))
+        key, facts = self.inputs.video(upload, "video", self.settings.character_types)
         low, high = self.settings.character_min_seconds, self.settings.character_max_seconds
         if not low <= facts.duration <= high:
             message = f"The video is {facts.duration:.1f} s long; a character needs {low:g} to {high:g} s."
@@ -301,7 +269,7 @@ class OpenAIProvider(Provider):
             raise Refusal(
                 403, "Your organisation is not approved for uploaded videos.", "uploads_not_approved", "video"
             )
-        key, facts = self._inputs.video(upload, "video")
+        key, facts = self.inputs.video(upload, "video")
         seconds = max(1, math.floor(facts.duration + 0.5))
         width, height = facts.width // 2 * 2, facts.height // 2 * 2  # H.264 with 4:2:0 has even sides
         job_id = self._id("video_", request.account)

@@ -98,3 +98,8 @@ def _id_in(value: Any, name: str) -> str:
         if key != "id":
             raise Refusal(400, f"Unknown parameter: '{name}.{key}'.", "unknown_parameter", f"{name}.{key}")
     return text(value, "id", 1000)
+
+
+def blocked(param: str) -> Refusal:
+    """The refusal of a field for its content."""
+    return Refusal(400, "Your request was blocked by the moderation system.", "moderation_blocked", param)

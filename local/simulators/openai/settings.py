@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from local.simulators.openai.rules import SECONDS
-from local.simulators.provider import BaseSettings
+from local.simulators.shared.settings import JobSettings
 
 Flavour = Literal["openai", "azure", "vllm"]
 
@@ -16,14 +16,11 @@ _MODELS: dict[Flavour, tuple[str, ...]] = {
 }
 
 
-class Settings(BaseSettings):
-    """All of them may be given on the command line (`--set name=value`) or to `POST /_sim/settings`."""
+class Settings(JobSettings):
+    """What this simulator has beside the settings of all."""
 
     models: tuple[str, ...] = ()  # names that are served; empty: any
-    retired: tuple[str, ...] = ()  # names that were served once
     require_key: bool = True
-    queued_seconds: float = 0.4  # simulated time, that is divided by `speed`
-    run_seconds: float = 1.6
     variants: bool = True  # False: only the video itself can be downloaded
     unfinished_status: Literal[404, 400] = 404  # of content that is not there yet
     expires_after: float = 3600.0  # real seconds that finished content can be downloaded
@@ -33,7 +30,6 @@ class Settings(BaseSettings):
     character_min_seconds: float = 1.0  # the guide recommends 2 to 4 seconds
     character_max_seconds: float = 12.0
     ids: dict[str, tuple[str, ...]] = {}  # noqa: RUF012 - by account: given out first, where their beginning fits
-    id_suffix: str = ""  # put at the end of every new id, to see that clients survive odd ones
     poll_after_ms: int | None = None  # the header openai-poll-after-ms
 
 

@@ -21,9 +21,9 @@ _IMAGE_LIMIT = 30 * 1024 * 1024
 class VllmProvider(OpenAIProvider):
     """Fields it does not know are ignored, as the real one does; `variant` too, so a thumbnail is the whole video."""
 
-    def operations(self) -> list[Any]:
+    def served(self) -> list[Any]:
         wanted = ("create_video", "list_videos", "get_video", "delete_video", "get_content", "list_models")
-        return [row for row in super().operations() if row[2] in wanted]
+        return [row for row in super().served() if row[2] in wanted]
 
     def create_video(self, request: Request) -> Response:
         if request.body.kind != "multipart":
@@ -46,7 +46,7 @@ class VllmProvider(OpenAIProvider):
             _even(height),
         )
         if isinstance(reference := fields.get("input_reference"), File):
-            job.first_frame = self._inputs.image(reference, "input_reference")
+            job.first_frame = self.inputs.image(reference, "input_reference")
         for field in ("image_reference", "video_reference"):
             job.roles += [(f"{field} {number}", key) for number, key in enumerate(self._references(fields, field), 1)]
         return self._start(request, job)
@@ -84,8 +84,8 @@ class VllmProvider(OpenAIProvider):
         except (ValueError, KeyError, TypeError) as error:
             raise Refusal(400, f"'{field}' must be a JSON string with {kind}_url.", "invalid_value", field) from error
         if kind == "image":
-            return [self._inputs.image(self._inputs.fetch(url, field, _IMAGE_LIMIT), field) for url in urls]
-        return [self._inputs.video(self._inputs.fetch(url, field, _VIDEO_LIMIT), field)[0] for url in urls]
+            return [self.inputs.image(self.inputs.fetch(url, field, _IMAGE_LIMIT), field) for url in urls]
+        return [self.inputs.video(self.inputs.fetch(url, field, _VIDEO_LIMIT), field)[0] for url in urls]
 
 
 def _matched(fields: dict[str, Any], name: str, pattern: str, default: str) -> str:

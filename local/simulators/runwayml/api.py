@@ -7,70 +7,52 @@ import re
 import secrets
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from email.message import Message
 from pathlib import Path
 from typing import Any
 
-from local.simulators.clock import Clock
 from local.simulators.errors import Refusal
-from local.simulators.provider import Caller, Provider, Request, Response, Route
+from local.simulators.provider import Caller, Request, Response, Route
 from local.simulators.runwayml import models
 from local.simulators.runwayml.assets import Assets, issue
 from local.simulators.runwayml.settings import Settings
 from local.simulators.shared import triggers
-from local.simulators.shared.accounts import Accounts
-from local.simulators.shared.studio import Job, Studio
-from local.simulators.store import Store, Vault
+from local.simulators.shared.keyed import KeyedProvider
+from local.simulators.shared.studio import Job
 
 VERSION = "2024-11-06"
 _DOCS = "https://docs.dev.runwayml.com/api"
 _OPERATIONS = {"text_to_video": "generate", "image_to_video": "generate", "video_to_video": "edit"}
 
 
-class RunwayProvider(Provider):
-    """One server with all its accounts; everything it remembers is under `state`."""
-
-    settings: Settings
+class RunwayProvider(KeyedProvider[Settings]):
+    """Runway."""
 
     def __init__(self, state: Path, settings: Settings) -> None:
-        self.settings = settings
-        self.store = Store(state)
-        self.folder = state / "incoming"
-        Vault(self.folder).clear()  # what a process that died left there
-        self._vault = Vault(state / "files")
-        self._clock = Clock(settings.speed)
-        self._accounts = Accounts(self.store)
-        self._studio = Studio(self.store, self._vault, state / "renders", self._clock, settings)
-        self._assets = Assets(self.store, self._vault, self.folder, settings)
-        self._routes = [
-            Route("POST", f"/v1/{endpoint}", endpoint, self._for_members(self.order)) for endpoint in models.REQUESTS
-        ]
-        self._routes += [
-            Route("GET", "/v1/tasks/{id}", "get_task", self._for_members(self.get_task)),
-            Route("DELETE", "/v1/tasks/{id}", "delete_task", self._for_members(self.delete_task)),
-            Route("POST", "/v1/uploads", "create_upload", self._for_members(self.create_upload)),
+        super().__init__(state, settings)
+        self._assets = Assets(self.store, self.vault, self.folder, settings)
+        self.parts.append(self._assets)
+
+    def operations(self) -> Iterable[Route]:
+        return [
+            *(Route("POST", f"/v1/{endpoint}", endpoint, self.members(self.order)) for endpoint in models.REQUESTS),
+            Route("GET", "/v1/tasks/{id}", "get_task", self.members(self.get_task)),
+            Route("DELETE", "/v1/tasks/{id}", "delete_task", self.members(self.delete_task)),
+            Route("POST", "/v1/uploads", "create_upload", self.members(self.create_upload)),
             Route("POST", "/uploads/{id}", "send_file", self.send_file),
             Route("GET", "/outputs/{id}/{until}", "get_content", self.content),
         ]
 
-    # The shared server's side
-
-    def routes(self) -> Iterable[Route]:
-        return self._routes
-
-    def identify(self, headers: Message) -> Caller:
-        return self._accounts.identify(headers)
-
     def authorise(self, caller: Caller, headers: Message) -> str:
-        """The account, or '' for a request without a key: files are sent and fetched so."""
-        if not headers.get("Authorization"):
-            return ""
-        account = self._accounts.authorise(caller, headers)
-        if headers.get("X-Runway-Version") != VERSION:
+        account = super().authorise(caller, headers)
+        if account and headers.get("X-Runway-Version") != VERSION:
             raise Refusal(400, f"Send the header X-Runway-Version: {VERSION}.")
         return account
+
+    def no_key(self) -> Refusal:
+        return Refusal(401, "You did not provide an API key.")
 
     def refuse(self, refusal: Refusal) -> Response:
         body: dict[str, Any] = {"error": refusal.message, "docUrl": _DOCS}
@@ -80,33 +62,8 @@ class RunwayProvider(Provider):
             body["error"] = "Validation of body failed"
         return Response.of(body, refusal.status, refusal.headers)
 
-    def jobs(self) -> list[dict[str, Any]]:
-        return [
-            {
-                **self._present(job, ""),
-                "account": job.account,
-                "operation": job.operation,
-                "model": job.model,
-                "prompt": job.prompt,
-                "seconds": job.total_seconds,
-                "size": f"{job.width}x{job.height}",
-                "references": job.roles,
-                "deleted": job.deleted,
-            }
-            for job in self._studio.list()
-        ]
-
-    def configure(self, changes: dict[str, Any]) -> None:
-        self.settings = Settings.model_validate({**self.settings.model_dump(), **changes})
-        self._studio.settings = self._assets.settings = self.settings
-        self._clock.set_speed(self.settings.speed)
-
-    def revoke(self, account: str | None, key: str | None, restore: bool) -> None:
-        self._accounts.revoke(account, key, restore)
-
-    def reset(self) -> None:
-        for part in (self._studio, self._accounts, self._assets, self._vault):
-            part.clear()
+    def facts(self, job: Job) -> dict[str, Any]:
+        return self._present(job, "")
 
     # Operations
 
@@ -124,17 +81,17 @@ class RunwayProvider(Provider):
         self._furnish(job, known, body)
         if self._cost(job) > self.settings.credits:
             raise Refusal(400, "You do not have enough credits to run this task.")
-        self._studio.add(job)
+        self.studio.add(job)
         request.created = job.id
         return Response.of({"id": job.id, "estimatedCost": {"credits": self._cost(job)}})
 
     def get_task(self, request: Request) -> Response:
         job = self._task(request)
-        self._studio.prepare(job)
+        self.studio.prepare(job)
         return Response.of(self._present(job, str(request.headers["Host"])))
 
     def delete_task(self, request: Request) -> Response:
-        self._studio.delete(self._task(request))  # whatever its state: one that runs is cancelled
+        self.studio.delete(self._task(request))  # whatever its state: one that runs is cancelled
         return Response(204)
 
     def create_upload(self, request: Request) -> Response:
@@ -152,24 +109,15 @@ class RunwayProvider(Provider):
         """The file, for whoever has its address; a key has no business here."""
         if request.account:
             raise Refusal(400, "Only one auth mechanism is allowed: this address takes no Authorization header.")
-        until = request.params["until"].removesuffix(".mp4")
-        job = next((job for job in self._studio.list() if job.id == request.params["id"]), None)
-        if job is None or job.deleted or not until.isdecimal() or int(until) <= time.time():
+        job = self.addressed(request)
+        if job is None:
             raise Refusal(403, "The signature of this address has expired.")
-        return Response(200, self._studio.video(job), {"Content-Type": "video/mp4"})
+        return self.sent(job)
 
     # Parts of operations
 
-    def _for_members(self, handler: Callable[[Request], Response]) -> Callable[[Request], Response]:
-        def checked(request: Request) -> Response:
-            if not request.account:
-                raise Refusal(401, "You did not provide an API key.")
-            return handler(request)
-
-        return checked
-
     def _task(self, request: Request) -> Job:
-        job = self._studio.get(request.account, request.params["id"])
+        job = self.studio.get(request.account, request.params["id"])
         if job is None:
             raise Refusal(404, "An asset or task with this ID was not found.")
         return job
@@ -228,7 +176,7 @@ class RunwayProvider(Provider):
         return job.seconds * models.price(job.model, job.width, job.height)
 
     def _present(self, job: Job, host: str) -> dict[str, Any]:
-        status, progress = self._studio.status(job)
+        status, progress = self.studio.status(job)
         made = datetime.fromtimestamp(job.created_at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         task: dict[str, Any] = {"id": job.id, "createdAt": made}
         estimated = {"estimatedCost": {"credits": self._cost(job)}}
@@ -246,8 +194,8 @@ class RunwayProvider(Provider):
 
     def _throttled(self, job: Job) -> bool:
         limit = self.settings.concurrency
-        others = [one for one in self._studio.list(job.account) if one.created < job.created]
-        return 0 < limit <= sum(self._studio.status(one)[0] in {"queued", "in_progress"} for one in others)
+        others = [one for one in self.studio.list(job.account) if one.created < job.created]
+        return 0 < limit <= sum(self.studio.status(one)[0] in {"queued", "in_progress"} for one in others)
 
 
 def _failure(prompt: str) -> tuple[str, str] | None:

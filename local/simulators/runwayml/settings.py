@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from local.simulators.openai.settings import Settings as OpenAISettings
+from local.simulators.shared.settings import JobSettings
 
 
-class Settings(OpenAISettings):
-    """Those of the OpenAI-shaped server that make sense here (retired, queued_seconds, run_seconds), and:"""
+class Settings(JobSettings):
+    """What this simulator has beside the settings of all."""
 
     credits: float = 1e9  # of each account; an order that may cost more is refused
     concurrency: int = 0  # tasks of an account at once, those beyond are THROTTLED; 0: no limit

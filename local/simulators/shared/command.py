@@ -1,4 +1,4 @@
-"""The command line of a simulator with settings of its own."""
+"""The command line of the simulators."""
 
 from __future__ import annotations
 
@@ -18,32 +18,56 @@ from local.simulators.server import SimulatorServer
 Chosen = TypeVar("Chosen", bound=BaseSettings)
 
 
-def serve(name: str, description: str | None, settings: Chosen, make: Callable[[Path, Chosen], Provider]) -> None:
-    """Serve until SIGTERM or SIGINT; says where on standard output and in DIR/simulator.json."""
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(
-        prog=f"python -m local.simulators.{name}", description=description, formatter_class=raw
-    )
-    parser.add_argument("--port", type=int, required=True, help="0: any free port")
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--state", type=Path, required=True, help="folder for everything that outlives the process")
-    parser.add_argument(
+def serve(
+    name: str,
+    description: str | None,
+    settings: Chosen,
+    make: Callable[[Path, Chosen], Provider],
+    server: type[SimulatorServer] = SimulatorServer,
+) -> None:
+    """Serve a simulator that has no options of its own; does not return."""
+    arguments = parser(name, description).parse_args()
+    run(name, make(arguments.state, chosen(settings, arguments)), arguments, server)
+
+
+def parser(name: str, description: str | None) -> argparse.ArgumentParser:
+    """The options of every simulator."""
+    program, raw = f"python -m local.simulators.{name}", argparse.RawDescriptionHelpFormatter
+    options = argparse.ArgumentParser(program, description=description, formatter_class=raw)
+    options.add_argument("--port", type=int, required=True, help="0: any free port")
+    options.add_argument("--host", default="127.0.0.1")
+    options.add_argument("--state", type=Path, required=True, help="folder for everything that outlives the process")
+    options.add_argument(
         "--speed", type=float, default=1.0, help="how much faster than real time jobs run; 0 holds them"
     )
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting; JSON or a string")
-    parser.add_argument("--exit-with-stdin", action="store_true", help="stop when standard input ends")
-    parser.add_argument("--quiet", action="store_true", help="no line per request")
-    arguments = parser.parse_args()
-    changes = {"speed": arguments.speed, **dict(_setting(item) for item in arguments.set)}
-    provider = make(arguments.state, type(settings).model_validate({**settings.model_dump(), **changes}))
-    server = SimulatorServer(arguments.host, arguments.port, provider, quiet=arguments.quiet)
+    options.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="any setting; the value is JSON or a string"
+    )
+    options.add_argument(
+        "--exit-with-stdin", action="store_true", help="stop when standard input ends: no orphan outlives its parent"
+    )
+    options.add_argument("--quiet", action="store_true", help="no line per request")
+    return options
+
+
+def chosen(settings: Chosen, arguments: argparse.Namespace, **others: Any) -> Chosen:
+    """The settings as the options change them. Raises pydantic.ValidationError."""
+    changes = {"speed": arguments.speed, **others, **dict(_setting(item) for item in arguments.set)}
+    return type(settings).model_validate({**settings.model_dump(), **changes})
+
+
+def run(
+    name: str, provider: Provider, arguments: argparse.Namespace, server: type[SimulatorServer] = SimulatorServer
+) -> None:
+    """Serve until SIGTERM or SIGINT; says where on standard output and in DIR/simulator.json. Does not return."""
+    serving = server(arguments.host, arguments.port, provider, quiet=arguments.quiet)
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=serving.serve_forever, daemon=True).start()
     if arguments.exit_with_stdin:
         threading.Thread(target=_follow_parent, args=(stopped,), daemon=True).start()
-    _announce(name, arguments.state, f"http://{arguments.host}:{server.server_port}")
+    _announce(name, arguments.state, f"http://{arguments.host}:{serving.server_port}")
     stopped.wait()
     os._exit(0)  # nothing is in memory only, and a rendering in progress would hold an orderly exit back
 

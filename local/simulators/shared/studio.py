@@ -13,9 +13,9 @@ from pathlib import Path
 
 from local.simulators import render
 from local.simulators.clock import Clock
-from local.simulators.openai.settings import Settings
 from local.simulators.render import Role, Scene
 from local.simulators.shared import triggers
+from local.simulators.shared.settings import JobSettings
 from local.simulators.store import Store, Vault
 
 
@@ -58,7 +58,7 @@ class Studio:
     So a video that nobody waits for costs nothing, and one that is fetched early makes its download wait for a moment.
     """
 
-    def __init__(self, store: Store, vault: Vault, folder: Path, clock: Clock, settings: Settings) -> None:
+    def __init__(self, store: Store, vault: Vault, folder: Path, clock: Clock, settings: JobSettings) -> None:
         self._store, self._vault, self._clock = store, vault, clock
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)

@@ -15,10 +15,10 @@ FAILURES = {
 }
 
 
-def moderate(text: str, param: str) -> None:
-    """Raises Refusal when the text has the word `forbidden`."""
+def moderate(text: str, refusal: Refusal) -> None:
+    """Raises the refusal when the text has the word `forbidden`."""
     if re.search(r"\bforbidden\b", text, re.IGNORECASE):
-        raise Refusal(400, "Your request was blocked by the moderation system.", "moderation_blocked", param)
+        raise refusal
 
 
 def fate(prompt: str) -> str:

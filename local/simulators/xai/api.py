@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import math
-import time
 import uuid
 from collections.abc import Callable, Iterable
-from email.message import Message
 from pathlib import Path
 from typing import Any
 
 from local.simulators import footage
-from local.simulators.clock import Clock
 from local.simulators.errors import Refusal
-from local.simulators.provider import Caller, Provider, Request, Response, Route
+from local.simulators.provider import Request, Response, Route
 from local.simulators.shared import triggers
-from local.simulators.shared.accounts import Accounts
-from local.simulators.shared.inputs import Inputs
-from local.simulators.shared.studio import Job, Studio
-from local.simulators.store import Store, Vault
+from local.simulators.shared.keyed import KeyedProvider, Rows
+from local.simulators.shared.studio import Job
 from local.simulators.xai import present, rules
 from local.simulators.xai.settings import Settings
 
@@ -26,81 +21,38 @@ _IMAGE_LIMIT = 10 * 1024 * 1024
 _VIDEO_LIMIT = 50 * 1024 * 1024
 
 
-class XaiProvider(Provider):
-    """One server with all its accounts; everything it remembers is under `state`."""
+class XaiProvider(KeyedProvider[Settings]):
+    """xAI."""
 
-    settings: Settings
+    content_folder = "vidgen"
 
     def __init__(self, state: Path, settings: Settings) -> None:
-        self.settings = settings
-        self.store = Store(state)
-        self.folder = state / "incoming"
-        Vault(self.folder).clear()  # what a process that died left there
-        self._vault = Vault(state / "files")
-        self._clock = Clock(settings.speed)
-        self._inputs = Inputs(self._vault, self.folder)
-        self._accounts = Accounts(self.store)
-        self._studio = Studio(self.store, self._vault, state / "renders", self._clock, settings)
-        # What is wrong with an accepted order and shows only at its end: (code, message) by job.
-        self._faults = {row["job"]: (row["code"], row["message"]) for row in self.store.load("fault")}
-        self._routes = [
-            Route("POST", "/v1/videos/generations", "create_video", self._for_members(self.create)),
-            Route("POST", "/v1/videos/edits", "edit_video", self._for_members(self.edit)),
-            Route("POST", "/v1/videos/extensions", "extend_video", self._for_members(self.extend)),
-            Route("GET", "/v1/videos/{id}", "get_video", self._for_members(self.poll)),
+        super().__init__(state, settings)
+        self._faults = Rows(self.store, "fault")  # what is wrong with an accepted order and shows only at its end
+        self.parts.append(self._faults)
+
+    def operations(self) -> Iterable[Route]:
+        return [
+            Route("POST", "/v1/videos/generations", "create_video", self.members(self.create)),
+            Route("POST", "/v1/videos/edits", "edit_video", self.members(self.edit)),
+            Route("POST", "/v1/videos/extensions", "extend_video", self.members(self.extend)),
+            Route("GET", "/v1/videos/{id}", "get_video", self.members(self.poll)),
             Route("GET", "/vidgen/{id}/{until}", "get_content", self.content),
         ]
 
-    # The shared server's side
+    def no_key(self) -> Refusal:
+        return Refusal(401, "No API key: send it as 'Authorization: Bearer KEY'.", "unauthenticated")
 
-    def routes(self) -> Iterable[Route]:
-        return self._routes
-
-    def identify(self, headers: Message) -> Caller:
-        return self._accounts.identify(headers)
-
-    def authorise(self, caller: Caller, headers: Message) -> str:
-        """The account, or '' for a request without a key: videos are fetched so."""
-        if not headers.get("Authorization"):
-            return ""
-        try:
-            return self._accounts.authorise(caller, headers)
-        except Refusal as refusal:  # a wrong key is a bad argument here
-            raise Refusal(400, f"{refusal.message} Keys are made in the console.", "invalid-argument") from refusal
+    def wrong_key(self, refusal: Refusal) -> Refusal:
+        """A wrong key is a bad argument here."""
+        return Refusal(400, f"{refusal.message} Keys are made in the console.", "invalid-argument")
 
     def refuse(self, refusal: Refusal) -> Response:
         return present.error(refusal, self.settings)
 
-    def jobs(self) -> list[dict[str, Any]]:
-        return [
-            {
-                "id": job.id,
-                "account": job.account,
-                "operation": job.operation,
-                "model": job.model,
-                "prompt": job.prompt,
-                "status": self._studio.status(job)[0],
-                "seconds": job.total_seconds,
-                "size": f"{job.width}x{job.height}",
-                "references": job.roles,
-                "fault": self._faults.get(job.id),
-            }
-            for job in self._studio.list()
-        ]
-
-    def configure(self, changes: dict[str, Any]) -> None:
-        self.settings = Settings.model_validate({**self.settings.model_dump(), **changes})
-        self._studio.settings = self.settings
-        self._clock.set_speed(self.settings.speed)
-
-    def revoke(self, account: str | None, key: str | None, restore: bool) -> None:
-        self._accounts.revoke(account, key, restore)
-
-    def reset(self) -> None:
-        for part in (self._studio, self._accounts, self._vault):
-            part.clear()
-        self._faults.clear()
-        self.store.clear("fault")
+    def facts(self, job: Job) -> dict[str, Any]:
+        fault = self._faults.get(job.id)
+        return {"fault": fault and [fault["code"], fault["message"]]}
 
     # Operations
 
@@ -114,7 +66,7 @@ class XaiProvider(Provider):
         ratio = rules.choice(given, "aspect_ratio", rules.RATIOS, "16:9")
         resolution = rules.choice(given, "resolution", tuple(rules.RESOLUTIONS), "480p")
         rules.generation(given, model, resolution, length, len(references))
-        _moderate(prompt)
+        triggers.moderate(prompt, _unsafe())
         width, height = rules.pixels(ratio, resolution)
         job = Job(str(uuid.uuid4()), request.account, "generate", name, prompt, length, width, height)
         return self._start(request, job, lambda: self._dress(job, images, references, rules.RESOLUTIONS[resolution]))
@@ -126,41 +78,31 @@ class XaiProvider(Provider):
         return self._remake(request, "extend")
 
     def poll(self, request: Request) -> Response:
-        job = self._studio.get(request.account, request.params["id"])
+        job = self.studio.get(request.account, request.params["id"])
         if job is None:
             raise Refusal(404, f"Request {request.params['id']} was not found", "not-found")
-        status, progress = self._studio.status(job)
+        status, progress = self.studio.status(job)
         if status in {"queued", "in_progress"}:
             return present.pending(status, progress, job.prompt, self.settings)
-        if job.id in self._faults:
-            return present.failed(*self._faults[job.id])
+        if fault := self._faults.get(job.id):
+            return present.failed(fault["code"], fault["message"])
         if triggers.fate(job.prompt) == "moderation":
             return present.withheld(job, self.settings)
         if status == "failed":
             return present.failed("internal_error", "The video could not be generated because of an internal error.")
-        self._studio.prepare(job)
-        until = int(time.time() + self.settings.output_seconds)
-        return present.done(job, f"http://{request.headers['Host']}/vidgen/{job.id}/{until}.mp4")
+        self.studio.prepare(job)
+        return present.done(job, self.address(request, job, self.settings.output_seconds))
 
     def content(self, request: Request) -> Response:
         """The file, for whoever has its address; a key has no business here."""
         if request.headers.get("Authorization"):
             raise Refusal(400, "The host of videos was sent an API key.", "key_leaked")
-        until = request.params["until"].removesuffix(".mp4")
-        job = next((job for job in self._studio.list() if job.id == request.params["id"]), None)
-        if job is None or not until.isdecimal() or int(until) <= time.time():
+        job = self.addressed(request)
+        if job is None:
             raise Refusal(403, "The address has expired.", "permission-denied")
-        return Response(200, self._studio.video(job), {"Content-Type": "video/mp4"})
+        return self.sent(job)
 
     # Parts of operations
-
-    def _for_members(self, handler: Callable[[Request], Response]) -> Callable[[Request], Response]:
-        def checked(request: Request) -> Response:
-            if not request.account:
-                raise Refusal(401, "No API key: send it as 'Authorization: Bearer KEY'.", "unauthenticated")
-            return handler(request)
-
-        return checked
 
     def _model(self, given: rules.Fields) -> tuple[str, rules.Model]:
         name = rules.text(given, "model", required=True)
@@ -174,7 +116,7 @@ class XaiProvider(Provider):
         prompt = rules.text(given, "prompt", required=True)
         url = rules.address(given.get("video"), "video")
         length = rules.seconds(given, 2, 10, 6) if operation == "extend" else 0
-        _moderate(prompt)
+        triggers.moderate(prompt, _unsafe())
         job = Job(str(uuid.uuid4()), request.account, operation, name, prompt, length or 1, 848, 480)
         return self._start(request, job, lambda: self._take_clip(job, url))
 
@@ -183,10 +125,8 @@ class XaiProvider(Provider):
         try:
             furnish()
         except Refusal as refusal:
-            fault = (refusal.code or "invalid_argument", refusal.message)
-            self._faults[job.id] = fault
-            self.store.put("fault", job.id, {"job": job.id, "code": fault[0], "message": fault[1]})
-        self._studio.add(job)
+            self._faults.put(job.id, {"code": refusal.code or "invalid_argument", "message": refusal.message})
+        self.studio.add(job)
         request.created = job.id
         return Response.of({"request_id": job.id})
 
@@ -194,7 +134,7 @@ class XaiProvider(Provider):
         """Puts first frame and references into the job; the video follows the shape of its first frame."""
         for url in images:
             job.first_frame = self._image(url, "image")
-            facts = footage.probe_image(self._vault.path(job.first_frame))
+            facts = footage.probe_image(self.vault.path(job.first_frame))
             job.width, job.height = rules.scaled(facts.width, facts.height, short)
         for number, url in enumerate(references, 1):
             job.roles.append((f"<IMAGE_{number}>", self._image(url, f"reference_images[{number - 1}]")))
@@ -203,7 +143,7 @@ class XaiProvider(Provider):
         if job.model != "grok-imagine-video":
             raise Refusal(400, f"{job.model} does not support this operation.", "failed_precondition")
         try:
-            key, facts = self._inputs.video(self._inputs.fetch(url, "video", _VIDEO_LIMIT), "video", ("mp4",))
+            key, facts = self.inputs.video(self.inputs.fetch(url, "video", _VIDEO_LIMIT), "video", ("mp4",))
         except Refusal as refusal:
             raise Refusal(400, refusal.message, "invalid_argument") from refusal
         low, high = rules.EXTEND_SECONDS if job.operation == "extend" else (0.0, rules.EDIT_SECONDS)
@@ -220,7 +160,7 @@ class XaiProvider(Provider):
 
     def _image(self, url: str, name: str) -> str:
         try:
-            return self._inputs.image(self._inputs.fetch(url, name, _IMAGE_LIMIT), name)
+            return self.inputs.image(self.inputs.fetch(url, name, _IMAGE_LIMIT), name)
         except Refusal as refusal:
             raise Refusal(400, refusal.message, "invalid_argument") from refusal
 
@@ -231,9 +171,6 @@ def _document(request: Request) -> Any:
     return request.body.json
 
 
-def _moderate(prompt: str) -> None:
-    try:
-        triggers.moderate(prompt, "prompt")
-    except Refusal as refusal:
-        message = "Content violates usage guidelines. Failed check: SAFETY_CHECK_TYPE_SIMULATED"
-        raise Refusal(403, message, "permission-denied") from refusal
+def _unsafe() -> Refusal:
+    message = "Content violates usage guidelines. Failed check: SAFETY_CHECK_TYPE_SIMULATED"
+    return Refusal(403, message, "permission-denied")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from local.simulators.openai.settings import Settings as OpenAISettings
+from local.simulators.shared.settings import JobSettings
 
 MODELS = ("grok-imagine-video", "grok-imagine-video-1.5", "grok-imagine-video-1.5-lite")
 
 
-class Settings(OpenAISettings):
-    """Those of the OpenAI-shaped server that make sense here (models, retired, queued_seconds, run_seconds), and:"""
+class Settings(JobSettings):
+    """What this simulator has beside the settings of all."""
 
     models: tuple[str, ...] = MODELS
     error_shape: Literal["natural", "flat", "nested", "bare"] = "natural"  # natural: whichever fits the status
