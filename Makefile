@@ -51,7 +51,7 @@ key: venvs ## print a working API key of the running stack
 	$(RUN) -m local.stack key
 
 invoke: venvs ## run one function alone: FN=get_character EVENT=events/get_character.json; without FN, what there is
-	$(RUN) -m local.invoke $(FN) $(EVENT) $(ARGS)
+	$(RUN) -m local.lambda_.invoke $(FN) $(EVENT) $(ARGS)
 
 # Three test processes keep two processors busy; each has a local stack of its own. More processors: LANES=6.
 LANES ?= $(if $(UNDERSTUDY_STACK),0,3)

@@ -21,8 +21,8 @@ from typing import Any
 
 from bench import cold_start, growth, memory, overhead, peer, render, report, size, stand
 from bench.figures import say
-from local import stack
 from local.settings import ROOT, Settings
+from local.stack import lifecycle
 
 OWN_PORT = 4900  # a stack there is the bench's: emptied before and after
 PYTHON = ROOT / ".venvs" / "bench" / "bin" / "python"  # with the plotting library
@@ -45,13 +45,13 @@ def main() -> None:
 
 def _on_a_stack(settings: Settings, *, quick: bool) -> dict[str, Any]:
     if settings.port == OWN_PORT:
-        stack.reset(settings)
+        lifecycle.reset(settings)
     try:
         with stand.running(settings):
             return measure(settings, quick=quick)
     finally:
         if settings.port == OWN_PORT:
-            stack.reset(settings)
+            lifecycle.reset(settings)
 
 
 def _publish(folder: Path) -> None:

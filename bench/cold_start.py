@@ -26,10 +26,11 @@ from bench.stand import forget_seeds, nobody_listening, wait_for_quiet
 from bench.subject import Subject, again, case_of, record
 from bench.tape import Deck
 from bench.warm import Warm
-from local import functions, runtime, stack
-from local.runtime import Function
+from local.lambda_ import functions, runtime
+from local.lambda_.runtime import Function
 from local.settings import Settings
 from local.simulators.process import Simulator
+from local.stack import lifecycle
 
 ROUNDS = 11
 EVERYTHING = "everything"
@@ -196,7 +197,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     given = parser.parse_args()
     settings = Settings.from_environment()
-    stack.url(settings)
+    lifecycle.url(settings)
     forget_seeds(settings)
     print(table(measure(settings, given.function or names(), given.rounds)))
 

@@ -19,11 +19,12 @@ from typing import Any
 from bench import ways
 from bench.figures import say
 from bench.subject import case_of
-from local import events, functions, invoke, stack
-from local.invoke import Case
-from local.runtime import Function, Sandbox
-from local.seed import TEAM, Seeds
+from local.lambda_ import events, functions, invoke
+from local.lambda_.invoke import Case
+from local.lambda_.runtime import Function, Sandbox
+from local.lambda_.seed import TEAM, Seeds
 from local.settings import ROOT, Settings
+from local.stack import lifecycle
 
 ROWS = (100, 10_000, 50_000)
 CALLS = ("list_videos", "get_video", "create_video", "list_characters", "get_character")
@@ -202,7 +203,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=ROWS)
     given = parser.parse_args()
     settings = Settings.from_environment()
-    stack.url(settings)
+    lifecycle.url(settings)
     print(table(measure(settings, tuple(given.rows))))
 
 

@@ -26,12 +26,13 @@ from bench.clips import MEBIBYTE, grow, with_index_at_end
 from bench.figures import say
 from bench.stand import nobody_listening
 from cli.upload import Api, Bar, send_form, send_parts
-from local import events, functions, stack
-from local.runtime import Sandbox, peak_memory
-from local.seed import TEAM, Seeds, wait
+from local.lambda_ import events, functions
+from local.lambda_.runtime import Sandbox, peak_memory
+from local.lambda_.seed import TEAM, Seeds, wait
 from local.settings import Settings
 from local.simulators.process import Simulator
 from local.simulators.render import sample_clip
+from local.stack import lifecycle
 
 GIGABYTE = 1024  # MiB
 SMALL = 0  # MiB: the clip as it is
@@ -79,7 +80,7 @@ class Bench:
         self._settings, self._folder = settings, folder
         self._outputs: dict[str, str] = settings.facts()["outputs"]
         self._seeds = Seeds(settings)
-        self._api = Api(stack.url(settings), self._seeds.value("key"))
+        self._api = Api(lifecycle.url(settings), self._seeds.value("key"))
         self._simulator = Simulator(settings.folder / "simulators" / "openai").attach()
         self._kept: dict[int, str] = {}  # the clips that `upload` has brought, by their size
 
@@ -237,7 +238,7 @@ def main() -> None:
     parser.add_argument("--mebibytes", type=int, default=GIGABYTE, help="size of the large files")
     given = parser.parse_args()
     settings = Settings.from_environment()
-    stack.url(settings)
+    lifecycle.url(settings)
     print(table(measure(settings, given.mebibytes)))
 
 

@@ -24,11 +24,11 @@ from bench.stand import core_of_its_own, forget_seeds, nobody_listening, pin, wa
 from bench.subject import record
 from bench.tape import Deck
 from bench.ways import CALLS, Ours, Server, Way
-from local import stack
-from local.runtime import cpu_milliseconds
-from local.seed import Seeds
+from local.lambda_.runtime import cpu_milliseconds
+from local.lambda_.seed import Seeds
 from local.settings import Settings
 from local.simulators.process import Simulator
+from local.stack import lifecycle
 
 ROUNDS = 10
 BLOCK = 20  # requests in a row
@@ -186,7 +186,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     given = parser.parse_args()
     settings = Settings.from_environment()
-    stack.url(settings)
+    lifecycle.url(settings)
     forget_seeds(settings)
     through = gateway(settings)
     print(table(measure(settings, given.rounds)))

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import peer
-from local import functions, stack
+from local.lambda_ import functions
 from local.settings import Settings
+from local.stack import lifecycle
 
 MEBIBYTE = 1024 * 1024
 LIMIT = 250.0  # MB that Lambda allows a function with its layers, unzipped
@@ -61,7 +62,7 @@ def table(sizes: dict[str, Size]) -> str:
 def main() -> None:
     """Print the table."""
     settings = Settings.from_environment()
-    stack.url(settings)
+    lifecycle.url(settings)
     print(table(measure(settings)))
 
 

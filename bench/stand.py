@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from local import stack
+from local.lambda_.runtime import cpu_milliseconds
 from local.processes import Process
-from local.runtime import cpu_milliseconds
 from local.settings import ROOT, Settings
+from local.stack import lifecycle
 
 DEPLOYMENTS = ROOT / "bench" / "deployments.toml"
 PATIENCE_SECONDS = 60
@@ -36,14 +36,14 @@ def machine() -> dict[str, Any]:
 @contextlib.contextmanager
 def running(settings: Settings) -> Iterator[None]:
     """The local stack with what is built now and deployments.toml. One that was not running is stopped again."""
-    was_running = stack.runs(settings)
+    was_running = lifecycle.runs(settings)
     os.environ["DEPLOYMENTS"] = str(DEPLOYMENTS)
-    stack.up(settings)
+    lifecycle.up(settings)
     try:
         yield
     finally:
         if not was_running:
-            stack.down(settings)
+            lifecycle.down(settings)
 
 
 def forget_seeds(settings: Settings) -> None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from bench.tape import Deck, NotOnTape, Tape
-from local import events, functions, invoke
-from local.runtime import Function, Outcome, Sandbox
+from local.lambda_ import events, functions, invoke
+from local.lambda_.runtime import Function, Outcome, Sandbox
 from local.settings import Settings
 
 TRIES = 3

@@ -10,7 +10,7 @@ from bench.counting.python.capacity import units
 from bench.figures import Spread, spread
 from bench.subject import Subject, again
 from bench.tape import Deck, Tape
-from local.runtime import cpu_milliseconds
+from local.lambda_.runtime import cpu_milliseconds
 
 CALLS = 20
 BEFORE = 3  # calls that are not counted

@@ -14,10 +14,10 @@ import httpx
 from bench.stand import pin
 from bench.subject import Subject, again, case_of
 from bench.tape import Deck
-from local import events, functions
-from local.invoke import Case
-from local.seed import Seeds, wait
-from local.seed_files import file
+from local.lambda_ import events, functions
+from local.lambda_.invoke import Case
+from local.lambda_.seed import Seeds, wait
+from local.lambda_.seed_files import file
 from local.settings import HOST, Settings
 
 CALLS = ("get_character", "create_video", "edit_video", "extend_video")  # they are the functions' names, too

@@ -13,9 +13,9 @@ from typing import Any
 import av
 import httpx
 
-from local import stack
 from local.settings import ROOT, Settings
 from local.simulators.render import sample_clip
+from local.stack import lifecycle
 
 FOLDER = ROOT / "demo"
 PATIENCE_SECONDS = 120
@@ -95,13 +95,13 @@ class Studio:
 def main() -> None:
     """Run the demo on the stack of PORT."""
     settings = Settings.from_environment()
-    runs_already = stack.runs(settings)
-    stack.up(settings)
+    runs_already = lifecycle.runs(settings)
+    lifecycle.up(settings)
     try:
-        _play(Studio(settings.base_url, stack.key(settings)))
+        _play(Studio(settings.base_url, lifecycle.key(settings)))
     finally:
         if not runs_already:
-            stack.down(settings)
+            lifecycle.down(settings)
 
 
 def _play(studio: Studio) -> None:

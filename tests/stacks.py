@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from local.settings import HOST, Settings
-from local.stack import runs
+from local.stack.lifecycle import runs
 from tests.integration.live import Stack, call_stack, start_stack
 from tests.lanes import FRONT
 from tests.logs import judge

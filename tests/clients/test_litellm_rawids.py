@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from local import providers
+from local.stack import providers
 from tests.clients.conftest import HERE, VENVS, environment_of
 from tests.integration.live import Api, Stack, answered
 

@@ -21,9 +21,9 @@ import av
 import httpx
 from PIL import Image, ImageChops, ImageStat
 
-from local import stack
 from local.settings import ROOT, STACK, Settings
 from local.simulators.process import Simulator
+from local.stack import lifecycle
 
 SPEED = "4"  # of the simulators: a job runs for half a second
 DEPLOYMENTS = Path(__file__).parent / "deployments.toml"
@@ -108,7 +108,7 @@ class Stack:
 
     def mint(self, team: str, *scopes: str) -> str:
         """A new key for a team."""
-        return stack.mint(self.settings, self.outputs["TableName"], team, *scopes)
+        return lifecycle.mint(self.settings, self.outputs["TableName"], team, *scopes)
 
     def mint_limited(self, teams: Sequence[str], *, concurrent: int, budget: int) -> list[str]:
         """A new key for each team, with so many videos at once and so many micro-dollars a month."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local import functions
+from local.lambda_ import functions
 
 if TYPE_CHECKING:
     from tests.integration.live import Stack

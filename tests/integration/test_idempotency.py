@@ -12,8 +12,8 @@ import httpx
 import pytest
 from openai import APIConnectionError, APIStatusError, OpenAI
 
-from local import providers
 from local.simulators.process import Simulator
+from local.stack import providers
 from tests.integration.live import SPEED, Api, Aside, Heard, Stack, answered, refused, together
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # OpenAI's client says that its API is gone

@@ -15,8 +15,8 @@ import pytest
 from botocore.exceptions import ClientError
 from openapi_schema_validator import OAS31Validator
 
-from local import events, functions, invoke
-from local.seed import Seeds
+from local.lambda_ import events, functions, invoke
+from local.lambda_.seed import Seeds
 from local.settings import REGION, ROOT
 from tests import rings
 
@@ -138,5 +138,5 @@ def _undescribed(name: str, answer: dict[str, Any]) -> list[str]:
 
 def _invoke(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PORT": str(stack.settings.port), "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "local.invoke", *arguments]
+    command = [sys.executable, "-m", "local.lambda_.invoke", *arguments]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)

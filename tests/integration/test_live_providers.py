@@ -15,7 +15,7 @@ import pytest
 from local.simulators import footage
 from local.simulators.body import _shortened as shortened
 from local.simulators.render import sample_clip
-from local.stack import TEAM
+from local.stack.lifecycle import TEAM
 from tests import rings
 from tests.integration.live import Film, together
 from understudy.ids import IdCodec, Kind

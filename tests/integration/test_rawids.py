@@ -13,8 +13,8 @@ import httpx
 import openai
 import pytest
 
-from local import providers
 from local.simulators.process import Simulator
+from local.stack import providers
 from tests.integration.live import Api, Film, Heard, Stack, answered, refused
 
 SCOPES = ("raw_ids:own", "raw_ids:own-too")

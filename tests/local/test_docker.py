@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from local import docker
+from local.lambda_ import docker
 from local.settings import Settings
 
 # Answers while there is a daemon, whose mark is a file.

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from local import events
-from local.functions import Route
+from local.lambda_ import events
+from local.lambda_.functions import Route
 from understudy.api import bodies
 from understudy.api.fields import FilePart
 

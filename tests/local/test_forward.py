@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from local.forward import forwarded
+from local.lambda_.forward import forwarded
 
 # Another address of this machine. It stands for the one that containers see.
 ADDRESS = "127.0.0.2"

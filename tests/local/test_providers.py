@@ -9,8 +9,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from local import providers
 from local.settings import Settings
+from local.stack import providers
 
 
 class Elsewhere(Settings):

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from local.runtime import REQUEST_BYTES, Function, RequestTooLarge, Sandbox
-from local.runtime_api import RESPONSE_BYTES
+from local.lambda_.runtime import REQUEST_BYTES, Function, RequestTooLarge, Sandbox
+from local.lambda_.runtime_api import RESPONSE_BYTES
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from local import sam_local
-from local.sam_local import Emulator
+from local.lambda_ import sam_local
+from local.lambda_.sam_local import Emulator
 from local.settings import Settings
 
 EMULATOR = Emulator(Settings(4700), Path("/nowhere"), "172.17.0.1", "")

@@ -13,7 +13,7 @@ import pytest
 
 from bench.subject import again
 from bench.tape import Deck, NotOnTape
-from local.runtime import Function
+from local.lambda_.runtime import Function
 
 
 class Upstream(BaseHTTPRequestHandler):

@@ -15,11 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from local import docker, invoke, lambda_image, sam_local, stack
-from local.runtime import Outcome
-from local.sam_local import Emulator
-from local.seed import Seeds
+from local.lambda_ import docker, image, invoke, sam_local
+from local.lambda_.runtime import Outcome
+from local.lambda_.sam_local import Emulator
+from local.lambda_.seed import Seeds
 from local.settings import Settings
+from local.stack import lifecycle
 
 Ran = tuple[invoke.Case, Outcome]
 IMAGE = pytest.StashKey[str]()
@@ -39,13 +40,13 @@ def settings() -> Iterator[Settings]:
     """A running stack, and Docker beside it."""
     settings = Settings.from_environment()
     with _or_exit(), docker.daemon(settings):
-        ran_already = stack.runs(settings)
-        stack.up(settings)  # also deploys what has changed
+        ran_already = lifecycle.runs(settings)
+        lifecycle.up(settings)  # also deploys what has changed
         try:
             yield settings
         finally:
             if not ran_already:
-                stack.down(settings)
+                lifecycle.down(settings)
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +61,7 @@ def _or_exit() -> Iterator[None]:
     """Say once why nothing can run, and not for every test."""
     try:
         yield
-    except (docker.NoDocker, lambda_image.NoImage) as error:
+    except (docker.NoDocker, image.NoImage) as error:
         pytest.exit(f"sam local cannot run here: {error}", returncode=1)
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from local import events, functions, invoke
-from local.runtime import Outcome
+from local.lambda_ import events, functions, invoke
+from local.lambda_.runtime import Outcome
 
 CASES = [
     pytest.param(file, id=file.stem, marks=[pytest.mark.rest] if number else [])

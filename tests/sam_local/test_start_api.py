@@ -17,9 +17,10 @@ from typing import Any
 import httpx
 import pytest
 
-from local import seed_files, stack
-from local.sam_local import Emulator
+from local.lambda_ import seed_files
+from local.lambda_.sam_local import Emulator
 from local.settings import ROOT
+from local.stack import lifecycle
 
 SECONDS = 600
 
@@ -37,7 +38,7 @@ def seen(emulator: Emulator, base_url: str) -> dict[str, Any]:
     environment = {
         "PATH": os.environ["PATH"],
         "BASE_URL": base_url,
-        "KEY": stack.mint(emulator.settings, emulator.settings.facts()["outputs"]["TableName"], "sam-local"),
+        "KEY": lifecycle.mint(emulator.settings, emulator.settings.facts()["outputs"]["TableName"], "sam-local"),
         "CLIP": str(clip),
         "IMAGE": str(image),
         "IMAGE_URL": f"data:image/png;base64,{base64.b64encode(image.read_bytes()).decode()}",

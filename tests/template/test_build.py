@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from local import sam
 from local.settings import ROOT
+from local.stack import sam
 from tests import rings
 
 # e_machine of an ELF header, 2 bytes at 18: EM_AARCH64 and EM_X86_64.

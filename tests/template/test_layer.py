@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from local import sam
+from local.stack import sam
 
 ROOT = Path(__file__).parents[2]
 RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"

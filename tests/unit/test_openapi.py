@@ -11,7 +11,7 @@ import pytest
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from local import events
+from local.lambda_ import events
 from scripts import openapi, translate
 
 DOCUMENT: dict[str, Any] = json.loads(openapi.TARGET.read_text("utf-8"))

@@ -28,7 +28,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from local.runtime_api import Invocation, RuntimeApi
+from local.lambda_.runtime_api import Invocation, RuntimeApi
 
 REQUEST_BYTES = 6 * 1024 * 1024  # a synchronous event (Lambda quotas, 2026-11); answers: runtime_api.RESPONSE_BYTES
 INIT_SECONDS = 30.0  # Lambda gives 10, and then the function's own timeout

@@ -1,4 +1,4 @@
-"""What the API cannot be asked for, planted by the layer itself: `python -m local.plant WHAT ARGUMENT...`.
+"""What the API cannot be asked for, planted by the layer itself: `python -m local.lambda_.seed_rows WHAT ARGUMENT...`.
 
 seed.py runs it as a process of its own, for it needs the built layer and a function's environment. Prints JSON.
 """

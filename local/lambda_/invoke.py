@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local import events, functions, sam, stack
-from local.runtime import Outcome, Sandbox
-from local.seed import SeedFailed, Seeds
+from local.lambda_ import events, functions
+from local.lambda_.runtime import Outcome, Sandbox
+from local.lambda_.seed import SeedFailed, Seeds
 from local.settings import ROOT, Settings
+from local.stack import lifecycle, sam
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def main() -> None:
     if given.function.endswith(".json") and given.event is None:  # FN left out
         given.event, given.function = Path(given.function), events.function_of(Path(given.function))
     settings = Settings.from_environment()
-    stack.url(settings)
+    lifecycle.url(settings)
     try:
         functions.logical_id(settings, given.function)  # before its files: a misspelt name has none
         _warn_if_stale(settings)

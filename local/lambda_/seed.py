@@ -16,9 +16,10 @@ from typing import Any, TypeVar
 
 import httpx
 
-from local import functions, stack
-from local.seed_files import file
+from local.lambda_ import functions
+from local.lambda_.seed_files import file
 from local.settings import ROOT, Settings
+from local.stack import lifecycle
 
 TEAM = "events"
 PATIENCE_SECONDS = 60.0
@@ -80,7 +81,7 @@ class Seeds:
             self.settings.remember(seeds={})
 
     def plant(self, what: str, *arguments: str) -> Any:
-        """What the API cannot be asked for: local/plant.py, with the built layer and the operator's rights."""
+        """What the API cannot be asked for: seed_rows.py, with the built layer and the operator's rights."""
         deployed = self.settings.client("lambda").get_function_configuration(
             FunctionName=functions.deployed_name("run_job")
         )
@@ -92,7 +93,7 @@ class Seeds:
             "PYTHONPATH": f"{layer}{os.pathsep}{ROOT}",
             "PYTHONDONTWRITEBYTECODE": "1",
         }
-        command = [sys.executable, "-m", "local.plant", what, *arguments]
+        command = [sys.executable, "-m", "local.lambda_.seed_rows", what, *arguments]
         ran = subprocess.run(command, env=environment, capture_output=True, text=True)
         if ran.returncode:
             raise SeedFailed(f"planting {what} failed:\n{ran.stderr}")
@@ -143,7 +144,7 @@ def wait(done: Callable[[], Any], otherwise: str) -> Any:
 @kept
 def key(seeds: Seeds) -> str:
     """An API key."""
-    return stack.mint(seeds.settings, seeds.outputs["TableName"], TEAM)
+    return lifecycle.mint(seeds.settings, seeds.outputs["TableName"], TEAM)
 
 
 @kept
@@ -253,7 +254,7 @@ def provider(seeds: Seeds) -> dict[str, str]:
 def caller_raw(seeds: Seeds) -> dict[str, str]:
     """A caller who may bring that deployment's own ids."""
     scope = f"raw_ids:{seeds.value('provider')['deployment']}"
-    return _caller(seeds, stack.mint(seeds.settings, seeds.outputs["TableName"], TEAM, scope))
+    return _caller(seeds, lifecycle.mint(seeds.settings, seeds.outputs["TableName"], TEAM, scope))
 
 
 @fresh

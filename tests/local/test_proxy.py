@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from local.front import EVENT_BYTES, GATEWAY_BYTES, Front
+from local.stack.proxy import EVENT_BYTES, GATEWAY_BYTES, Front
 
 TOO_LARGE = '{"error":{"message":"too large"}}'
 TIMEOUT = '{"error":{"message":"too slow"}}'
@@ -171,7 +171,7 @@ def test_a_slow_upstream_is_the_gateways_504(front: Front, monkeypatch: pytest.M
     def slow(*_: object) -> None:
         raise TimeoutError
 
-    monkeypatch.setattr("local.front.Handler._upstream", slow)
+    monkeypatch.setattr("local.stack.proxy.Handler._upstream", slow)
     assert _ask(front, "GET", "/v1/videos")[0] == 504
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from local import sam
 from local.settings import ROOT, Settings
+from local.stack import sam
 
 STAGE = "v1"
 

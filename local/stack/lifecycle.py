@@ -17,9 +17,9 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 
-from local import gateway, ministack, providers, sam
 from local.processes import DidNotStart, Process, digest
 from local.settings import ROOT, Settings
+from local.stack import gateway, ministack, providers, sam
 
 TEAM = "local"
 
@@ -136,9 +136,9 @@ def _front(settings: Settings) -> Process:
 def _start_front(settings: Settings, api_id: str) -> None:
     file = settings.folder / "front.json"
     file.write_text(json.dumps(gateway.for_front(settings, api_id), indent=2))
-    command = [sys.executable, "-m", "local.front", "--port", str(settings.port), "--config", str(file)]
+    command = [sys.executable, "-m", "local.stack.proxy", "--port", str(settings.port), "--config", str(file)]
     environment = {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-    made_of = digest(file, ROOT / "local" / "front.py")
+    made_of = digest(file, ROOT / "local" / "stack" / "proxy.py")
     _front(settings).ensure(command, environment, lambda: _status(f"{settings.base_url}/") != 0, made_of)
 
 
@@ -198,7 +198,3 @@ def main() -> None:
         raise SystemExit(f"\n{error}") from error
     except KeyboardInterrupt:
         raise SystemExit(130) from None
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """The front door of the local stack: http://127.0.0.1:4000/v1 -> the deployed API's own, longer URL.
 
-    python -m local.front --port 4000 --config FILE
+    python -m local.stack.proxy --port 4000 --config FILE
 
 It adds what AWS's gateway does and MiniStack's does not: the limits of size, paths handed on as they were written
 (`%2F` is no slash), the headers of preflight answers. All else passes through untouched, redirects too: the videos are
@@ -218,7 +218,7 @@ def _closed(connection: http.client.HTTPConnection) -> bool:
 
 def main() -> None:
     """Serve until ended."""
-    parser = argparse.ArgumentParser(prog="python -m local.front")
+    parser = argparse.ArgumentParser(prog="python -m local.stack.proxy")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--config", type=Path, required=True)
     arguments = parser.parse_args()

@@ -10,7 +10,7 @@ import urllib.request
 from local.processes import Process, digest
 from local.settings import HOST, ROOT, Settings
 
-MAIN = ROOT / "local" / "aws_main.py"
+MAIN = ROOT / "local" / "stack" / "aws_main.py"
 
 
 def process(settings: Settings) -> Process:

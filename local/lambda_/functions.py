@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from local.runtime import Function
+from local.lambda_.runtime import Function
 from local.settings import REGION, ROOT, STACK, Settings
 
 

@@ -7,7 +7,7 @@
 Containers cannot come to the loopback, where the stack listens: they are given this machine's address on their own
 network, and the stack's ports are forwarded from there. The layer is built with a deployments file that says so, too.
 
-`python -m local.sam_local` says whether this can be had here; if not, it says why in one line and ends with 3.
+`python -m local.lambda_.sam_local` says whether this can be had here; if not, it says why in a line and ends with 3.
 """
 
 from __future__ import annotations
@@ -28,12 +28,13 @@ from typing import Any
 
 import yaml
 
-from local import docker, functions, lambda_image, providers, sam
-from local.forward import forwarded
-from local.invoke import Case
+from local.lambda_ import docker, functions, image
+from local.lambda_.forward import forwarded
+from local.lambda_.invoke import Case
+from local.lambda_.runtime import Outcome
 from local.processes import end
-from local.runtime import Outcome
 from local.settings import HOST, REGION, STACK, Settings
+from local.stack import providers, sam
 
 INVOKE_SECONDS = 300
 START_SECONDS = 60
@@ -130,7 +131,7 @@ def ready(settings: Settings) -> Iterator[Emulator]:
     """
     address = docker.gateway()
     folder = settings.folder / "sam-local"
-    emulator = Emulator(settings, folder, address, lambda_image.ensure(sam.RUNTIME, sam.ARCH))
+    emulator = Emulator(settings, folder, address, image.ensure(sam.RUNTIME, sam.ARCH))
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     deployments = folder / "deployments.toml"
@@ -204,8 +205,8 @@ def main() -> None:
     """Try to have Docker and the image; the latter is then there for `make sam-local`."""
     try:
         with docker.daemon(Settings.from_environment()):
-            print(f"sam local has {lambda_image.ensure(sam.RUNTIME, sam.ARCH)}")
-    except (docker.NoDocker, lambda_image.NoImage) as error:
+            print(f"sam local has {image.ensure(sam.RUNTIME, sam.ARCH)}")
+    except (docker.NoDocker, image.NoImage) as error:
         print(error)
         sys.exit(CANNOT)
 

@@ -25,8 +25,8 @@ from typing import Any
 
 import httpx
 
-from local import seed_files
-from local.functions import Route
+from local.lambda_ import seed_files
+from local.lambda_.functions import Route
 from local.settings import ROOT
 
 FOLDER = ROOT / "events"

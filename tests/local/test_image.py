@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from local import debian, docker, lambda_image
+from local.lambda_ import debian, docker, image
 
 
 class Docker:
@@ -27,7 +27,7 @@ class Docker:
 
 def _ensure(monkeypatch: pytest.MonkeyPatch, fake: Docker, runtime: str = "python3.13") -> str:
     monkeypatch.setattr(docker, "run", fake.run)
-    return lambda_image.ensure(runtime, "x86_64")
+    return image.ensure(runtime, "x86_64")
 
 
 def test_an_image_that_is_there_and_not_ours_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,7 +48,7 @@ def test_a_stand_in_is_made_when_there_is_none_of_this_recipe(
     monkeypatch: pytest.MonkeyPatch, label: str | None
 ) -> None:
     made: list[tuple[str, ...]] = []
-    monkeypatch.setattr(lambda_image, "_make", lambda *what: made.append(what))
+    monkeypatch.setattr(image, "_make", lambda *what: made.append(what))
     assert _ensure(monkeypatch, Docker(label)).startswith("a stand-in for public.ecr.aws/lambda/python:3.13-x86_64")
     recipe = made[0][2]
     assert made == [("public.ecr.aws/lambda/python:3.13-x86_64", "python3.13", recipe)]
@@ -57,13 +57,13 @@ def test_a_stand_in_is_made_when_there_is_none_of_this_recipe(
 
 
 def test_a_python_that_debian_does_not_have_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(lambda_image.NoImage, match=r"no stand-in for python3\.12"):
+    with pytest.raises(image.NoImage, match=r"no stand-in for python3\.12"):
         _ensure(monkeypatch, Docker(None), "python3.12")
 
 
 def test_packages_that_cannot_be_had_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(lambda_image.NoImage, match="this machine has no apt"):
+    with pytest.raises(image.NoImage, match="this machine has no apt"):
         _ensure(monkeypatch, Docker(None))
 
 

@@ -12,9 +12,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from local import debian, docker
+from local.lambda_ import debian, docker
+from local.lambda_.runtime import provided
 from local.processes import digest
-from local.runtime import provided
 from local.settings import ROOT
 
 # Interpreter -> the Debian release that has it. There is none with 3.12, and Lambda's 3.11 is too old for our layer.

@@ -1,0 +1,1 @@
+"""Functions run alone: as processes under AWS's runtime client, or by `sam local`."""
