@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench import cold_start, growth, memory, overhead, peer, render, report, size, stand
+from bench import cold_start, environment, growth, litellm_proxy, memory, overhead, render, report, size
 from bench.figures import say
 from local.settings import ROOT, Settings
 from local.stack import lifecycle
@@ -47,7 +47,7 @@ def _on_a_stack(settings: Settings, *, quick: bool) -> dict[str, Any]:
     if settings.port == OWN_PORT:
         lifecycle.reset(settings)
     try:
-        with stand.running(settings):
+        with environment.running(settings):
             return measure(settings, quick=quick)
     finally:
         if settings.port == OWN_PORT:
@@ -69,7 +69,7 @@ def _publish(folder: Path) -> None:
 def measure(settings: Settings, *, quick: bool = False) -> dict[str, Any]:
     """Everything, as the document that is written. Needs the running stack."""
     started = time.monotonic()
-    stand.forget_seeds(settings)
+    environment.forget_seeds(settings)
     sizes = size.measure(settings)
     series = cold_start.measure(settings, cold_start.names(), 2 if quick else cold_start.ROUNDS)
     through = overhead.gateway(settings)
@@ -84,8 +84,8 @@ def measure(settings: Settings, *, quick: bool = False) -> dict[str, Any]:
             "seconds": round(time.monotonic() - started),
             "quick": quick,
             "rounds": {"cold_start": len(series[0].starts), "overhead": rounds},
-            "machine": stand.machine(),
-            "peer": f"LiteLLM {peer.version()}" if peer.installed() else None,
+            "machine": environment.machine(),
+            "peer": f"LiteLLM {litellm_proxy.version()}" if litellm_proxy.installed() else None,
         },
         "cold_start": report.cold_starts(series),
         "warm": report.warm_calls(series),

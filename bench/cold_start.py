@@ -2,8 +2,8 @@
 
 Each function as `sam build` made it, under AWS's own runtime client, with the event of events/FUNCTION.json, beside an
 empty handler in the same runtime. The two start in turns, and the ratio is that of neighbours: a machine that is busy
-for a while slows both. The local AWS's answers come from a tape (tape.py), those of providers from their simulator.
-What the disk would add is not in it: all files are in the page cache.
+for a while slows both. The local AWS's answers come from a recording (recording.py), those of providers from their
+simulator. What the disk would add is not in it: all files are in the page cache.
 
 Against the running local stack (PORT). Without FUNCTION it is all of them, and `everything`: a handler that imports at
 its head all that the layer has.
@@ -21,10 +21,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench import warm
+from bench.case import MeasuredCase, again, case_of, record
+from bench.environment import forget_seeds, nobody_listening, wait_for_quiet
 from bench.figures import Spread, say, spread
-from bench.stand import forget_seeds, nobody_listening, wait_for_quiet
-from bench.subject import Subject, again, case_of, record
-from bench.tape import Deck
+from bench.recording import Player
 from bench.warm import Warm
 from local.lambda_ import functions, runtime
 from local.lambda_.runtime import Function
@@ -99,23 +99,23 @@ def measure(settings: Settings, names: Sequence[str], rounds: int) -> list[Serie
         compileall.compile_dir(package, quiet=2) if package.is_dir() else compileall.compile_file(package, quiet=2)
     folder = Path(tempfile.mkdtemp(prefix="understudy-bench-"))
     try:
-        with Deck(settings.aws_url) as deck:
-            subjects = [_subject(settings, deck, folder, name) for name in names]
+        with Player(settings.aws_url) as player:
+            subjects = [_subject(settings, player, folder, name) for name in names]
             empty = _handler(folder / "empty", _EMPTY)
             with nobody_listening(settings):
                 wait_for_quiet(settings)
-                provider_calls = [_provider_calls(settings, deck, one) for one in subjects]
-                series = _interleaved(deck, subjects, provider_calls, empty, rounds)
+                provider_calls = [_provider_calls(settings, player, one) for one in subjects]
+                series = _interleaved(player, subjects, provider_calls, empty, rounds)
                 say("warm calls of each function")
                 for subject, one in zip(subjects, series, strict=True):
-                    one.warm = warm.measure(deck, subject) if subject.case else None
+                    one.warm = warm.measure(player, subject) if subject.case else None
             return series
     finally:
         shutil.rmtree(folder)
 
 
 def _interleaved(
-    deck: Deck, subjects: list[Subject], provider_calls: list[int], empty: Subject, rounds: int
+    player: Player, subjects: list[MeasuredCase], provider_calls: list[int], empty: MeasuredCase, rounds: int
 ) -> list[Series]:
     series = [
         Series(one.name, one.first.calls, calls, one.function.memory)
@@ -126,47 +126,47 @@ def _interleaved(
         say(f"cold starts: round {number + 1} of {rounds}")
         for subject, result in turns.sample(list(zip(subjects, series, strict=True)), len(subjects)):
             if number % 2:
-                result.empty.append(_start(deck, empty))
-                result.starts.append(_start(deck, subject))
+                result.empty.append(_start(player, empty))
+                result.starts.append(_start(player, subject))
             else:
-                result.starts.append(_start(deck, subject))
-                result.empty.append(_start(deck, empty))
+                result.starts.append(_start(player, subject))
+                result.empty.append(_start(player, empty))
     return series
 
 
-def _start(deck: Deck, subject: Subject) -> Start:
-    return again(lambda: _start_once(deck, subject))
+def _start(player: Player, subject: MeasuredCase) -> Start:
+    return again(lambda: _start_once(player, subject))
 
 
-def _start_once(deck: Deck, subject: Subject) -> Start:
-    with subject.start(deck) as sandbox:
-        outcome = subject.ask(sandbox, deck, subject.first)
+def _start_once(player: Player, subject: MeasuredCase) -> Start:
+    with subject.start(player) as sandbox:
+        outcome = subject.ask(sandbox, player, subject.first)
         cpu, peak = runtime.cpu_milliseconds(sandbox.pid), sandbox.peak_memory
     assert sandbox.init_milliseconds is not None and peak is not None
     return Start(sandbox.init_milliseconds + outcome.milliseconds, cpu, peak)
 
 
-def _subject(settings: Settings, deck: Deck, folder: Path, name: str) -> Subject:
+def _subject(settings: Settings, player: Player, folder: Path, name: str) -> MeasuredCase:
     if name != EVERYTHING:
-        return record(settings, deck, name, case_of(settings, name))
+        return record(settings, player, name, case_of(settings, name))
     layer = functions.layer(settings, "UnderstudyLayer").parent
     environment = functions.load(settings, "get_video").environment
     handler = _handler(folder / name, _EVERYTHING)
     return replace(handler, function=replace(handler.function, layers=(layer,), environment=environment))
 
 
-def _provider_calls(settings: Settings, deck: Deck, subject: Subject) -> int:
+def _provider_calls(settings: Settings, player: Player, subject: MeasuredCase) -> int:
     """How often it asks the provider, counted while nobody else does."""
     simulator = Simulator(settings.folder / "simulators" / "openai").attach()
     before = simulator.counts()["requests"]
-    _start(deck, subject)
+    _start(player, subject)
     return int(simulator.counts()["requests"] - before)
 
 
-def _handler(folder: Path, code: str) -> Subject:
+def _handler(folder: Path, code: str) -> MeasuredCase:
     folder.mkdir()
     (folder / "app.py").write_text(code)
-    return Subject(folder.name, Function(folder.name, folder))
+    return MeasuredCase(folder.name, Function(folder.name, folder))
 
 
 def names() -> list[str]:

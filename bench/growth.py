@@ -16,9 +16,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bench import ways
+from bench import routes
+from bench.case import case_of
 from bench.figures import say
-from bench.subject import case_of
 from local.lambda_ import events, functions, invoke
 from local.lambda_.invoke import Case
 from local.lambda_.runtime import Function, Sandbox
@@ -66,7 +66,7 @@ def measure(settings: Settings, sizes: tuple[int, ...] = ROWS) -> dict[str, dict
 def _case(settings: Settings, call: str) -> Case:
     """The event of a call; of a list it is one without parameters, which answers the newest twenty."""
     if not call.startswith("list_"):
-        return ways.case(settings, call) if call in ways.CALLS else case_of(settings, call)
+        return routes.case(settings, call) if call in routes.CALLS else case_of(settings, call)
     seeds = Seeds(settings)
     event = events.event({"request": {}}, functions.route(settings, call), lambda: seeds.value("caller"))
     return Case(call, event, {"status": 200, "body": {"object": "list", "has_more": True}}, seeds)

@@ -23,8 +23,8 @@ from typing import Any
 import httpx
 
 from bench.clips import MEBIBYTE, grow, with_index_at_end
+from bench.environment import nobody_listening
 from bench.figures import say
-from bench.stand import nobody_listening
 from cli.upload import Api, Bar, send_form, send_parts
 from local.lambda_ import events, functions
 from local.lambda_.runtime import Sandbox, peak_memory

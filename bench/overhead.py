@@ -1,12 +1,12 @@
 """`python -m bench.overhead [--rounds N]`: what a warm call costs on top of the same call made directly.
 
-Three ways lead to the provider's simulator (ways.py), in turns: directly; through our function under AWS's runtime
-client; and through LiteLLM's proxy (peer.py), if it is installed. The function's answers from AWS come from a tape
-(tape.py), so neither the local AWS's time nor the real one's is in it: `aws_calls` says how many calls of a few
-milliseconds each to add in the cloud. Nor is API Gateway's: `gateway` measures the local one apart. `get_character` is
-answered from our table and asks no provider; directly and through the peer it does.
+Three routes lead to the provider's simulator (routes.py), in turns: directly; through our function under AWS's runtime
+client; and through LiteLLM's proxy (litellm_proxy.py), if it is installed. The function's answers from AWS come from a
+recording (recording.py), so neither the local AWS's time nor the real one's is in it: `aws_calls` says how many calls
+of a few milliseconds each to add in the cloud. Nor is API Gateway's: `gateway` measures the local one apart.
+`get_character` is answered from our table and asks no provider; directly and through the peer it does.
 
-What is measured has one core of the machine for itself; simulator, tape and callers have the others.
+What is measured has one core of the machine for itself; simulator, player and callers have the others.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from bench import peer, ways
+from bench import litellm_proxy, routes
+from bench.case import record
+from bench.environment import core_of_its_own, forget_seeds, nobody_listening, pin, wait_for_quiet
 from bench.figures import Spread, percentile, say, spread
-from bench.stand import core_of_its_own, forget_seeds, nobody_listening, pin, wait_for_quiet
-from bench.subject import record
-from bench.tape import Deck
-from bench.ways import CALLS, Ours, Server, Way
+from bench.recording import Player
+from bench.routes import CALLS, Ours, Route, Server
 from local.lambda_.runtime import cpu_milliseconds
 from local.lambda_.seed import Seeds
 from local.settings import Settings
@@ -40,7 +40,7 @@ PEER_PORT = 20  # above the stack's own
 ACCOUNT_KEY = "sim-a"
 DIRECT, OURS, PEER = "direct", "ours", "peer"
 
-Makers = dict[str, Callable[[ExitStack], Way]]  # way -> what makes one
+Makers = dict[str, Callable[[ExitStack], Route]]  # way -> what makes one
 
 
 @dataclass
@@ -84,22 +84,24 @@ def measure(settings: Settings, rounds: int) -> dict[str, Result]:
     """Every call by every way: one after the other, then several abreast. Raises SystemExit for an answer not OK."""
     simulator = Simulator(settings.folder / "simulators" / "openai").attach()
     with ExitStack() as at:
-        deck = at.enter_context(Deck(settings.aws_url))
-        subjects = {call: record(settings, deck, call, ways.case(settings, call), warm=True) for call in CALLS}
+        player = at.enter_context(Player(settings.aws_url))
+        subjects = {call: record(settings, player, call, routes.case(settings, call), warm=True) for call in CALLS}
         at.enter_context(nobody_listening(settings))
         wait_for_quiet(settings)
         core = at.enter_context(core_of_its_own(settings))
         makers: dict[str, Makers] = {call: {} for call in CALLS}
-        for call, request in ways.requests(simulator.port, ACCOUNT_KEY).items():
+        for call, request in routes.requests(simulator.port, ACCOUNT_KEY).items():
             makers[call][DIRECT] = lambda _, request=request: Server(simulator.port, ACCOUNT_KEY, request)  # type: ignore[misc]
             makers[call][OURS] = lambda at, subject=subjects[call]: Ours(settings, at, core, subject)  # type: ignore[misc]
-        if peer.installed():
-            proxy = at.enter_context(peer.Proxy(simulator.base_url, ACCOUNT_KEY, settings.port + PEER_PORT))
+        if litellm_proxy.installed():
+            proxy = at.enter_context(litellm_proxy.Proxy(simulator.base_url, ACCOUNT_KEY, settings.port + PEER_PORT))
             if core is not None:
                 pin(proxy.pid, {core})
             proxy.wait()
-            for call, request in ways.requests(proxy.port, peer.KEY, target_model_names="sora-2").items():
-                makers[call][PEER] = lambda _, request=request: Server(proxy.port, peer.KEY, request, proxy.pid)  # type: ignore[misc]
+            for call, request in routes.requests(proxy.port, litellm_proxy.KEY, target_model_names="sora-2").items():
+                makers[call][PEER] = lambda _, request=request: Server(
+                    proxy.port, litellm_proxy.KEY, request, proxy.pid
+                )  # type: ignore[misc]
         results = {call: Result(subjects[call].later.calls, {way: Figures() for way in makers[call]}) for call in CALLS}
         _one_by_one(makers, results, rounds)
         _abreast(makers, results)
@@ -131,7 +133,7 @@ def _one_by_one(makers: dict[str, Makers], results: dict[str, Result], rounds: i
                     _block(way, figures)
 
 
-def _block(way: Way, figures: Figures) -> None:
+def _block(way: Route, figures: Figures) -> None:
     before = cpu_milliseconds(way.pid)
     milliseconds = [way.ask() for _ in range(BLOCK)]
     figures.cpu_milliseconds += cpu_milliseconds(way.pid) - before
@@ -150,10 +152,10 @@ def _abreast(makers: dict[str, Makers], results: dict[str, Result]) -> None:
                     results[call].ways[way].rates.append(_rate(callers))
 
 
-def _rate(callers: list[Way]) -> float:
+def _rate(callers: list[Route]) -> float:
     started = time.perf_counter()
 
-    def keep_asking(way: Way) -> int:
+    def keep_asking(way: Route) -> int:
         count = 0
         while time.perf_counter() - started < SECONDS:
             way.ask()

@@ -10,7 +10,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import peer
+from bench import litellm_proxy
 from local.lambda_ import functions
 from local.settings import Settings
 from local.stack import lifecycle
@@ -34,8 +34,8 @@ def measure(settings: Settings) -> dict[str, Size]:
     build = functions.layer(settings, "UnderstudyLayer").parent.parent
     each = [_size(folder) for folder in sorted(build.glob("*Function"))]
     sizes["all_functions"] = Size(sum(one.unzipped for one in each), sum(one.zipped or 0.0 for one in each))
-    if peer.installed():
-        sizes["peer"] = Size(_unzipped(peer.FOLDER / "lib") / MEBIBYTE)
+    if litellm_proxy.installed():
+        sizes["peer"] = Size(_unzipped(litellm_proxy.FOLDER / "lib") / MEBIBYTE)
     return sizes
 
 

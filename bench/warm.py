@@ -6,10 +6,10 @@ import json
 from dataclasses import dataclass
 from functools import partial
 
+from bench.case import MeasuredCase, again
 from bench.counting.python.capacity import units
 from bench.figures import Spread, spread
-from bench.subject import Subject, again
-from bench.tape import Deck, Tape
+from bench.recording import Player, Recording
 from local.lambda_.runtime import cpu_milliseconds
 
 CALLS = 20
@@ -28,29 +28,29 @@ class Warm:
     log_bytes: int
 
 
-def measure(deck: Deck, subject: Subject) -> Warm:
+def measure(player: Player, subject: MeasuredCase) -> Warm:
     """Have the function handle its event again and again. Raises SystemExit when an answer is not as expected."""
-    with subject.start(deck) as sandbox:
-        ask = partial(subject.ask, sandbox, deck, subject.first)
+    with subject.start(player) as sandbox:
+        ask = partial(subject.ask, sandbox, player, subject.first)
         for _ in range(BEFORE):
             again(ask)
         before = cpu_milliseconds(sandbox.pid)
         outcomes = [again(ask) for _ in range(CALLS)]
         cpu = (cpu_milliseconds(sandbox.pid) - before) / CALLS
-        calls = deck.played
+        calls = player.played
     read, written = _units(subject.first, calls)
     return Warm(
         spread([one.milliseconds for one in outcomes]), cpu, calls, read, written, len(outcomes[-1].log.encode())
     )
 
 
-def _units(tape: Tape, calls: dict[str, int]) -> tuple[float, float]:
-    """Units of the table that the calls read and write. A row whose size the tape does not show counts as 1 KB."""
+def _units(recorded: Recording, calls: dict[str, int]) -> tuple[float, float]:
+    """Units of the table that the calls read and write. A row whose size the recording does not show counts as 1 KB."""
     read = written = 0.0
     for operation, count in calls.items():
         service, _, name = operation.partition(".")
         if service == "DynamoDB":
-            for one in tape.answers[operation][:count]:
+            for one in recorded.answers[operation][:count]:
                 if one.status == 200:
                     took = units(name, json.loads(one.request), json.loads(one.body), lambda _: {})
                     read, written = read + took.read, written + took.written

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from bench.peer import Proxy
+from bench.litellm_proxy import Proxy
 from local.settings import ROOT
 from tests.integration.live import Api, Stack
 

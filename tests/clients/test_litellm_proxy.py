@@ -14,7 +14,7 @@ import httpx
 import pytest
 from openai import OpenAI
 
-from bench.peer import KEY
+from bench.litellm_proxy import KEY
 from local.simulators.process import Simulator
 from tests.integration.live import Api, Film, answered
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from bench.tape import Deck, NotOnTape, Tape
+from bench.recording import NotRecorded, Player, Recording
 from local.lambda_ import events, functions, invoke
 from local.lambda_.runtime import Function, Outcome, Sandbox
 from local.settings import Settings
@@ -16,22 +16,22 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Subject:
+class MeasuredCase:
     """`first` holds the answers of a cold start, `later` those of a warm call; without a case any answer is good."""
 
     name: str
     function: Function
     case: invoke.Case | None = None
-    first: Tape = field(default_factory=Tape)
-    later: Tape = field(default_factory=Tape)
+    first: Recording = field(default_factory=Recording)
+    later: Recording = field(default_factory=Recording)
 
-    def start(self, deck: Deck) -> Sandbox:
-        """A fresh sandbox of the function that asks the deck."""
-        return Sandbox(deck.wire(self.function))
+    def start(self, player: Player) -> Sandbox:
+        """A fresh sandbox of the function that asks the player."""
+        return Sandbox(player.wire(self.function))
 
-    def ask(self, sandbox: Sandbox, deck: Deck, tape: Tape) -> Outcome:
+    def ask(self, sandbox: Sandbox, player: Player, recorded: Recording) -> Outcome:
         """Have it handle its event. Raises SystemExit when the answer is not what the event expects."""
-        with deck.playing(tape, otherwise=self.first):
+        with player.playing(recorded, otherwise=self.first):
             outcome = sandbox.invoke(self.case.event if self.case else {})
         self.check(outcome)
         return outcome
@@ -43,11 +43,11 @@ class Subject:
 
 
 def again(measure: Callable[[], T]) -> T:
-    """What `measure` returns, once the function keeps to its tape. Raises SystemExit when it never does."""
+    """What `measure` returns, once the function keeps to its recording. Raises SystemExit when it never does."""
     for _ in range(TRIES):
         try:
             return measure()
-        except NotOnTape as error:
+        except NotRecorded as error:
             asked = error
     raise SystemExit(f"A function asks what it did not ask when it was recorded: {asked}")
 
@@ -57,21 +57,21 @@ def case_of(settings: Settings, name: str) -> invoke.Case:
     return invoke.case(settings, events.FOLDER / f"{name}.json")
 
 
-def record(settings: Settings, deck: Deck, name: str, case: invoke.Case, *, warm: bool = False) -> Subject:
-    """Have the function handle the event with the local AWS behind the deck: once, and with `warm` twice more.
+def record(settings: Settings, player: Player, name: str, case: invoke.Case, *, warm: bool = False) -> MeasuredCase:
+    """Have the function handle the event with the local AWS behind the player: once, and with `warm` twice more.
 
     The event comes unchanged, so `warm` is for those that can be handled again. What a case expects of the API
     afterwards is looked at now; what is played later changes nothing there.
     """
     answer = {key: value for key, value in case.expect.items() if key != "afterwards"}
-    subject = Subject(name, functions.load(settings, name), replace(case, expect=answer))
-    with subject.start(deck) as sandbox:
-        with deck.recording() as first:
+    subject = MeasuredCase(name, functions.load(settings, name), replace(case, expect=answer))
+    with subject.start(player) as sandbox:
+        with player.recording() as first:
             outcome = sandbox.invoke(case.event)
         replace(subject, case=case).check(outcome)
         if not warm:
             return replace(subject, first=first)
         subject.check(sandbox.invoke(case.event))  # the second call may still find something to load
-        with deck.recording() as later:
+        with player.recording() as later:
             subject.check(sandbox.invoke(case.event))
     return replace(subject, first=first, later=later)

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 import httpx
 
-from bench.stand import pin
-from bench.subject import Subject, again, case_of
-from bench.tape import Deck
+from bench.case import MeasuredCase, again, case_of
+from bench.environment import pin
+from bench.recording import Player
 from local.lambda_ import events, functions
 from local.lambda_.invoke import Case
 from local.lambda_.seed import Seeds, wait
@@ -28,7 +28,7 @@ _EXTENSION = {"prompt": "Luna waves goodbye and walks into the sunset", "seconds
 Request = tuple[str, str, Any]  # method, path, JSON body
 
 
-class Way(Protocol):
+class Route(Protocol):
     """`ask` makes the call once and returns the milliseconds; `pid` is the process that is asked."""
 
     pid: int
@@ -66,11 +66,11 @@ class Server:
 
 
 class Ours:
-    """An environment of our function, warm, with a deck of its own; it ends with `at`."""
+    """An environment of our function, warm, with a player of its own; it ends with `at`."""
 
-    def __init__(self, settings: Settings, at: ExitStack, core: int | None, subject: Subject) -> None:
+    def __init__(self, settings: Settings, at: ExitStack, core: int | None, subject: MeasuredCase) -> None:
         self._subject = subject
-        self._deck = at.enter_context(Deck(settings.aws_url))
+        self._deck = at.enter_context(Player(settings.aws_url))
         self._sandbox = at.enter_context(subject.start(self._deck))
         self.pid = self._sandbox.pid
         if core is not None:

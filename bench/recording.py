@@ -1,9 +1,9 @@
 """What the local AWS answers, taken down once and answered again at once.
 
-    with Deck(settings.aws_url) as deck:
-        function = deck.wire(function)          # it now asks the deck
-        with deck.recording() as tape: ...      # the deck asks the local AWS
-        with deck.playing(tape): ...            # the deck knows the answers
+    with Player(settings.aws_url) as player:
+        function = player.wire(function)          # it now asks the player
+        with player.recording() as recorded: ...      # the player asks the local AWS
+        with player.playing(recorded): ...            # the player knows the answers
 
 A function that is measured this way does all of its own work (it signs, sends, reads, parses) and waits for nobody: no
 time of the local AWS is in the figures, nor of the real one. An event that uses something up can come again and again.
@@ -39,7 +39,7 @@ class Recorded:
 
 
 @dataclass
-class Tape:
+class Recording:
     """The answers of one event, by operation and in their order.
 
     Times and random ids differ from one run to the next, so a request is known by its operation ("GetItem", the third
@@ -54,17 +54,17 @@ class Tape:
         return {operation: len(answers) for operation, answers in sorted(self.answers.items())}
 
 
-class NotOnTape(Exception):
+class NotRecorded(Exception):
     """A function asked something else than when it was recorded, as chance or the clock may have it: no measurement."""
 
 
-class Deck:
+class Player:
     """A server between functions and the local AWS. It either records or plays."""
 
     def __init__(self, upstream: str) -> None:
         self.upstream = urlsplit(upstream).netloc
-        self._tape: Tape | None = None
-        self._otherwise = Tape()
+        self._recorded: Recording | None = None
+        self._otherwise = Recording()
         self._plays = False
         self._played: Counter[str] = Counter()
         self._missed: list[str] = []
@@ -83,50 +83,50 @@ class Deck:
         return dict(sorted(self._played.items()))
 
     def wire(self, function: Function) -> Function:
-        """The same function, asking the deck."""
+        """The same function, asking the player."""
         return replace(function, environment={**function.environment, "AWS_ENDPOINT_URL": self.url})
 
     @contextlib.contextmanager
-    def recording(self) -> Iterator[Tape]:
+    def recording(self) -> Iterator[Recording]:
         """Ask the local AWS and take down what it says."""
-        self._tape, self._plays = Tape(), False
+        self._recorded, self._plays = Recording(), False
         try:
-            yield self._tape
+            yield self._recorded
         finally:
-            self._tape = None
+            self._recorded = None
 
     @contextlib.contextmanager
-    def playing(self, tape: Tape, otherwise: Tape | None = None) -> Iterator[None]:
-        """Answer from the tape, from its start, and what is not on it from the other one: a warm function now and then
-        asks again what it had cached. Raises NotOnTape afterwards when something was asked in vain.
+    def playing(self, recorded: Recording, otherwise: Recording | None = None) -> Iterator[None]:
+        """Answer from the recording, from its start, and from the other one what is not in it: a warm function now and
+        then asks again what it had cached. Raises NotRecorded afterwards when something was asked in vain.
         """
-        self._tape, self._otherwise, self._plays = tape, otherwise or Tape(), True
+        self._recorded, self._otherwise, self._plays = recorded, otherwise or Recording(), True
         self._played.clear()
         self._missed.clear()
         try:
             yield
         finally:
-            self._tape = None
+            self._recorded = None
         if self._missed:
-            raise NotOnTape(", ".join(self._missed))
+            raise NotRecorded(", ".join(self._missed))
 
     def answer(self, operation: str, command: str, path: str, headers: Any, body: bytes) -> Recorded:
         """What to answer to a request."""
-        tape = self._tape
-        if tape is None or not self._plays:
+        recorded = self._recorded
+        if recorded is None or not self._plays:
             answer = self._forward(command, path, headers, body)
-            if tape is not None:
+            if recorded is not None:
                 with self._lock:
-                    tape.answers[operation].append(answer)
+                    recorded.answers[operation].append(answer)
             return answer
         with self._lock:
             at = self._played[operation]
             self._played[operation] += 1
-            for answers in (tape.answers.get(operation, ()), self._otherwise.answers.get(operation, ())):
+            for answers in (recorded.answers.get(operation, ()), self._otherwise.answers.get(operation, ())):
                 if at < len(answers):
                     return answers[at]
             self._missed.append(operation)
-        return Recorded(400, (), b'{"__type": "NotOnTape"}', "23")
+        return Recorded(400, (), b'{"__type": "NotRecorded"}', "23")
 
     def _forward(self, command: str, path: str, headers: Any, body: bytes) -> Recorded:
         connection = http.client.HTTPConnection(self.upstream, timeout=150)
@@ -142,7 +142,7 @@ class Deck:
         finally:
             connection.close()
 
-    def __enter__(self) -> Deck:
+    def __enter__(self) -> Player:
         self._thread.start()
         return self
 
@@ -155,9 +155,9 @@ class Deck:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, deck: Deck) -> None:
+    def __init__(self, player: Player) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.deck = deck
+        self.player = player
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A function that has been stopped leaves a connection behind; that is no news."""
@@ -172,7 +172,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         body = self._chunks() if self.headers.get("Transfer-Encoding") else self._counted()
         operation = _operation(self.command, self.path, self.headers.get("X-Amz-Target"))
-        answer = self.server.deck.answer(operation, self.command, self.path, self.headers, body)
+        answer = self.server.player.answer(operation, self.command, self.path, self.headers, body)
         self.send_response_only(answer.status)
         for name, value in answer.headers:
             self.send_header(name, value)
