@@ -13,7 +13,7 @@ ifeq ($(PYTHON),)
 $(error Python 3.13, 3.12 or 3.11 with its venv module is needed)
 endif
 export PATH := $(dir $(PYTHON)):$(PATH)
-export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/understudy:$(CURDIR)/layers/media
+export PYTHONPATH := $(CURDIR):$(CURDIR)/cli:$(CURDIR)/layers/understudy:$(CURDIR)/layers/media
 
 # Tools keep their bytecode: without it SAM CLI starts in 5 s instead of 1.
 unexport PYTHONDONTWRITEBYTECODE

@@ -25,7 +25,6 @@ import httpx
 from bench.clips import MEBIBYTE, grow, with_index_at_end
 from bench.environment import nobody_listening
 from bench.figures import say
-from cli.upload import Api, Bar, send_form, send_parts
 from local.lambda_ import events, functions
 from local.lambda_.runtime import Sandbox, peak_memory
 from local.lambda_.seed import TEAM, Seeds, wait
@@ -33,6 +32,7 @@ from local.settings import Settings
 from local.simulators.process import Simulator
 from local.simulators.render import sample_clip
 from local.stack import lifecycle
+from understudy_cli.upload import Api, Bar, send_form, send_parts
 
 GIGABYTE = 1024  # MiB
 SMALL = 0  # MiB: the clip as it is

@@ -1,8 +1,8 @@
 """Makes the environments of this checkout: `python scripts/venvs.py project sam ministack`.
 
 Each is `.venvs/NAME`, holds exactly what `locks/NAME.txt` names, and is touched again only when that file or the Python
-has changed. They are separate because their pins collide. Only the Python that runs this has to exist: pip fetches uv,
-uv the rest.
+has changed. `project` also has the command `understudy`, which runs from this checkout. They are separate because their
+pins collide. Only the Python that runs this has to exist: pip fetches uv, uv the rest.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ def main(names: list[str]) -> None:
         print(f"environment {name}: installing", file=sys.stderr, flush=True)
         _sync(uv, name)
         print(f"environment {name}: ready after {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+    if "project" in names:
+        _install(uv)
     if NODE in names:
         _npm_ci()
 
@@ -69,6 +71,19 @@ def _sync(uv: Path, name: str) -> None:
     install = [*quiet, "pip", "sync", "--require-hashes", "--python", folder / "bin" / "python"]
     subprocess.run([*install, _lock(name)], check=True, env=environment)
     (folder / STAMP).write_text(_digest(name))
+
+
+def _install(uv: Path) -> None:
+    """Put the command `understudy` into the project's environment, to run from this checkout (pyproject.toml)."""
+    folder, project = VENVS / "project", ROOT / "pyproject.toml"
+    stamp = folder / ".installed-from"
+    digest = hashlib.sha256(project.read_bytes() + _digest("project").encode()).hexdigest()
+    if stamp.exists() and stamp.read_text() == digest:
+        return
+    quiet: list[str | Path] = [uv, "--quiet", "--no-config", "--offline"]
+    install = [*quiet, "pip", "install", "--python", folder / "bin" / "python", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*install, "--editable", ROOT], check=True)
+    stamp.write_text(digest)
 
 
 def _npm_ci() -> None:

@@ -21,7 +21,7 @@ import av
 import httpx
 from PIL import Image, ImageChops, ImageStat
 
-from local.settings import ROOT, STACK, Settings
+from local.settings import ROOT, Settings
 from local.simulators.process import Simulator
 from local.stack import lifecycle
 
@@ -147,13 +147,9 @@ class Stack:
         return len(victims)
 
     def keys(self, *arguments: str) -> str:
-        """`python -m cli keys ...` as an operator runs it; what it prints."""
-        environment = {
-            **self.settings.root_credentials,
-            "PATH": os.environ.get("PATH", ""),
-            "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "layers" / "understudy"))),
-        }
-        command = [sys.executable, "-m", "cli", "keys", *arguments, "--stack", STACK]
+        """`understudy keys ...` as an operator runs it; what it prints."""
+        command = [Path(sys.executable).with_name("understudy"), "keys", *arguments, "--local"]
+        environment = {"PATH": os.environ.get("PATH", ""), "PORT": str(self.settings.port)}
         ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
         assert ran.returncode == 0, ran.stderr
         return ran.stdout

@@ -29,7 +29,7 @@ NO_ANSWER_YET = {"timeout", "authorizer_failed", "request_in_progress"}
 
 @pytest.fixture(scope="module")
 def operator(stack: Stack) -> Callable[..., str]:
-    """`python -m cli keys ...` on the stack, as an operator runs it."""
+    """`understudy keys ...` on the stack, as an operator runs it."""
     return stack.keys
 
 

@@ -231,18 +231,15 @@ def test_the_drop_folder(stack: Stack, api: Api, luna_clip: Path, heard: Heard) 
 
 
 def test_the_command(stack: Stack, luna_clip: Path, tmp_path: Path) -> None:
-    """`python -m cli upload` with one POST, as a person runs it."""
+    """`understudy upload` with one POST, as a person runs it."""
     import os
     import subprocess
     import sys
 
-    from local.settings import ROOT
-
     environment = {**os.environ, "UNDERSTUDY_BASE_URL": stack.base_url, "UNDERSTUDY_API_KEY": stack.key}
     ran = subprocess.run(
-        [sys.executable, "-m", "cli", "upload", str(luna_clip), "--name", "Luna"],
-        cwd=ROOT,
-        env=environment | {"PYTHONPATH": str(ROOT)},
+        [Path(sys.executable).with_name("understudy"), "upload", str(luna_clip), "--name", "Luna"],
+        env=environment,
         capture_output=True,
         text=True,
         timeout=120,

@@ -1,4 +1,4 @@
-"""`python -m cli upload luna.mp4 --name Luna`: a clip of any size into a character, with a progress bar.
+"""`understudy upload luna.mp4 --name Luna`: a clip of any size into a character, with a progress bar.
 
 Over 100 MB the parts go up side by side, and a broken upload goes on where it stopped: the same command asks which
 parts have arrived. The base URL and key come from UNDERSTUDY_BASE_URL and UNDERSTUDY_API_KEY.
@@ -6,19 +6,19 @@ parts have arrived. The base URL and key come from UNDERSTUDY_BASE_URL and UNDER
 
 from __future__ import annotations
 
-import argparse
 import json
 import mimetypes
-import os
-import sys
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import click
 import httpx
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn, TransferSpeedColumn
 
 CHUNK = 256 * 1024
 WORKERS = 4
@@ -26,38 +26,51 @@ TRIES = 4
 WAIT_SECONDS = 600
 
 
-def add(commands: Any) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser("upload", help="upload a clip and make a character of it")
-    parser.add_argument("file", type=Path)
-    parser.add_argument("--name", help="of the character; without it the upload is a video to edit or extend")
-    parser.add_argument("--model", help="the model it is made for first (the default one)")
-    parser.add_argument("--base-url", default=os.environ.get("UNDERSTUDY_BASE_URL", "http://127.0.0.1:4000/v1"))
-    parser.add_argument("--key", default=os.environ.get("UNDERSTUDY_API_KEY", ""), help=argparse.SUPPRESS)
-    parser.set_defaults(run=_run)
+@dataclass(frozen=True)
+class Wish:
+    """What the upload is for: a character if it has a name, else a video to edit or extend."""
+
+    base_url: str
+    name: str | None
+    model: str | None
 
 
-def _run(arguments: argparse.Namespace) -> None:
-    if not arguments.key:
-        raise ValueError("Set UNDERSTUDY_API_KEY to your API key.")
-    file: Path = arguments.file
-    api = Api(arguments.base_url, arguments.key)
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--name", help="Name of the character. Without it the upload is a video to edit or extend.")
+@click.option("--model", help="Model that the character is made for first. Default: the default one.")
+@click.option(
+    "--base-url",
+    envvar="UNDERSTUDY_BASE_URL",
+    default="http://127.0.0.1:4000/v1",
+    show_default=True,
+    show_envvar=True,
+    help="Base URL of the gateway.",
+)
+@click.option("--key", envvar="UNDERSTUDY_API_KEY", hidden=True)
+def upload(file: Path, name: str | None, model: str | None, base_url: str, key: str | None) -> None:
+    """Upload FILE and print the id of the character, or of the upload. The API key is UNDERSTUDY_API_KEY."""
+    if not key:
+        raise click.UsageError("Set UNDERSTUDY_API_KEY to your API key.")
+    wish, api = Wish(base_url, name, model), Api(base_url, key)
+    memory = _Memory(file, wish)
+    begun = _resumable(api, memory) or _created(api, file, wish)
+    how = begun["upload"]
     bar = Bar(file.name, file.stat().st_size)
-    memory = _Memory(file, arguments)
-    upload = _resumable(api, memory) or _created(api, file, arguments)
-    how = upload["upload"]
-    if how["method"] == "POST":
-        send_form(how, file, upload["mime_type"], bar)
-    else:
-        memory.keep(upload["id"])
-        send_parts(api, upload["id"], file, bar)
-        api.call("POST", f"/videos/uploads/{upload['id']}/complete")
-    bar.close()
-    done = _finished(api, upload["id"])
+    try:
+        if how["method"] == "POST":
+            send_form(how, file, begun["mime_type"], bar)
+        else:
+            memory.keep(begun["id"])
+            send_parts(api, begun["id"], file, bar)
+            api.call("POST", f"/videos/uploads/{begun['id']}/complete")
+    finally:
+        bar.close()
+    done = _finished(api, begun["id"])
     memory.forget()
     if done.get("error"):
-        print(f"Note: {done['error']['message']}", file=sys.stderr)
-    print(done["character"]["id"] if done["character"] else done["id"])
+        click.echo(f"Note: {done['error']['message']}", err=True)
+    click.echo(done["character"]["id"] if done["character"] else done["id"])
 
 
 class Api:
@@ -79,38 +92,29 @@ class Api:
 
 
 class Bar:
-    """A progress bar on standard error; a plain last line where nobody looks."""
+    """A progress bar on standard error; where nobody looks, only its last state."""
 
     def __init__(self, name: str, total: int) -> None:
-        self._name, self._total, self._sent = name, total, 0
-        self._started, self._shown, self._lock = time.monotonic(), 0.0, threading.Lock()
+        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), DownloadColumn())
+        self._progress = Progress(*columns, TransferSpeedColumn(), console=Console(stderr=True))
+        self._task = self._progress.add_task(name, total=total)
+        self._progress.start()
 
     def add(self, count: int) -> None:
-        with self._lock:
-            self._sent += count
-            if sys.stderr.isatty() and time.monotonic() - self._shown > 0.1:
-                self._draw("\r")
+        """So many bytes more were sent; fewer than none: they have to be sent again."""
+        self._progress.advance(self._task, count)
 
     def close(self) -> None:
-        self._draw("\r" if sys.stderr.isatty() else "")
-        print(file=sys.stderr)
-
-    def _draw(self, start: str) -> None:
-        self._shown = time.monotonic()
-        share = self._sent / self._total if self._total else 1.0
-        rate = self._sent / max(self._shown - self._started, 0.001) / 1_000_000
-        blocks = "█" * round(share * 30)
-        line = f"{self._name}  {blocks:░<30}  {share:4.0%}  {self._sent / 1_000_000:.1f} MB  {rate:.1f} MB/s"
-        print(f"{start}{line}", end="", file=sys.stderr, flush=True)
+        self._progress.stop()
 
 
 class _Memory:
     """Remembers, beside the clip, the upload of a large file, so that the same command resumes it."""
 
-    def __init__(self, file: Path, arguments: argparse.Namespace) -> None:
+    def __init__(self, file: Path, wish: Wish) -> None:
         self._path = file.with_name(f".{file.name}.upload.json")
         status = file.stat()
-        self._for = [arguments.base_url, arguments.name, arguments.model, status.st_size, status.st_mtime_ns]
+        self._for = [wish.base_url, wish.name, wish.model, status.st_size, status.st_mtime_ns]
 
     def recall(self) -> str | None:
         try:
@@ -137,14 +141,14 @@ def _resumable(api: Api, memory: _Memory) -> dict[str, Any] | None:
     return upload | {"upload": {"method": "PUT"}} if upload["status"] == "pending" else None
 
 
-def _created(api: Api, file: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+def _created(api: Api, file: Path, wish: Wish) -> dict[str, Any]:
     wanted = {
-        "purpose": "character" if arguments.name else "video",
+        "purpose": "character" if wish.name else "video",
         "filename": file.name,
         "bytes": file.stat().st_size,
         "mime_type": mimetypes.guess_type(file.name)[0] or "video/mp4",
-        "name": arguments.name,
-        "model": arguments.model,
+        "name": wish.name,
+        "model": wish.model,
     }
     return api.call("POST", "/videos/uploads", {name: value for name, value in wanted.items() if value is not None})
 

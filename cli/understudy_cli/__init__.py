@@ -1,0 +1,1 @@
+"""`understudy`: commands for people who use or operate a gateway."""

@@ -1,0 +1,34 @@
+"""The command `understudy`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from understudy_cli.keys import keys
+from understudy_cli.redrive import redrive
+from understudy_cli.upload import upload
+
+
+class Commands(click.Group):
+    """Shows what went wrong as one line, without a traceback."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run a command. Raises ClickException for what its user can do something about."""
+        try:
+            return super().invoke(context)
+        except (click.exceptions.Exit, click.Abort):  # these are RuntimeErrors, too
+            raise
+        except (OSError, ValueError, RuntimeError) as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="understudy")
+def main() -> None:
+    """Use or operate an Understudy gateway."""
+
+
+for command in (upload, keys, redrive):
+    main.add_command(command)

@@ -1,0 +1,76 @@
+"""The deployed stack that an operator's command works on, with the operator's own AWS credentials."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import boto3
+import click
+from botocore.exceptions import BotoCoreError, ClientError
+
+STACK = "understudy"
+LOCAL_PORT = 4000  # of the local stack; its AWS has the next one
+CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def options(command: Command) -> Command:
+    """Give a command `--stack`, which it takes as `stack`, and `--region`, `--profile` and `--local`."""
+
+    @click.option("--stack", default=STACK, show_default=True, help="Name of the CloudFormation stack.")
+    @click.option("--region", help="AWS region. Default: AWS_REGION, else the profile's.")
+    @click.option("--profile", help="AWS profile. Default: AWS_PROFILE, else your credentials in the environment.")
+    @click.option("--local", is_flag=True, help="Use the stack of `make up` on this machine, at PORT (4000).")
+    @functools.wraps(command)
+    def run(*given: Any, region: str | None, profile: str | None, local: bool, **more: Any) -> Any:
+        choose(region, profile, local=local)
+        return command(*given, **more)
+
+    return run  # type: ignore[return-value]
+
+
+def choose(region: str | None, profile: str | None, *, local: bool = False) -> None:
+    """Choose the account and region of all that follows in this process. Raises UsageError."""
+    if local:
+        if region or profile:
+            raise click.UsageError("--local has a region and credentials of its own: leave out --region and --profile.")
+        os.environ |= {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{_local_port() + 1}", "AWS_DEFAULT_REGION": "us-east-1"}
+        os.environ |= dict.fromkeys(CREDENTIALS[:2], "test")
+        for name in ("AWS_PROFILE", CREDENTIALS[2]):
+            os.environ.pop(name, None)
+        return
+    if region := region or os.environ.get("AWS_REGION"):
+        os.environ["AWS_DEFAULT_REGION"] = region  # the only name that botocore reads
+    if profile:
+        os.environ["AWS_PROFILE"] = profile
+        for name in CREDENTIALS:  # they would prevail over the profile
+            os.environ.pop(name, None)
+
+
+def outputs(stack: str) -> dict[str, str]:
+    """The stack's outputs. Raises ValueError when there is no such stack in this account and region."""
+    try:
+        client: Any = boto3.client("cloudformation")
+        described = client.describe_stacks(StackName=stack)["Stacks"][0]
+    except (BotoCoreError, ClientError) as error:
+        message = (
+            f"Stack {stack!r} was not found: {error}. Choose another with --stack, --region, --profile or --local."
+        )
+        raise ValueError(message) from error
+    return {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
+
+
+def use_table(stack: str) -> None:
+    """Point the layer's modules at the stack's table. Raises ValueError like `outputs`."""
+    os.environ["TABLE_NAME"] = outputs(stack)["TableName"]
+
+
+def _local_port() -> int:
+    port = os.environ.get("PORT") or str(LOCAL_PORT)
+    if not port.isdecimal():
+        raise click.UsageError(f"PORT has to be a number, not {port!r}.")
+    return int(port)

@@ -1,0 +1,132 @@
+"""The command `understudy`: which account and region it works on, and how it says what is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+import pytest
+from click.testing import CliRunner
+
+from understudy_cli import stack as stacks
+from understudy_cli.main import main
+
+NAMES = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_ENDPOINT_URL", *stacks.CREDENTIALS)
+
+
+@pytest.fixture
+def place(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the AWS SDK would be asked with; no call is made."""
+    seen: dict[str, Any] = {}
+
+    def outputs(stack: str) -> dict[str, str]:
+        seen.update({name: os.environ.get(name) for name in NAMES}, stack=stack)
+        raise ValueError("no further")
+
+    for name in ("PORT", *NAMES):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(stacks, "outputs", outputs)
+    return seen
+
+
+def run(*arguments: str, **environment: str) -> Any:
+    return CliRunner().invoke(main, arguments, env=environment)
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "region"),
+    [
+        ([], {}, None),
+        ([], {"AWS_REGION": "eu-north-1"}, "eu-north-1"),
+        ([], {"AWS_REGION": "eu-north-1", "AWS_DEFAULT_REGION": "us-west-2"}, "eu-north-1"),
+        ([], {"AWS_DEFAULT_REGION": "us-west-2"}, "us-west-2"),
+        (["--region", "eu-west-1"], {"AWS_REGION": "eu-north-1"}, "eu-west-1"),
+    ],
+)
+def test_the_region(place: dict[str, Any], options: list[str], environment: dict[str, str], region: str) -> None:
+    run("keys", "list", *options, **environment)
+    assert place["AWS_DEFAULT_REGION"] == region
+
+
+def test_a_profile_prevails_over_credentials_in_the_environment(place: dict[str, Any]) -> None:
+    given = {"AWS_ACCESS_KEY_ID": "other", "AWS_SECRET_ACCESS_KEY": "other", "AWS_SESSION_TOKEN": "other"}
+    run("keys", "list", "--profile", "studio", "--stack", "mine", **given)
+    assert (place["AWS_PROFILE"], place["stack"]) == ("studio", "mine")
+    assert [place[name] for name in stacks.CREDENTIALS] == [None, None, None]
+
+
+def test_the_local_stack(place: dict[str, Any]) -> None:
+    run("keys", "list", "--local", PORT="5000", AWS_PROFILE="studio", AWS_REGION="eu-north-1", AWS_SESSION_TOKEN="x")
+    assert place["AWS_ENDPOINT_URL"] == "http://127.0.0.1:5001"
+    assert place["AWS_DEFAULT_REGION"] == "us-east-1"
+    assert place["AWS_ACCESS_KEY_ID"] == place["AWS_SECRET_ACCESS_KEY"] == "test"
+    assert place["AWS_PROFILE"] is None
+    assert place["AWS_SESSION_TOKEN"] is None
+
+
+@pytest.mark.parametrize("options", [["--region", "eu-west-1"], ["--profile", "studio"]])
+def test_the_local_stack_has_its_own_region_and_credentials(place: dict[str, Any], options: list[str]) -> None:
+    ran = run("keys", "list", "--local", *options)
+    assert ran.exit_code == 2
+    assert "leave out --region and --profile" in ran.output
+    assert place == {}
+
+
+def test_a_stack_that_is_not_there_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in stacks.CREDENTIALS[:2]:
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    ran = run("redrive", "--stack", "nowhere", "--region", "us-east-1")
+    assert ran.exit_code == 1
+    assert ran.output.startswith("Error: Stack 'nowhere' was not found: ")
+    assert "--stack, --region, --profile or --local" in ran.output
+    assert "Traceback" not in ran.output
+
+
+def test_keys_are_listed_as_a_table_on_a_terminal_and_as_lines_elsewhere(
+    place: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from understudy_cli import keys
+
+    row = {"key_id": "0123", "created_at": 0, "team": "blue", "scopes": [], "models": ["a", "b"], "budget": 2_500_000}
+    monkeypatch.setattr(stacks, "use_table", lambda stack: None)
+    monkeypatch.setattr(keys.api_keys, "every", lambda: iter([row, {**row, "team": "red", "revoked_at": 1}]))
+    ran = run("keys", "list", "--team", "blue")
+    assert ran.output == "0123\t1970-01-01\tworks\tblue\t-\t-\t$2.50\ta,b\t-\n"
+    assert run("keys", "list").output.splitlines()[1].split("\t")[2:4] == ["revoked", "red"]
+
+
+def test_an_upload_needs_a_key_and_a_file(tmp_path: Path) -> None:
+    clip = tmp_path / "luna.mp4"
+    ran = run("upload", str(clip), UNDERSTUDY_API_KEY="us-x")
+    assert (ran.exit_code, "does not exist" in ran.output) == (2, True)
+    clip.write_bytes(b"clip")
+    ran = run("upload", str(clip))
+    assert (ran.exit_code, "UNDERSTUDY_API_KEY" in ran.output) == (2, True)
+
+
+def test_what_the_gateway_refuses_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = tmp_path / "luna.mp4"
+    clip.write_bytes(b"clip")
+    body = json.dumps({"error": {"message": "This API key is no longer valid."}}).encode()
+    transport = httpx.MockTransport(lambda request: httpx.Response(401, content=body))
+    real = httpx.Client
+    monkeypatch.setattr(httpx, "Client", lambda **given: real(**given, transport=transport))
+    ran = run("upload", str(clip), UNDERSTUDY_API_KEY="us-x")
+    assert (ran.exit_code, ran.output) == (1, "Error: 401: This API key is no longer valid.\n")
+
+
+def test_the_command_is_installed() -> None:
+    """With what `uv tool install .` would need: an entry point and the command's own dependencies."""
+    from importlib.metadata import distribution
+
+    understudy = distribution("understudy")
+    assert [point.value for point in understudy.entry_points] == ["understudy_cli.main:main"]
+    assert {"boto3", "click", "httpx", "rich"} == set(understudy.requires or ())
+    assert boto3 is not None
