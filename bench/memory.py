@@ -30,7 +30,7 @@ from local.lambda_.runtime import Sandbox, peak_memory
 from local.lambda_.seed import TEAM, Seeds, wait
 from local.settings import Settings
 from local.simulators.process import Simulator
-from local.simulators.render import sample_clip
+from local.simulators.shared.render import sample_clip
 from local.stack import lifecycle
 from understudy_cli.upload import Api, Bar, send_form, send_parts
 

@@ -14,7 +14,7 @@ import av
 import httpx
 
 from local.settings import ROOT, Settings
-from local.simulators.render import sample_clip
+from local.simulators.shared.render import sample_clip
 from local.stack import lifecycle
 
 FOLDER = ROOT / "demo"

@@ -77,7 +77,7 @@ def upstream(stack: Stack) -> Simulator:
 @pytest.fixture(scope="session")
 def luna_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clip of the mascot Luna: 2 s, 1280x720."""
-    from local.simulators.render import sample_clip
+    from local.simulators.shared.render import sample_clip
 
     return sample_clip(tmp_path_factory.mktemp("clips") / "luna.mp4", 2, (1280, 720), "Luna")
 
@@ -85,7 +85,7 @@ def luna_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def moss_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clip of the mascot Moss: 3 s, 720x1280."""
-    from local.simulators.render import sample_clip
+    from local.simulators.shared.render import sample_clip
 
     return sample_clip(tmp_path_factory.mktemp("clips") / "moss.mp4", 3, (720, 1280), "Moss")
 

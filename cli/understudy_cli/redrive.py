@@ -7,15 +7,15 @@ from typing import Any
 import boto3
 import click
 
-from understudy_cli import stack as stacks
+from understudy_cli import account
 
 
 @click.command()
-@stacks.options
+@account.options
 def redrive(stack: str) -> None:
     """Put dead letters back into their queues."""
     client: Any = boto3.client("sqs")
-    url = stacks.outputs(stack)["DeadLettersUrl"]
+    url = account.outputs(stack)["DeadLettersUrl"]
     names = ["QueueArn", "ApproximateNumberOfMessages"]
     described = client.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
     client.start_message_move_task(SourceArn=described["QueueArn"])

@@ -26,7 +26,7 @@ def path(name: str) -> Path:
     FOLDER.mkdir(parents=True, exist_ok=True)
     unfinished = FOLDER / f"{os.getpid()}-{name}"  # so that a run that breaks off leaves no half of one
     if name == "luna.mp4":
-        from local.simulators.render import sample_clip
+        from local.simulators.shared.render import sample_clip
 
         sample_clip(unfinished, 3, (1280, 720), "Luna")
     elif name == "luna.png":

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from local.simulators import footage
-from local.simulators.body import _shortened as shortened
-from local.simulators.render import sample_clip
+from local.simulators.shared import footage
+from local.simulators.shared.body import _shortened as shortened
+from local.simulators.shared.render import sample_clip
 from local.stack.lifecycle import TEAM
 from tests import rings
 from tests.integration.live import Film, together

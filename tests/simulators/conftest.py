@@ -11,7 +11,7 @@ import pytest
 from openai import OpenAI
 
 from local.simulators.process import Simulator
-from local.simulators.render import sample_clip
+from local.simulators.shared.render import sample_clip
 
 SPEED = 40.0  # a job is done after 50 ms, and after its rendering
 

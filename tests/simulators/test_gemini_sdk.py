@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from local.simulators import footage
 from local.simulators.process import Simulator
+from local.simulators.shared import footage
 
 # An environment made by hand may lack it; the locked one, where CI runs, must not.
 genai: Any = (importlib.import_module if os.environ.get("CI") else pytest.importorskip)("google.genai")

@@ -19,9 +19,9 @@ from typing import Any
 import httpx
 import pytest
 
-from local.simulators import footage
 from local.simulators.process import Simulator
-from local.simulators.render import sample_clip
+from local.simulators.shared import footage
+from local.simulators.shared.render import sample_clip
 
 ELEMENTS = "/v1/general/advanced-custom-elements"
 OMNI = "/omni-video/kling-3.0-omni"

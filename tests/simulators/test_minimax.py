@@ -18,10 +18,10 @@ import httpx
 import pytest
 from PIL import Image
 
-from local.simulators import footage
 from local.simulators.process import Simulator
-from local.simulators.render import sample_clip
-from local.simulators.writer import Mp4Writer
+from local.simulators.shared import footage
+from local.simulators.shared.render import sample_clip
+from local.simulators.shared.writer import Mp4Writer
 
 CLIENT = Path(__file__).parent / "minimax_client"
 CREATE, QUERY, DELETE = "/v2/video_generation", "/v2/query/video_generation", "/v2/video_generation"

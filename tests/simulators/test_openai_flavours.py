@@ -13,8 +13,8 @@ import httpx
 import pytest
 from PIL import Image
 
-from local.simulators import footage
 from local.simulators.process import Simulator
+from local.simulators.shared import footage
 
 
 @pytest.fixture(scope="module")

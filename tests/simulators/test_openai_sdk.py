@@ -13,8 +13,8 @@ from openai import OpenAI
 from openai.types import Video
 from PIL import Image
 
-from local.simulators import footage
 from local.simulators.process import Simulator
+from local.simulators.shared import footage
 
 # The SDK announces the end of the service at each call.
 pytestmark = pytest.mark.filterwarnings("ignore:The Sora API:DeprecationWarning")

@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from local.simulators import footage
 from local.simulators.process import Simulator, SimulatorError
+from local.simulators.shared import footage
 
 
 def bearer(key: str) -> dict[str, str]:

@@ -16,10 +16,10 @@ import httpx
 import pytest
 from PIL import Image
 
-from local.simulators import footage
 from local.simulators.process import Simulator
-from local.simulators.render import sample_clip
 from local.simulators.runwayml.models import REQUESTS
+from local.simulators.shared import footage
+from local.simulators.shared.render import sample_clip
 
 HEADERS = {"Authorization": "Bearer sim-a", "X-Runway-Version": "2024-11-06"}
 TEXT = {"model": "gen4.5", "promptText": "a heron lifts off a misty pond", "ratio": "1280:720", "duration": 5}

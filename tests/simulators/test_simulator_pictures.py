@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageChops, ImageStat
 
-from local.simulators import footage, mascot
-from local.simulators.render import Role, Scene, render_scene, sample_clip, spritesheet, thumbnail
+from local.simulators.shared import footage, mascot
+from local.simulators.shared.render import Role, Scene, render_scene, sample_clip, spritesheet, thumbnail
 
 
 def difference(one: Image.Image, other: Image.Image) -> float:

@@ -17,9 +17,9 @@ import httpx
 import pytest
 from PIL import Image
 
-from local.simulators import footage
 from local.simulators.process import Simulator
-from local.simulators.render import sample_clip
+from local.simulators.shared import footage
+from local.simulators.shared.render import sample_clip
 
 CLIENT = Path(__file__).parent / "xai_client"
 ORDER = {"model": "grok-imagine-video", "prompt": "a tram crosses a rainy bridge"}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from local.simulators.faults import Fault
+from local.simulators.shared.faults import Fault
 from tests.integration.fault_judge import Told, judge
 from tests.integration.fault_servers import OPENAI, SERVERS
 from tests.integration.fault_table import LOST, ROWS, Row

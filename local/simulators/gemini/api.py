@@ -10,14 +10,14 @@ from email.message import Message
 from pathlib import Path
 from typing import Any
 
-from local.simulators.errors import Refusal
 from local.simulators.gemini import present, rules
 from local.simulators.gemini.files import File, Files
 from local.simulators.gemini.orders import BLOCKED, Desk
 from local.simulators.gemini.settings import Settings
-from local.simulators.provider import Request, Response, Route
 from local.simulators.shared import triggers
+from local.simulators.shared.errors import Refusal
 from local.simulators.shared.keyed import KeyedProvider, Rows
+from local.simulators.shared.provider import Request, Response, Route
 from local.simulators.shared.studio import Job
 
 _WITHHELD = "I'm unable to generate this video because it would violate the usage policies."

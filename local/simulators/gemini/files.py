@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local.simulators.body import File as Part
-from local.simulators.clock import Clock
-from local.simulators.errors import Refusal
 from local.simulators.gemini.settings import Settings
-from local.simulators.store import Store, Vault
+from local.simulators.shared.body import File as Part
+from local.simulators.shared.clock import Clock
+from local.simulators.shared.errors import Refusal
+from local.simulators.shared.store import Store, Vault
 
 
 @dataclass

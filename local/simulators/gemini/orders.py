@@ -11,14 +11,14 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from local.simulators import footage
-from local.simulators.body import File as Part
 from local.simulators.gemini import rules
 from local.simulators.gemini.files import File, Files
 from local.simulators.gemini.rules import Item, Wish
 from local.simulators.gemini.settings import Settings
+from local.simulators.shared import footage
+from local.simulators.shared.body import File as Part
+from local.simulators.shared.store import Vault
 from local.simulators.shared.studio import Job
-from local.simulators.store import Vault
 
 BLOCKED = "Input blocked: The prompt could not be processed."
 

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from local.simulators.errors import Refusal
 from local.simulators.gemini.rules import RESOLUTIONS
-from local.simulators.provider import Response
+from local.simulators.shared.errors import Refusal
+from local.simulators.shared.provider import Response
 
 _STATUSES = {
     400: "INVALID_ARGUMENT",

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from local.simulators.errors import Refusal
+from local.simulators.shared.errors import Refusal
 
 RATIOS = ("16:9", "9:16")
 RESOLUTIONS = {"360p": (360, 1931), "720p": (720, 5792), "1080p": (1080, 8688), "4k": (2160, 17376)}  # lines, tokens/s

@@ -7,10 +7,10 @@ import os
 import tempfile
 from pathlib import Path
 
-from local.simulators import server
-from local.simulators.body import Body, File, Incoming
-from local.simulators.errors import Refusal
-from local.simulators.provider import Provider
+from local.simulators.shared import server
+from local.simulators.shared.body import Body, File, Incoming
+from local.simulators.shared.errors import Refusal
+from local.simulators.shared.provider import Provider
 
 
 class GeminiServer(server.SimulatorServer):

@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from local.simulators.errors import Refusal
 from local.simulators.kling import elements, rules
 from local.simulators.kling.elements import Elements
 from local.simulators.kling.media import Media
 from local.simulators.kling.orders import Desk
 from local.simulators.kling.settings import Settings
-from local.simulators.provider import Request, Response, Route
 from local.simulators.shared import triggers
+from local.simulators.shared.errors import Refusal
 from local.simulators.shared.keyed import KeyedProvider, Rows, expired
+from local.simulators.shared.provider import Request, Response, Route
 from local.simulators.shared.studio import Job
 
 _ELEMENTS = "/v1/general/advanced-custom-elements"

@@ -9,11 +9,11 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from local.simulators.clock import Clock
-from local.simulators.errors import Refusal
 from local.simulators.kling import rules
 from local.simulators.shared import triggers
-from local.simulators.store import Store
+from local.simulators.shared.clock import Clock
+from local.simulators.shared.errors import Refusal
+from local.simulators.shared.store import Store
 
 _FIELDS = {
     "element_name", "element_description", "reference_type", "element_image_list", "element_video_list",

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from local.simulators import footage
-from local.simulators.body import File
-from local.simulators.errors import Refusal
 from local.simulators.kling import rules
+from local.simulators.shared import footage
+from local.simulators.shared.body import File
+from local.simulators.shared.errors import Refusal
 from local.simulators.shared.inputs import Inputs
-from local.simulators.store import Vault
+from local.simulators.shared.store import Vault
 
 Facts = TypeVar("Facts")
 _IMAGE_BYTES, _ELEMENT_IMAGE_BYTES, _VIDEO_BYTES = (size * 1024 * 1024 for size in (50, 10, 200))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from local.simulators.errors import Refusal
+from local.simulators.shared.errors import Refusal
 
 RATIOS = {"16:9": (16, 9), "9:16": (9, 16), "1:1": (1, 1)}
 RESOLUTIONS = {"720p": 720, "1080p": 1080, "4k": 2160}

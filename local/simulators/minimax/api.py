@@ -9,13 +9,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from local.simulators.errors import Refusal
 from local.simulators.minimax import rules
 from local.simulators.minimax.media import Media
 from local.simulators.minimax.settings import Settings
-from local.simulators.provider import Request, Response, Route
 from local.simulators.shared import triggers
+from local.simulators.shared.errors import Refusal
 from local.simulators.shared.keyed import KeyedProvider, Rows, expired
+from local.simulators.shared.provider import Request, Response, Route
 from local.simulators.shared.studio import Job
 
 _WORDS = {"queued": "queued", "in_progress": "running", "completed": "succeeded", "failed": "failed"}

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from local.simulators import footage
-from local.simulators.body import File
-from local.simulators.errors import Refusal
 from local.simulators.minimax import rules
 from local.simulators.minimax.settings import Settings
+from local.simulators.shared import footage
+from local.simulators.shared.body import File
+from local.simulators.shared.errors import Refusal
 from local.simulators.shared.inputs import Inputs
-from local.simulators.store import Vault
+from local.simulators.shared.store import Vault
 
 _IMAGE_BYTES, _VIDEO_BYTES = 30 * 1024**2, 50 * 1024**2
 _SIDES, _SHAPES = (256, 5760), (0.4, 2.5)

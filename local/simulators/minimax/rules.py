@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from local.simulators.errors import Refusal
+from local.simulators.shared.errors import Refusal
 
 PROMPT = 7000
 MOST = {"image_url": 9, "video_url": 3, "audio_url": 3}

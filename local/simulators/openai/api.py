@@ -10,15 +10,15 @@ from email.message import Message
 from pathlib import Path
 from typing import Any
 
-from local.simulators.body import File
-from local.simulators.errors import Refusal
 from local.simulators.openai import forms, rules
 from local.simulators.openai.characters import Cast, Character
 from local.simulators.openai.present import error_envelope, page, video_document
 from local.simulators.openai.settings import Flavour, Settings
-from local.simulators.provider import Caller, Request, Response, Route
 from local.simulators.shared import triggers
+from local.simulators.shared.body import File
+from local.simulators.shared.errors import Refusal
 from local.simulators.shared.keyed import KeyedProvider
+from local.simulators.shared.provider import Caller, Request, Response, Route
 from local.simulators.shared.studio import Job
 
 

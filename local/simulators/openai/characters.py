@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from local.simulators.store import Store
+from local.simulators.shared.store import Store
 
 
 @dataclass

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from local.simulators.body import Body, File
-from local.simulators.errors import Refusal
+from local.simulators.shared.body import Body, File
+from local.simulators.shared.errors import Refusal
 
 _KEY = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from local.simulators.errors import Refusal
 from local.simulators.openai.settings import Flavour, Settings
-from local.simulators.provider import Response
 from local.simulators.shared import triggers
+from local.simulators.shared.errors import Refusal
+from local.simulators.shared.provider import Response
 from local.simulators.shared.studio import Job, Studio
 
 

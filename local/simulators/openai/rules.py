@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from local.simulators.body import File
-from local.simulators.errors import Refusal
+from local.simulators.shared.body import File
+from local.simulators.shared.errors import Refusal
 
 SECONDS = ("4", "8", "12", "16", "20")
 MAX_PROMPT = 32_000

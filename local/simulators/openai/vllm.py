@@ -6,12 +6,12 @@ import json
 import re
 from typing import Any
 
-from local.simulators.body import File
-from local.simulators.errors import Refusal
 from local.simulators.openai import forms, rules
 from local.simulators.openai.api import OpenAIProvider
-from local.simulators.provider import Request, Response
 from local.simulators.shared import triggers
+from local.simulators.shared.body import File
+from local.simulators.shared.errors import Refusal
+from local.simulators.shared.provider import Request, Response
 from local.simulators.shared.studio import Job
 
 _VIDEO_LIMIT = 50 * 1024 * 1024

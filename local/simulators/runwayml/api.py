@@ -13,13 +13,13 @@ from email.message import Message
 from pathlib import Path
 from typing import Any
 
-from local.simulators.errors import Refusal
-from local.simulators.provider import Caller, Request, Response, Route
 from local.simulators.runwayml import models
 from local.simulators.runwayml.assets import Assets, issue
 from local.simulators.runwayml.settings import Settings
 from local.simulators.shared import triggers
+from local.simulators.shared.errors import Refusal
 from local.simulators.shared.keyed import KeyedProvider
+from local.simulators.shared.provider import Caller, Request, Response, Route
 from local.simulators.shared.studio import Job
 
 VERSION = "2024-11-06"

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from local.simulators import footage
-from local.simulators.body import Body, File
-from local.simulators.errors import Refusal
 from local.simulators.runwayml.settings import Settings
+from local.simulators.shared import footage
+from local.simulators.shared.body import Body, File
+from local.simulators.shared.errors import Refusal
 from local.simulators.shared.inputs import Inputs
-from local.simulators.store import Store, Vault
+from local.simulators.shared.store import Store, Vault
 
 Kind = Literal["image", "video"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from email.message import Message
 
-from local.simulators.errors import Refusal
-from local.simulators.provider import Caller
-from local.simulators.store import Store
+from local.simulators.shared.errors import Refusal
+from local.simulators.shared.provider import Caller
+from local.simulators.shared.store import Store
 
 _KEY = re.compile(r"sim-([\w-]+?)(?:\.\d+)?")
 

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from local.simulators.provider import BaseSettings, Provider
-from local.simulators.server import SimulatorServer
+from local.simulators.shared.provider import BaseSettings, Provider
+from local.simulators.shared.server import SimulatorServer
 
 Chosen = TypeVar("Chosen", bound=BaseSettings)
 

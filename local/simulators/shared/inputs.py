@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from local.simulators import footage
-from local.simulators.body import File
-from local.simulators.errors import Refusal
-from local.simulators.store import Vault
+from local.simulators.shared import footage
+from local.simulators.shared.body import File
+from local.simulators.shared.errors import Refusal
+from local.simulators.shared.store import Vault
 
 MAX_IMAGE_URL = 20_971_520
 _CHUNK = 256 * 1024

@@ -10,14 +10,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-from local.simulators.clock import Clock
-from local.simulators.errors import Refusal
-from local.simulators.provider import Caller, Provider, Request, Response, Route
 from local.simulators.shared.accounts import Accounts
+from local.simulators.shared.clock import Clock
+from local.simulators.shared.errors import Refusal
 from local.simulators.shared.inputs import Inputs
+from local.simulators.shared.provider import Caller, Provider, Request, Response, Route
 from local.simulators.shared.settings import JobSettings
+from local.simulators.shared.store import Store, Vault
 from local.simulators.shared.studio import Job, Studio
-from local.simulators.store import Store, Vault
 
 Chosen = TypeVar("Chosen", bound=JobSettings)
 Handler = Callable[[Request], Response]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from local.simulators.provider import BaseSettings
+from local.simulators.shared.provider import BaseSettings
 
 
 class JobSettings(BaseSettings):

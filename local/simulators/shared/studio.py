@@ -11,12 +11,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from local.simulators import render
-from local.simulators.clock import Clock
-from local.simulators.render import Role, Scene
-from local.simulators.shared import triggers
+from local.simulators.shared import render, triggers
+from local.simulators.shared.clock import Clock
+from local.simulators.shared.render import Role, Scene
 from local.simulators.shared.settings import JobSettings
-from local.simulators.store import Store, Vault
+from local.simulators.shared.store import Store, Vault
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from local.simulators.errors import Refusal
+from local.simulators.shared.errors import Refusal
 
 _FATES = {"refused-later": "moderation", "fails-later": "internal", "sticks-forever": "stuck"}
 

@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from local.simulators import footage
-from local.simulators.errors import Refusal
-from local.simulators.provider import Request, Response, Route
-from local.simulators.shared import triggers
+from local.simulators.shared import footage, triggers
+from local.simulators.shared.errors import Refusal
 from local.simulators.shared.keyed import KeyedProvider, Rows
+from local.simulators.shared.provider import Request, Response, Route
 from local.simulators.shared.studio import Job
 from local.simulators.xai import present, rules
 from local.simulators.xai.settings import Settings

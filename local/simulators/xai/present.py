@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from local.simulators.errors import Refusal
-from local.simulators.provider import Response
 from local.simulators.shared import triggers
+from local.simulators.shared.errors import Refusal
+from local.simulators.shared.provider import Response
 from local.simulators.shared.studio import Job
 from local.simulators.xai.rules import MODELS, RESOLUTIONS, SOURCE_PRICE
 from local.simulators.xai.settings import Settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from local.simulators.errors import Refusal
+from local.simulators.shared.errors import Refusal
 
 RATIOS = ("16:9", "9:16", "1:1", "4:3", "3:4", "3:2", "2:3")
 RESOLUTIONS = {"480p": 480, "720p": 720, "1080p": 1080}

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from local.simulators import footage
-from local.simulators.body import _shortened as shortened
 from local.simulators.process import Simulator
-from local.simulators.writer import Mp4Writer
+from local.simulators.shared import footage
+from local.simulators.shared.body import _shortened as shortened
+from local.simulators.shared.writer import Mp4Writer
 from tests.fakes.account import BASE, KEY, Server, media
 from understudy import settings
 from understudy.errors import OutcomeUnknown, Reason, Refused

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from local.simulators import footage
 from local.simulators.process import Simulator
-from local.simulators.render import sample_clip
 from local.simulators.runwayml.models import REQUESTS
+from local.simulators.shared import footage
+from local.simulators.shared.render import sample_clip
 from tests.fakes.account import BASE, KEY, Server, media
 from understudy import settings
 from understudy.errors import OutcomeUnknown, Reason, Refused

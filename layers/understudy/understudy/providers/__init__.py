@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from understudy.providers.base import Provider
 
-_SHARED = {"base", "common", "http", "prices", "sizes"}
+_SHARED = {"base", "common", "http", "prices", "refusals", "sizes"}
 
 
 def names() -> list[str]:

@@ -33,9 +33,10 @@ from understudy.providers.base import (
     Provider,
     Status,
 )
-from understudy.providers.common import MAX_CODE, bearer, clean, content_of, moderated, quoted, refusal, with_names
+from understudy.providers.common import bearer, content_of, quoted, with_names
 from understudy.providers.http import Answer, Part
 from understudy.providers.prices import Prices
+from understudy.providers.refusals import MAX_CODE, clean, moderated, refusal
 
 STATUSES: dict[str, Status] = {
     "queued": "queued",

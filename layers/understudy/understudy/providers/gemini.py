@@ -57,16 +57,10 @@ from understudy.providers.base import (
     Provider,
     SourceLimits,
 )
-from understudy.providers.common import (
-    clean,
-    content_of,
-    dicts,
-    quoted,
-    verdict,
-    with_options,
-)
+from understudy.providers.common import content_of, dicts, quoted, with_options
 from understudy.providers.http import Answer
 from understudy.providers.prices import Prices
+from understudy.providers.refusals import clean, verdict
 
 MAX_CLIPS, MAX_IMAGES, CLIP_SECONDS = 3, 6, 3.0
 MAX_BYTES = 30 * 1024 * 1024  # of the files in a request; the whole may have 100 MB (changelog, 2026-01)

@@ -51,20 +51,10 @@ from understudy.providers.base import (
     SourceLimits,
     Status,
 )
-from understudy.providers.common import (
-    as_dict,
-    at_address,
-    bearer,
-    checked_prompt,
-    clean,
-    dicts,
-    quoted,
-    verdict,
-    with_options,
-    without_addresses,
-)
+from understudy.providers.common import as_dict, at_address, bearer, checked_prompt, dicts, quoted, with_options
 from understudy.providers.http import Answer
 from understudy.providers.prices import Prices, Rates
+from understudy.providers.refusals import clean, verdict, without_addresses
 
 ELEMENTS = "v1/general/advanced-custom-elements"
 DELETE_ELEMENT = ("v1/general/delete-advanced-elements", "v1/general/delete-elements")

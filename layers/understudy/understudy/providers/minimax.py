@@ -55,16 +55,14 @@ from understudy.providers.common import (
     at_address,
     bearer,
     checked_prompt,
-    clean,
     image_url,
     quoted,
-    verdict,
     with_names,
     with_options,
-    without_addresses,
 )
 from understudy.providers.http import Answer
 from understudy.providers.prices import Prices
+from understudy.providers.refusals import clean, verdict, without_addresses
 
 INLINE_BYTES = 512 * 1024  # of an image: their fetcher needs no address for a data URI
 CLIP_BYTES, IMAGE_BYTES = 50 * 1024 * 1024, 30 * 1024 * 1024

@@ -59,16 +59,14 @@ from understudy.providers.common import (
     at_address,
     bearer,
     checked_prompt,
-    clean,
     data_url,
     quoted,
-    verdict,
     with_names,
     with_options,
-    without_addresses,
 )
 from understudy.providers.http import Answer, Part
 from understudy.providers.prices import Prices, Rates
+from understudy.providers.refusals import clean, verdict, without_addresses
 
 VERSION = "2024-11-06"
 INLINE_BYTES = 512 * 1024  # of an image; a data URI may have 5 MB

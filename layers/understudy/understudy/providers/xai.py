@@ -48,20 +48,10 @@ from understudy.providers.base import (
     Source,
     SourceLimits,
 )
-from understudy.providers.common import (
-    as_dict,
-    at_address,
-    bearer,
-    checked_prompt,
-    clean,
-    image_url,
-    quoted,
-    verdict,
-    with_names,
-    without_addresses,
-)
+from understudy.providers.common import as_dict, at_address, bearer, checked_prompt, image_url, quoted, with_names
 from understudy.providers.http import Answer
 from understudy.providers.prices import Prices
+from understudy.providers.refusals import clean, verdict, without_addresses
 
 PATHS: dict[Operation, str] = {
     "create": "videos/generations",

@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 from urllib.parse import parse_qsl, urlsplit
 
-from local.simulators.body import Body, Incoming, read
-from local.simulators.control import PREFIX, Control
-from local.simulators.errors import Refusal
-from local.simulators.faults import Fault, FaultBook
-from local.simulators.provider import Provider, Request, Response, Route
-from local.simulators.recorder import Record, Recorder
+from local.simulators.shared.body import Body, Incoming, read
+from local.simulators.shared.control import PREFIX, Control
+from local.simulators.shared.errors import Refusal
+from local.simulators.shared.faults import Fault, FaultBook
+from local.simulators.shared.provider import Provider, Request, Response, Route
+from local.simulators.shared.recorder import Record, Recorder
 
 _CHUNK = 256 * 1024
 

@@ -10,7 +10,7 @@ from collections import Counter, deque
 from email.message import Message
 from typing import Any
 
-from local.simulators.store import Store
+from local.simulators.shared.store import Store
 
 _HEADERS = (
     "content-type",

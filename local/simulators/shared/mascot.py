@@ -1,6 +1,6 @@
 """A drawn animal that wanders about under its name: the clip from which demos and tests make a character.
 
-python -m local.simulators.mascot luna.mp4 [--name Luna] [--seconds 3] [--size 1280x720]
+python -m local.simulators.shared.mascot luna.mp4 [--name Luna] [--seconds 3] [--size 1280x720]
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from local.simulators.writer import FPS, Mp4Writer
+from local.simulators.shared.writer import FPS, Mp4Writer
 
 Colour = tuple[int, int, int]
 

@@ -15,9 +15,9 @@ from urllib.parse import unquote
 
 from pydantic import BaseModel, ConfigDict
 
-from local.simulators.body import Body
-from local.simulators.errors import Refusal
-from local.simulators.store import Store
+from local.simulators.shared.body import Body
+from local.simulators.shared.errors import Refusal
+from local.simulators.shared.store import Store
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
 
-from local.simulators import footage
-from local.simulators.mascot import sample_clip
-from local.simulators.writer import FPS, Mp4Writer
+from local.simulators.shared import footage
+from local.simulators.shared.mascot import sample_clip
+from local.simulators.shared.writer import FPS, Mp4Writer
 
 __all__ = ["Role", "Scene", "render_scene", "sample_clip", "spritesheet", "thumbnail"]
 

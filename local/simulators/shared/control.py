@@ -23,10 +23,10 @@ from urllib.parse import parse_qsl
 
 from pydantic import ValidationError
 
-from local.simulators.errors import Refusal
-from local.simulators.faults import FaultBook
-from local.simulators.provider import Provider, Response
-from local.simulators.recorder import Recorder
+from local.simulators.shared.errors import Refusal
+from local.simulators.shared.faults import FaultBook
+from local.simulators.shared.provider import Provider, Response
+from local.simulators.shared.recorder import Recorder
 
 PREFIX = "/_sim/"
 

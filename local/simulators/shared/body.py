@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 
 import multipart  # type: ignore[import-untyped]  # a single-file package has no py.typed
 
-from local.simulators.errors import Refusal
+from local.simulators.shared.errors import Refusal
 
 _CHUNK = 256 * 1024
 _MEMORY_LIMIT = 48 * 1024 * 1024  # JSON bodies and plain form fields: room for a data URL of 20 MB and more

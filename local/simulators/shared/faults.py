@@ -27,7 +27,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from local.simulators.errors import Refusal
+from local.simulators.shared.errors import Refusal
 
 
 class Fault(BaseModel):

@@ -1,4 +1,4 @@
-"""The deployed stack that an operator's command works on, with the operator's own AWS credentials."""
+"""The AWS account, region and stack that an operator's command works on, with the operator's own credentials."""
 
 from __future__ import annotations
 
