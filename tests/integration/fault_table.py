@@ -49,7 +49,7 @@ class Sees:
 
 @dataclass(frozen=True)
 class Row:
-    """A fault. `hooks` are what the simulator is told (see `local/simulators/shared/faults.py`), `prompt` words that mean
+    """A fault. `hooks` are what the simulator is told (`local/simulators/shared/faults.py`), `prompt` words that mean
     something to it; with `connects` False nobody answers the phone. `hours`: not to be waited for. `back_after`: the
     faults are taken away after so many seconds. `rests`: how long the provider wants to be left alone after the first.
     `image`: the order brings one. `refusals`: so often it is refused before it is taken.

@@ -18,7 +18,9 @@ from understudy.deployments import config
 from understudy.deployments.config import Deployments
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text("utf-8")
+DEPLOYMENTS = (ROOT / "docs" / "deployments-file.md").read_text("utf-8")
+ERRORS = (ROOT / "docs" / "errors.md").read_text("utf-8")
+COSTS = (ROOT / "docs" / "costs.md").read_text("utf-8")
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
 ROUTES: dict[str, Any] = json.loads((ROOT / "docs" / "openapi.json").read_text("utf-8"))["paths"]
@@ -64,10 +66,11 @@ def known(method: str, path: str) -> bool:
 
 
 def curls() -> list[tuple[str, str]]:
-    """Every call of the README's shell blocks; a command ends at a line end outside of quotes."""
+    """Every call of the documents' shell blocks; a command ends at a line end outside of quotes."""
     commands = [
         command
-        for block in blocks(README, "sh")
+        for document in DOCUMENTS
+        for block in blocks(document.read_text("utf-8"), "sh")
         for command in re.findall(r"(?:'[^']*'|\"[^\"]*\"|\\\n|[^\n])+", block)
     ]
     return [route for command in commands if (route := routes_of(command)) is not None]
@@ -130,8 +133,8 @@ def test_decisions_are_listed(document: Path) -> None:
         assert document.read_text("utf-8").startswith(f"# {document.name[:4]}: ")
 
 
-def test_the_deployments_of_the_readme_can_be_used() -> None:
-    examples = [block for block in blocks(README, "toml") if "[deployments." in block]
+def test_the_deployments_of_the_page_can_be_used() -> None:
+    examples = [block for block in blocks(DEPLOYMENTS, "toml") if "[deployments." in block]
     assert examples
     for example in examples:
         for deployment in Deployments.parse(example):
@@ -141,15 +144,15 @@ def test_the_deployments_of_the_readme_can_be_used() -> None:
                 assert profile != provider.profile(upstream, {}), "its options change nothing"
 
 
-def test_every_field_of_the_deployments_file_is_in_the_readme() -> None:
-    (example,) = [block for block in blocks(README, "toml") if "[deployments." in block]
+def test_every_field_of_the_deployments_file_is_on_its_page() -> None:
+    (example,) = [block for block in blocks(DEPLOYMENTS, "toml") if "[deployments." in block]
     fields = {field for table in tomllib.loads(example)["deployments"].values() for field in table}
     assert fields == config._FIELDS
 
 
-def test_every_option_of_the_openai_shaped_is_in_the_readme() -> None:
+def test_every_option_of_the_openai_shaped_is_on_the_page() -> None:
     folder = ROOT / "layers" / "understudy" / "understudy" / "providers"
-    table = README.partition("| option |")[2].partition("\n\n")[0]
+    table = DEPLOYMENTS.partition("| option |")[2].partition("\n\n")[0]
     listed = set(re.findall(r"`(\w+)`", "\n".join(row.split("|")[1] for row in table.splitlines()[2:])))
     code = "".join((folder / f"{name}.py").read_text("utf-8") for name in ("common", "openai", "azure", "hosted_vllm"))
     taken = set(re.findall(r'options(?:\.get\(|\[)"(\w+)"|"(\w+)" in options', code))
@@ -176,8 +179,7 @@ def test_codes_of_the_errors_table_are_those_of_the_code() -> None:
     source = (ROOT / "template.yaml").read_text("utf-8")
     for folder in ("layers", "functions"):
         source += "".join(file.read_text("utf-8") for file in (ROOT / folder).rglob("*.py"))
-    table = README.partition("## Errors")[2].partition("\n## ")[0]
-    cells = [row.split("|")[2] for row in re.findall(r"^\| \d.*$", table, re.MULTILINE)]
+    cells = [row.split("|")[2] for row in re.findall(r"^\| \d.*$", ERRORS, re.MULTILINE)]
     codes = {code for cell in cells for code in re.findall(r"`(\w+)`", cell)}
     assert len(codes) > 40
     kinds = {f"{kind}_not_found" for kind in ("video", "character", "upload")}
@@ -188,10 +190,9 @@ def test_codes_of_the_errors_table_are_those_of_the_code() -> None:
 def test_the_idle_cost_counts_what_the_template_has() -> None:
     """CloudWatch bills each metric that an alarm reads; the table says how many there are and adds up."""
     template = (ROOT / "template.yaml").read_text("utf-8")
-    section = README.partition("## What it costs idle")[2].partition("\n## ")[0]
-    rows = [row.split("|") for row in section.splitlines() if row.startswith("| ") and "$" in row]
+    rows = [row.split("|") for row in COSTS.splitlines() if row.startswith("| ") and "$" in row]
     alarms, metrics = len(re.findall(r"Type: AWS::CloudWatch::Alarm", template)), template.count("MetricName:")
-    assert f"{alarms} alarms that read {metrics} metrics" in section
+    assert f"{alarms} alarms that read {metrics} metrics" in COSTS
     assert template.count("Type: AWS::SecretsManager::Secret") == 1
     used_up, free = ([round(float(row[n].strip(" *$")) * 100) for row in rows] for n in (-3, -2))
     assert used_up[0] == metrics * 10
@@ -204,3 +205,22 @@ def test_the_licence_and_the_changelog_agree_with_the_project() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     assert f"## [{project['version']}]" in (ROOT / "CHANGELOG.md").read_text("utf-8")
     assert (ROOT / "LICENSE").read_text("utf-8").startswith(f"{project['license']} License")
+
+
+def test_the_index_has_every_page() -> None:
+    index = (ROOT / "docs" / "README.md").read_text("utf-8")
+    for page in (ROOT / "docs").glob("*.md"):
+        assert page.name == "README.md" or f"]({page.name})" in index, page.name
+
+
+def test_the_readme_stays_a_front_page() -> None:
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 150
+
+
+def test_every_way_in_which_a_job_fails_is_on_the_page_of_errors() -> None:
+    """The codes that `transitions.fail` is given as words."""
+    source = "".join(file.read_text("utf-8") for file in (ROOT / "layers" / "understudy" / "understudy").rglob("*.py"))
+    given = set(re.findall(r'transitions\.fail\(\s*job,\s*"(\w+)"', source))
+    assert len(given) > 5
+    for code in given:
+        assert f"`{code}`" in ERRORS, code
