@@ -14,7 +14,7 @@ from understudy.store import table
 def handler(call: Call) -> Response:
     """Give an upload up. What it has become already stays."""
     upload = lookup.upload(call, call.text("upload_id"))
-    busy = NotReady("This upload is being looked at. Try again in a moment.", param="upload_id")
+    busy = NotReady("This upload is still being processed. Try again in a moment.", param="upload_id")
     if upload.state == "processing":
         raise busy
     try:

@@ -96,7 +96,7 @@ def test_openai_python_behind_the_proxy(proxy: Api, upstream: Simulator, luna: s
 def test_our_errors_come_through(proxy: Api) -> None:
     answer = proxy.post("/videos", {**ORDER, "seconds": "7"})
     assert answer.status_code == 400
-    assert "Possible:" in answer.text
+    assert "Supported:" in answer.text
 
 
 def test_a_wrapped_id_is_still_its_teams_alone(proxy: Api, video: dict[str, Any], others: Api) -> None:

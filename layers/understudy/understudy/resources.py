@@ -119,7 +119,7 @@ class UploadParts(TypedDict):
 
 
 def upload_id(upload: Upload) -> str:
-    """The upload's public id; it is on its way to nobody yet, so it names no deployment."""
+    """Return the upload's public id. It names no deployment, because an upload belongs to none."""
     managed = ManagedId(Kind.UPLOAD, upload.id, "understudy", "", upload.id)
     return secrets.id_codec().encode(managed, team=upload.team, key_id=upload.signed_with)
 

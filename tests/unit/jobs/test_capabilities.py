@@ -147,9 +147,9 @@ def test_an_objection_says_what_is_possible() -> None:
 def test_an_objection_to_characters_says_what_is_possible_with_them() -> None:
     cast = [character()]
     for wish, words in (
-        (create(seconds=8, characters=cast), 'with characters this model cannot make "8". Possible: "4".'),
-        (create(size="1080x1920", characters=cast), "makes neither 1080x1920 nor larger of that shape. Possible: 128"),
-        (create(has_image=True, characters=cast * 2), "beside an input_reference this model takes at most 1."),
+        (create(seconds=8, characters=cast), '"8" is not supported with characters. Supported: "4".'),
+        (create(size="1080x1920", characters=cast), "1080x1920 is not supported with characters. Supported: 128"),
+        (create(has_image=True, characters=cast * 2), "with an input_reference this model takes at most 1."),
     ):
         error = capabilities.objection(wish, HERE, replace(PROFILE, characters=FEW))
         assert isinstance(error, Unsupported)  # so that the models that can are named

@@ -232,7 +232,7 @@ class TestTheSource:
         assert extend(stage, source, "4").status == 200
         error = extend(stage, source, "5").error
         assert (error["code"], error["param"]) == ("unsupported_operation", "video")
-        assert "7 s in all" in error["message"]
+        assert "7 seconds in all" in error["message"]
 
     def test_a_length_that_the_model_does_not_make(self, stage: Stage, upstream: Upstream, source: str) -> None:
         error = extend(stage, source, "16").error

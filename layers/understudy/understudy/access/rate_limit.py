@@ -59,7 +59,9 @@ def admit(caller: Caller, kind: CallKind) -> Admission:
     if "revoked_at" in row:
         raise Unauthenticated("This API key is no longer valid.")
     left = str(_left(now))
-    message = f"This key may make {row.get(f'{kind}_limit')} such calls a minute. Try again in {left} s."
+    what = "create something" if kind == "make" else "change or sign something"
+    limit = row.get(f"{kind}_limit")
+    message = f"This API key may make {limit} calls a minute that {what}. Try again in {left} seconds."
     raise RateLimited(message, headers=_headers(row, kind, now) | {"retry-after": left})
 
 

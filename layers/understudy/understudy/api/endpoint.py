@@ -116,7 +116,7 @@ class Call:
         try:
             data = base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body.encode()
         except ValueError:  # also of what is not ASCII, and of half a surrogate pair
-            raise InvalidRequest("The body is not what its encoding says.", code="malformed_body") from None
+            raise InvalidRequest("The body is not valid base64.", code="malformed_body") from None
         try:
             return bodies.parse(data, self.headers.get("content-type"))
         except BodyError as error:

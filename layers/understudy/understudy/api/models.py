@@ -100,7 +100,7 @@ def available(deployments: Deployments, caller: Caller) -> list[Model]:
 
 
 def price_list(profiles: list[Profile]) -> list[Price]:
-    """What these take, things of one price in one line. What nobody makes or has a price for is not in it."""
+    """Return the price list of these profiles, equal prices merged. Operations without a price are omitted."""
     lines: dict[tuple[bool, tuple[str, ...], int, int], list[str]] = {}
     for of in (*MADE, *ON_TOP):
         ranges: dict[tuple[int, int], list[str]] = {}

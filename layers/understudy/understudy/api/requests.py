@@ -27,6 +27,7 @@ from understudy.api.fields import FilePart
 from understudy.characters.name import MAX_NAME
 from understudy.errors import InvalidRequest
 
+REFUSED = frozenset({"file_id"})  # read only to be refused with a reason
 IGNORED = frozenset({"timeout", "user", "metadata", "extra_body", "extra_headers", "extra_query"})
 MAX_PROMPT = 32_000
 MAX_ID = 1024
@@ -88,7 +89,8 @@ class OneOf(Body):
     @model_validator(mode="after")
     def exactly_one(self) -> Self:
         if sum(value is not None for _, value in self) != 1:
-            raise ValueError(f"give exactly one of {' and '.join(type(self).model_fields)}")
+            offered = (name for name in type(self).model_fields if name not in REFUSED)
+            raise ValueError(f"give exactly one of {' or '.join(offered)}")
         return self
 
 

@@ -27,7 +27,7 @@ def take(thing: Landed, deadline: float, *, last: bool = False) -> None:
     team, _, record = rest.partition("/")
     upload = uploads.find(team, record) if folder == "uploads" and record else None
     if upload is None:
-        logger.warning("an object that belongs to nothing", extra={"prefix": folder})
+        logger.warning("an object belongs to no upload", extra={"prefix": folder})
         return None
     if upload.version is not None and upload.version != thing.version:
         return _later(upload, thing)

@@ -15,7 +15,7 @@ MOST = 8  # passing failures in a row, with growing pauses: about five minutes
 
 
 def again(job: Job, state: State, error: Exception | None = None) -> float:
-    """One trouble more; seconds until the next try: not before the provider wants to be asked again."""
+    """Record a failed attempt. Return the seconds to wait, at least the provider's Retry-After."""
     transitions.move(job, state, troubles=job.troubles + 1, lost=lost(job, error))
     return max(_pause(job), error.pause if isinstance(error, ProviderError) else 0.0)
 

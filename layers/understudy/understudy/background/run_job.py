@@ -146,8 +146,11 @@ def _refused(job: Job, deployment: Deployment, refused: Refused) -> float | None
 
 
 def _forget_cast(job: Job, deployment: Deployment) -> bool:
-    """Will a character be made again that the provider has lost? A refused order does not say which one that is; when
-    one was asked for alone, it is forgotten already."""
+    """Forget the native characters of this job, so that they are made again. Return False if none has a clip.
+
+    A refused order does not say which character the provider has lost. A character that was asked for alone is
+    forgotten already.
+    """
     return job.state == "preparing" or handles.forget(orders.cast_of(job), deployment)
 
 
@@ -259,7 +262,9 @@ def _delete_upstream(message: dict[str, Any], deadline: float) -> None:
     """Delete at the provider what was deleted here, if it can; a failure brings the message back."""
     deployment = deployments().find(message["deployment"])
     if deployment is None:
-        logger.warning("nobody is left to delete it", extra={"deployment": message["deployment"]})
+        logger.warning(
+            "not deleted at the provider: its deployment is not configured", extra={"deployment": message["deployment"]}
+        )
         return
     provider, reference = load(deployment.provider), message["reference"]
     profile = routing.profile_of(deployment, message.get("model") or next(iter(deployment.models)))

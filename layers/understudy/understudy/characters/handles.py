@@ -131,7 +131,7 @@ def _begin(character: Character, deployment: Deployment, before: Handle | None) 
 
 
 def _poll(character: Character, deployment: Deployment, deadline: float, handle: Handle) -> Handle:
-    """Ask how a pending one is doing. What keeps the provider from answering says nothing of the character."""
+    """Poll a pending character. Transport errors leave it pending."""
     provider, reference = load(deployment.provider), handle.reference or ""
     try:
         made = call_provider(deployment, deadline, lambda account: provider.poll_character(account, reference))

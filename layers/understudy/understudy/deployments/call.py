@@ -1,5 +1,4 @@
-"""Talking to a deployment: its base URL, its key, a client with a deadline, and a second look at a key that was
-refused."""
+"""Calls to a deployment's provider: base URL, key and deadline, and one more try if the key was just rotated."""
 
 from __future__ import annotations
 

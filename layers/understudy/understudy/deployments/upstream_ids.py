@@ -1,6 +1,6 @@
-"""Whose a provider's id is: a row for each id that a provider gave us, and for each that a caller brought.
+"""Maps a provider's id to the team that owns it. The row is kept after deletion, so no other team can claim the id.
 
-It outlives what it leads to: an id of something that was deleted stays its team's.
+There is a row for each id that a provider gave us, and for each id that a caller brought.
 """
 
 from __future__ import annotations

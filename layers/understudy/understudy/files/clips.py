@@ -10,7 +10,12 @@ from understudy.settings import settings
 from understudy.store import functions
 
 STILLS = 4
-OURS = {"invalid_request", "not_found", "storage_error", "internal_error"}  # refusals that no other clip would cure
+OURS = {
+    "invalid_request",
+    "not_found",
+    "storage_error",
+    "internal_error",
+}  # faults of ours: another clip would not help
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,7 +197,7 @@ def finish(upload: Upload, file: File | None = None, *, error: dict[str, str] | 
 
 
 def fail(upload: Upload, code: str, message: str) -> None:
-    """The bytes cannot become that, and trying again would not help."""
+    """Mark the upload as failed for good: trying again would not help."""
     changes = {"state": "failed", "lease_until": 0, "error": {"code": code, "message": message}}
     table.update(upload.row, changes, expect={"state": "processing"})
 
@@ -224,11 +224,17 @@ def usable(upload: Upload, param: str, purpose: Purpose) -> File:
             raise InvalidRequest(f"{param}: {upload.error['message']}", param=param, code=upload.error["code"])
         case "expired":
             raise InvalidRequest(
-                f"{param}: nothing arrived in time. Create a new upload.", param=param, code="upload_expired"
+                f"{param}: the upload has expired. Create a new upload.", param=param, code="upload_expired"
             )
         case "pending":
-            raise NotReady(f"{param}: its bytes have not arrived yet.", param=param, code="upload_pending")
-    raise NotReady(f"{param}: it is being looked at. Try again in a moment.", param=param, code="upload_processing")
+            raise NotReady(
+                f"{param}: the bytes of the upload have not arrived yet. Send them to the URL of the upload.",
+                param=param,
+                code="upload_pending",
+            )
+    raise NotReady(
+        f"{param}: the upload is still being processed. Try again in a moment.", param=param, code="upload_processing"
+    )
 
 
 def _part_size(byte_count: int) -> int:

@@ -76,7 +76,9 @@ def _operation(wish: Wish, deployment: Deployment, profile: Profile, way: Way | 
 def _prompt(wish: Wish, profile: Profile) -> ApiError | None:
     if len(wish.prompt) <= profile.prompt_characters:
         return None
-    return InvalidRequest(f"prompt: this model takes at most {profile.prompt_characters} characters.", param="prompt")
+    return InvalidRequest(
+        f"prompt: this model takes at most {profile.prompt_characters} characters. Shorten the prompt.", param="prompt"
+    )
 
 
 def _playing(wish: Wish, profile: Profile) -> ApiError | None:
@@ -85,15 +87,16 @@ def _playing(wish: Wish, profile: Profile) -> ApiError | None:
         return None
     able = profile.playing(cast=True)
     if not able.characters.most:
-        return Unsupported("This model takes no characters in what it is configured to make.", param="characters")
-    if wish.seconds is not None and wish.seconds not in able.seconds:
-        message = (
-            f'seconds: with characters this model cannot make "{wish.seconds}". Possible: {_listed(able.seconds)}.'
+        return Unsupported(
+            "The options `seconds` and `sizes` of this deployment leave nothing that supports characters.",
+            param="characters",
         )
+    if wish.seconds is not None and wish.seconds not in able.seconds:
+        message = f'seconds: "{wish.seconds}" is not supported with characters. Supported: {_listed(able.seconds)}.'
         return Unsupported(message, param="seconds")
     if wish.size is not None and fit(wish.size, able.sizes) is None:
-        message = f"size: with characters this model makes neither {wish.size} nor larger of that shape."
-        return Unsupported(f"{message} Possible: {', '.join(able.sizes)}.", param="size")
+        message = f"size: {wish.size} is not supported with characters."
+        return Unsupported(f"{message} Supported: {', '.join(able.sizes)}.", param="size")
     return None
 
 
@@ -107,7 +110,7 @@ def _seconds(wish: Wish, profile: Profile, way: Way | None) -> ApiError | None:
         possible = profile.seconds
     if possible is None or wish.seconds is None or wish.seconds in possible:
         return None
-    message = f'seconds: this model cannot make "{wish.seconds}". Possible: {_listed(possible)}.'
+    message = f'seconds: "{wish.seconds}" is not supported by this model. Supported: {_listed(possible)}.'
     return InvalidRequest(message, param="seconds")
 
 
@@ -115,7 +118,7 @@ def _size(wish: Wish, profile: Profile) -> ApiError | None:
     if wish.size is None or fit(wish.size, profile.sizes):
         return None
     return InvalidRequest(
-        f"size: this model makes neither {wish.size} nor larger of that shape. Possible: {', '.join(profile.sizes)}.",
+        f"size: {wish.size} is not supported by this model. Supported: {', '.join(profile.sizes)}.",
         param="size",
     )
 
@@ -127,17 +130,23 @@ def _source(wish: Wish, deployment: Deployment, profile: Profile) -> ApiError | 
         return None
     length = wish.source_seconds
     if wish.operation == "extend" and length + (wish.seconds or 0) > limits.whole + SLACK:
-        return Unsupported(f"video: this model extends to {limits.whole:g} s in all.", param="video")
+        return Unsupported(
+            f"video: with this model an extended video may last {limits.whole:g} seconds in all.", param="video"
+        )
     if wish.made_by == deployment.id and not profile.source_by_clip:
         return None
     shortest, longest = limits.seconds
     if not shortest - SLACK <= length <= longest + SLACK:
-        message = f"video: this model can {wish.operation} {shortest:g} to {longest:g} s; this has {length:g}."
+        message = (
+            f"video: this model can {wish.operation} videos of {shortest:g} to {longest:g} seconds. "
+            f"This video has {length:g} seconds."
+        )
         return Unsupported(message, param="video")
     smallest, largest = limits.sides
     if wish.source_size and not all(smallest <= side <= largest for side in pixels(wish.source_size)):
         message = (
-            f"video: this model can {wish.operation} sides of {smallest} to {largest} pixels, not {wish.source_size}."
+            f"video: this model can {wish.operation} videos with sides of {smallest} to {largest} pixels. "
+            f"This video has {wish.source_size}."
         )
         return Unsupported(message, param="video")
     return None
@@ -148,12 +157,12 @@ def _joined(wish: Wish, profile: Profile) -> ApiError | None:
     if wish.source_size is None or wish.source_seconds is None:
         return None
     if fit(wish.source_size, profile.sizes) is None:
-        message = f"video: this model makes nothing that could be joined to {wish.source_size}."
+        message = f"video: this model supports no size that fits a video of {wish.source_size}, so it cannot extend it."
         return Unsupported(message, param="video")
     width, height = pixels(wish.source_size)
     most = MAX_JOINED // (width * height)
     if wish.source_seconds + (wish.seconds or 0) > most + SLACK:
-        message = f"video: of {wish.source_size} an extension by this model may last {most} s in all."
+        message = f"video: with this model an extended video of {wish.source_size} may last {most} seconds in all."
         return Unsupported(message, param="video")
     return None
 
@@ -168,13 +177,13 @@ def _characters(wish: Wish, deployment: Deployment, profile: Profile) -> ApiErro
         return Unsupported(f"characters: this model takes at most {support.most} in one video.", param="characters")
     if wish.has_image and count > support.beside:
         most = f"at most {support.beside}" if support.beside else "none"
-        return Unsupported(f"characters: beside an input_reference this model takes {most}.", param="characters")
+        return Unsupported(f"characters: with an input_reference this model takes {most}.", param="characters")
     shortest, longest = support.clip_seconds
     for i, character in enumerate(wish.characters):
         if not character.has_clip:
             if support.native and character.home == deployment.id:
                 continue
-            message = f"characters: {character.name} has no clip here and plays only at the provider that made it."
+            message = f"characters: {character.name} has no clip here. Only the provider that made it can use it."
             return Unsupported(message, param=f"characters[{i}]")
         seconds = character.milliseconds / 1000
         if seconds < shortest or (seconds > longest and not support.trim):

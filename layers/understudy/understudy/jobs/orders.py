@@ -105,7 +105,7 @@ def _source(job: Job, deployment: Deployment, profile: Profile) -> Source | None
     if maker(source) == deployment.id and not profile.source_by_clip:
         return Source(upstream_id=source.upstream_id, seconds=seconds)
     if job.operation == "remix":  # it was not there yet when it was to be remixed, and was then made elsewhere
-        message = "Another deployment has made the video than was to; it cannot be remixed. Edit it instead."
+        message = "This video was made by another deployment and cannot be remixed. Use POST /v1/videos/edits."
         raise Refused(Reason.INVALID, message, param="video_id", code="unsupported_operation")
     return Source(clip=_media(source.output, "video"), seconds=seconds)
 

@@ -12,7 +12,8 @@
     archiving   the provider is done; its file is being copied home
     completed   the bytes are in our bucket (providers' URLs die within hours)
 
-Every move is a compare-and-swap in the table, and the two terminal states are left by nothing.
+Every move is a compare-and-swap on the state that the job was read in, and no move leaves a terminal state. Which of
+the other moves make sense is decided by whoever makes them.
 """
 
 from __future__ import annotations
@@ -106,8 +107,11 @@ def claim(job: Job, tick: int, seconds: int) -> Job | None:
 
 
 def begin(job: Job, delay: float, write: Callable[[], None]) -> None:
-    """Have somebody look after the job, then write it: a job without a message would never end, a message without a job
-    does no harm. One that may have come before a slow write is sent again."""
+    """Enqueue the first message, then write the row.
+
+    In this order a crash leaves a harmless message, not a job that nobody polls. If the write was slow, enqueue again:
+    the message may have come first.
+    """
     begun = time.monotonic()
     send(job, 0, delay)
     write()
