@@ -23,6 +23,7 @@ from local.stack import lifecycle
 
 TEAM = "events"
 PATIENCE_SECONDS = 60.0
+UNKNOWN_OBJECT = "an object belongs to no upload"  # what ingest_upload logs of an object that it does not know
 
 _MAKERS: dict[str, tuple[Callable[[Seeds], Any], bool]] = {}
 M = TypeVar("M", bound="Callable[[Seeds], Any]")
@@ -353,7 +354,7 @@ def _landed(seeds: Seeds, name: str) -> Any:
 
     def seen() -> bool:
         events = logs.filter_log_events(logGroupName=seeds.outputs["LogGroupName"], startTime=begun)["events"]
-        return any("an object that belongs to nothing" in event["message"] for event in events)
+        return any(UNKNOWN_OBJECT in event["message"] for event in events)
 
     wait(seen, "the deployed ingest_upload has not seen what landed")
     seeds.plant("row", json.dumps(planted["row"]))

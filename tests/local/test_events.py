@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from local.lambda_ import events
+from local.lambda_ import events, seed
 from local.lambda_.functions import Route
+from local.settings import ROOT
 from understudy.api import bodies
 from understudy.api.fields import FilePart
 
@@ -125,3 +126,9 @@ def test_what_is_expected_and_not_there_is_told(expected: Any, found: Any) -> No
 def test_a_difference_says_where_it_is() -> None:
     told = list(events.differences({"data": [{"id": "a"}]}, {"data": [{"id": "b"}]}, "body"))
     assert told == ['body.data[0].id is "b" and not "a"']
+
+
+def test_the_seed_waits_for_what_the_function_logs() -> None:
+    """Of an object that lands before its upload's row is there."""
+    layer = ROOT / "layers" / "understudy" / "understudy"
+    assert f'"{seed.UNKNOWN_OBJECT}"' in (layer / "background" / "ingest_upload.py").read_text("utf-8")
