@@ -148,7 +148,9 @@ class GeminiProvider(KeyedProvider[Settings]):
             return Response(200, b"", {"X-Goog-Upload-Status": "active"})
         request.created = f"files/{made.id}"
         base = _base(request).replace("/upload/", "/")
-        return Response.of({"file": self._files.present(made, base)}, headers={"X-Goog-Upload-Status": "final"})
+        # Whoever has sent a file is told that it is being looked at, however quick that is.
+        document = {**self._files.present(made, base), "state": "PROCESSING"}
+        return Response.of({"file": document}, headers={"X-Goog-Upload-Status": "final"})
 
     def file(self, request: Request) -> Response:
         file_id, _, method = request.params["id"].partition(":")
