@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 
 _ROOT = Path(__file__).resolve().parents[2]
 _STARTS_WITHIN = 20.0
+_TAKES_WITHIN = 10.0
 
 
 class SimulatorError(RuntimeError):
@@ -148,8 +149,17 @@ class Simulator:
     def counts(self) -> dict[str, Any]:
         return dict(self._call("GET", "counts"))
 
-    def jobs(self) -> list[dict[str, Any]]:
-        return list(self._call("GET", "jobs"))
+    def jobs(self, least: int = 0) -> list[dict[str, Any]]:
+        """All jobs, oldest first; waits for `least` of them: an order may be taken after its caller has given up.
+
+        Raises SimulatorError when there are fewer after ten seconds.
+        """
+        until = time.monotonic() + _TAKES_WITHIN
+        while len(jobs := list(self._call("GET", "jobs"))) < least:
+            if time.monotonic() > until:
+                raise SimulatorError(f"there are {len(jobs)} jobs, not {least}")
+            time.sleep(0.02)
+        return jobs
 
     def fault(self, **order: Any) -> int:
         """Orders a fault (keys: module `faults`); returns its number."""

@@ -42,6 +42,13 @@ def test_ids_are_given_out_as_ordered(http: httpx.Client, simulator: Simulator) 
     assert simulator.settings()["ids"] == {"a": ["char_x"], "b": ["video_b"]}
 
 
+def test_an_order_is_answered_as_queued_however_fast_jobs_are(http: httpx.Client, simulator: Simulator) -> None:
+    simulator.settings(queued_seconds=0.0, run_seconds=0.0)
+    answer = http.post("/videos", json={"prompt": "x"}).json()
+    assert (answer["status"], answer["progress"]) == ("queued", 0)
+    assert http.get(f"/videos/{answer['id']}").json()["status"] == "completed"
+
+
 def test_keys_of_one_account(http: httpx.Client, simulator: Simulator) -> None:
     video = http.post("/videos", json={"prompt": "x"}, headers=bearer("sim-a.1")).json()["id"]
     for key in ("sim-a", "sim-a.1", "sim-a.2"):

@@ -97,11 +97,12 @@ class GeminiProvider(KeyedProvider[Settings]):
         job, broken = self._desk.job(request.account, wish, source, self.settings)
         kept = Interaction(job.id, request.account, wish.resolution, wish.delivery, wish.previous, wish.store, broken)
         self._save(kept)
-        self.studio.add(job)
+        ordered = self.studio.add(job)
         request.created = job.id
         if not wish.background:
             self._wait(job)
-        return Response.of(self._present(request, job, kept, wish.delivery))
+            ordered = job
+        return Response.of(self._present(request, ordered, kept, wish.delivery))
 
     def poll(self, request: Request) -> Response:
         kept, job = self._known(request)

@@ -83,9 +83,9 @@ class KlingProvider(KeyedProvider[Settings]):
             rate = 2 if wish.of("base_video", "feature_video") else int(wish.audio == "native")
             row = {"external_id": wish.external_id, "resolution": wish.resolution, "rate": rate}
             self._tasks.put(job.id, row)
-            self.studio.add(job)
+            ordered = self.studio.add(job)
             request.created, request.reference = job.id, wish.external_id
-            return _answer(self._present(request, job))
+            return _answer(self._present(request, ordered))
 
         return create
 

@@ -199,9 +199,9 @@ class OpenAIProvider(KeyedProvider[Settings]):
     # Parts of operations
 
     def _start(self, request: Request, job: Job) -> Response:
-        self.studio.add(job)
+        ordered = self.studio.add(job)
         request.created = job.id
-        return Response.of(self._present(job))
+        return Response.of(self._present(ordered))
 
     def _present(self, job: Job) -> dict[str, Any]:
         return video_document(job, self.studio, self.settings)

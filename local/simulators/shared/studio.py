@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -70,11 +71,12 @@ class Studio:
         self._renders: dict[str, Future[Path]] = {}
 
     def add(self, job: Job) -> Job:
+        """Files the job. Returns it as it is at this instant, for the answer: queued, however slow the answer is."""
         with self._lock:
             job.created, job.created_at = self._clock.now(), int(time.time())
             self._jobs[job.id] = job
             self._save(job)
-        return job
+        return dataclasses.replace(job, created=math.inf)
 
     def get(self, account: str, job_id: str) -> Job | None:
         with self._lock:
@@ -102,6 +104,8 @@ class Studio:
 
     def status(self, job: Job) -> tuple[str, int]:
         """Status and progress now."""
+        if job.created == math.inf:
+            return "queued", 0
         with self._lock:
             fate = triggers.fate(job.prompt)
             run = self.settings.run_seconds * triggers.slowness(job.prompt)

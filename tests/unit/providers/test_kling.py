@@ -261,7 +261,7 @@ class TestVideos:
         with pytest.raises(OutcomeUnknown) as caught:
             KLING.submit(account(kling, seconds=1), order(reference="our-job", **SMALL))
         assert caught.value.timed_out == ("delay" in fault)
-        (job,) = kling.jobs()
+        (job,) = kling.jobs(least=1)
         found = KLING.find(account(kling), "our-job")
         assert found is not None
         assert found.upstream_id == job["id"]

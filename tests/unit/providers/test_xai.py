@@ -279,7 +279,7 @@ class TestAgainstTheSimulator:
         with pytest.raises(OutcomeUnknown) as caught:
             XAI.submit(account(xai, seconds=1), order(seconds=1, size="848x480"))
         assert caught.value.timed_out == ("delay" in fault)
-        assert len(xai.jobs()) == 1 == len(xai.requests())
+        assert len(xai.jobs(least=1)) == 1 == len(xai.requests())
 
     def test_a_server_that_is_not_there(self, xai: Simulator) -> None:
         with pytest.raises(Refused) as caught:
