@@ -1,1 +1,1 @@
-"""Measurements that anyone can repeat; each compares with a baseline in the same run."""
+"""Measurements that anyone can repeat. Times and memory are compared with a baseline in the same run."""

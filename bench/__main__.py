@@ -1,11 +1,11 @@
-"""`make bench`: all measurements, on a local stack of their own, into docs/benchmarks.json, .md and .svg.
+"""`make bench`: runs all measurements on their own local stack and writes docs/benchmarks.json, .md and .svg.
 
     python -m bench [--quick] [--output FOLDER]
     python -m bench --render
 
---quick takes each figure from a few repetitions: good for seeing that it runs, not for a figure. It writes to
-.build/bench and not to docs/. --render measures nothing: it writes page, chart and README again from the figures that
-there are, after a change to their words.
+--quick repeats each measurement only a few times: this checks that the benchmarks run, but the figures are not
+reliable. It writes to .build/bench, not to docs/. --render measures nothing: after a change to the text, it writes the
+page, the chart and the README again from the existing figures.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from bench.figures import say
 from local.settings import ROOT, Settings
 from local.stack import lifecycle
 
-OWN_PORT = 4900  # a stack there is the bench's: emptied before and after
+OWN_PORT = 4900  # the stack at this port is used by benchmarks only, and is deleted before and after them
 PYTHON = ROOT / ".venvs" / "bench" / "bin" / "python"  # with the plotting library
 
 
 def main() -> None:
-    """Read the command line, measure, write."""
+    """Run the command line: measure and write the results."""
     parser = argparse.ArgumentParser(prog="python -m bench")
     parser.add_argument("--quick", action="store_true", help="few repetitions, written to .build/bench")
     parser.add_argument("--render", action="store_true", help="measure nothing, write from the figures that there are")
@@ -55,7 +55,7 @@ def _on_a_stack(settings: Settings, *, quick: bool) -> dict[str, Any]:
 
 
 def _publish(folder: Path) -> None:
-    """Write what is made of the figures."""
+    """Write the page and the chart from the figures, and for docs/ also the README's figures."""
     figures, page = folder / "benchmarks.json", folder / "benchmarks.md"
     document = json.loads(figures.read_text("utf-8"))
     page.write_text(render.markdown(document), "utf-8")
@@ -67,7 +67,7 @@ def _publish(folder: Path) -> None:
 
 
 def measure(settings: Settings, *, quick: bool = False) -> dict[str, Any]:
-    """Everything, as the document that is written. Needs the running stack."""
+    """Measure everything on the running stack. Return the document for benchmarks.json."""
     started = time.monotonic()
     environment.forget_seeds(settings)
     sizes = size.measure(settings)
@@ -99,7 +99,7 @@ def measure(settings: Settings, *, quick: bool = False) -> dict[str, Any]:
 
 
 def _commit() -> str | None:
-    """What was measured; with a `+` when files had changed since."""
+    """Return the current commit, with a `+` if files have changed since the commit."""
     command = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     return ran.stdout.strip() or None

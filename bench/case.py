@@ -1,4 +1,4 @@
-"""A built function with an event of its own and the answers that the local AWS gives it on the way."""
+"""A built function with an event and the recorded answers of the local AWS."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class MeasuredCase:
-    """`first` holds the answers of a cold start, `later` those of a warm call; without a case any answer is good."""
+    """A function to measure.
+
+    `first` holds the answers of AWS to a cold start, `later` those to a warm call. Without a case, the function's
+    answer is not checked.
+    """
 
     name: str
     function: Function
@@ -26,24 +30,24 @@ class MeasuredCase:
     later: Recording = field(default_factory=Recording)
 
     def start(self, player: Player) -> Sandbox:
-        """A fresh sandbox of the function that asks the player."""
+        """Return a new sandbox of the function, which sends its AWS calls to the player."""
         return Sandbox(player.wire(self.function))
 
     def ask(self, sandbox: Sandbox, player: Player, recorded: Recording) -> Outcome:
-        """Have it handle its event. Raises SystemExit when the answer is not what the event expects."""
+        """Run the function with its event. Raises SystemExit if the outcome is not as expected."""
         with player.playing(recorded, otherwise=self.first):
             outcome = sandbox.invoke(self.case.event if self.case else {})
         self.check(outcome)
         return outcome
 
     def check(self, outcome: Outcome) -> None:
-        """Raises SystemExit when the outcome is not what the event expects."""
+        """Raise SystemExit if the outcome is not as expected."""
         if self.case and (differences := invoke.differences(self.case, outcome)):
             raise SystemExit(f"{self.name} did not answer as expected: {differences}\n{outcome.log}")
 
 
 def again(measure: Callable[[], T]) -> T:
-    """What `measure` returns, once the function keeps to its recording. Raises SystemExit when it never does."""
+    """Return the result of `measure`, after up to two retries for a NotRecorded. Raises SystemExit after that."""
     for _ in range(TRIES):
         try:
             return measure()
@@ -53,15 +57,15 @@ def again(measure: Callable[[], T]) -> T:
 
 
 def case_of(settings: Settings, name: str) -> invoke.Case:
-    """The event of events/NAME.json, filled in."""
+    """Return the case of events/NAME.json, with its placeholders filled in."""
     return invoke.case(settings, events.FOLDER / f"{name}.json")
 
 
 def record(settings: Settings, player: Player, name: str, case: invoke.Case, *, warm: bool = False) -> MeasuredCase:
-    """Have the function handle the event with the local AWS behind the player: once, and with `warm` twice more.
+    """Run the function with the event and record the answers of the local AWS: once, and with `warm` twice more.
 
-    The event comes unchanged, so `warm` is for those that can be handled again. What a case expects of the API
-    afterwards is looked at now; what is played later changes nothing there.
+    The event is the same each time, so `warm` is only for events that a function can handle again. The expectation
+    `afterwards` is checked now, because later runs use the recording and change nothing on the stack.
     """
     answer = {key: value for key, value in case.expect.items() if key != "afterwards"}
     subject = MeasuredCase(name, functions.load(settings, name), replace(case, expect=answer))
@@ -71,7 +75,7 @@ def record(settings: Settings, player: Player, name: str, case: invoke.Case, *, 
         replace(subject, case=case).check(outcome)
         if not warm:
             return replace(subject, first=first)
-        subject.check(sandbox.invoke(case.event))  # the second call may still find something to load
+        subject.check(sandbox.invoke(case.event))  # the second call may still load something, so it is not recorded
         with player.recording() as later:
             subject.check(sandbox.invoke(case.event))
     return replace(subject, first=first, later=later)

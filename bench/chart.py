@@ -1,6 +1,6 @@
-"""`python -m bench.chart benchmarks.json benchmarks.svg`: the chart of docs/benchmarks.md.
+"""`python -m bench.chart benchmarks.json benchmarks.svg`: draws the chart of docs/benchmarks.md.
 
-Runs in an environment of its own (locks/bench.txt), which has matplotlib and nothing else.
+This module runs in its own environment (locks/bench.txt), which has only matplotlib.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ STYLE = {
 
 
 def digest(text: str) -> str:
-    """Of the JSON; it stands in the chart's description, so that a test can tell whether they belong together."""
+    """Return a digest of the JSON. The chart's description has it, so that a test can compare chart and JSON."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def main() -> None:
-    """Read the figures and draw them."""
+    """Read the figures and draw the chart."""
     source, target = Path(sys.argv[1]), Path(sys.argv[2])
     text = source.read_text("utf-8")
     document = json.loads(text)

@@ -1,4 +1,4 @@
-"""Clips as large as one likes: a short film and a `free` box, which players skip. The files are sparse."""
+"""Makes clips of any size: a short film and a `free` box, which players skip. The files are sparse."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ MEBIBYTE = 1024 * 1024
 
 
 def grow(clip: Path, size: int) -> None:
-    """Make a file of `size` bytes of it, by a `free` box at its end."""
+    """Enlarge a clip to `size` bytes, with a `free` box at its end."""
     have = clip.stat().st_size
     with clip.open("r+b") as file:
         file.seek(have)
@@ -17,7 +17,7 @@ def grow(clip: Path, size: int) -> None:
 
 
 def with_index_at_end(clip: Path, target: Path, size: int) -> None:
-    """The clip with its index at the very end, behind a lot of nothing; of `size` bytes, or more if it has more."""
+    """Write a copy of the clip with its index at the end, after a `free` box. It has at least `size` bytes."""
     import av
 
     plain = target.with_suffix(".plain.mp4")

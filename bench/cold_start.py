@@ -1,12 +1,13 @@
-"""`python -m bench.cold_start [FUNCTION...] [--rounds N]`: from the start of a process to its first answer.
+"""`python -m bench.cold_start [FUNCTION...] [--rounds N]`: measures cold starts, from process start to first answer.
 
-Each function as `sam build` made it, under AWS's own runtime client, with the event of events/FUNCTION.json, beside an
-empty handler in the same runtime. The two start in turns, and the ratio is that of neighbours: a machine that is busy
-for a while slows both. The local AWS's answers come from a recording (recording.py), those of providers from their
-simulator. What the disk would add is not in it: all files are in the page cache.
+Each function is the build of `sam build`. It runs under AWS's own runtime client, with the event of
+events/FUNCTION.json. The baseline is an empty handler in the same runtime. The function and the empty handler start
+alternately, and each ratio compares two consecutive starts, because a busy machine slows both. The answers of the local
+AWS come from a recording (recording.py), those of a provider from its simulator. The figures do not include disk reads:
+all files are in the page cache.
 
-Against the running local stack (PORT). Without FUNCTION it is all of them, and `everything`: a handler that imports at
-its head all that the layer has.
+The benchmark uses the running local stack (PORT). Without FUNCTION, it measures all functions, and `everything`: a
+handler that imports the layer's libraries at its start.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def handler(event, context):
 
 @dataclass(frozen=True)
 class Start:
-    """One start: wall-clock and processor time to the first answer, and the most memory until then."""
+    """One cold start: wall-clock time and processor time until the first answer, and the peak memory until then."""
 
     milliseconds: float
     cpu_milliseconds: float
@@ -62,13 +63,13 @@ class Start:
 
 @dataclass
 class Series:
-    """All starts of one function, each with that of the empty handler that ran beside it."""
+    """All cold starts of one function. `empty` holds the start of the empty handler for each of them."""
 
     name: str
     aws_calls: dict[str, int]
     provider_calls: int
-    memory: int  # MB that the template gives it
-    warm: Warm | None = None  # None of `everything`, which does nothing
+    memory: int  # MB that the template gives the function
+    warm: Warm | None = None  # None for `everything`, which does nothing
     starts: list[Start] = field(default_factory=list)
     empty: list[Start] = field(default_factory=list)
 
@@ -82,20 +83,20 @@ class Series:
 
     @property
     def ratio(self) -> Spread:
-        """How many times the empty handler."""
+        """The time of a start, divided by that of the empty handler."""
         pairs = zip(self.starts, self.empty, strict=True)
         return spread([one.milliseconds / other.milliseconds for one, other in pairs])
 
     @property
     def added_megabytes(self) -> Spread:
-        """How much more memory than the empty handler, in 2**20 bytes."""
+        """The peak memory minus that of the empty handler, in 2**20 bytes."""
         pairs = zip(self.starts, self.empty, strict=True)
         return spread([(one.peak_bytes - other.peak_bytes) / 2**20 for one, other in pairs])
 
 
 def measure(settings: Settings, names: Sequence[str], rounds: int) -> list[Series]:
-    """Start each of the functions `rounds` times. Raises SystemExit when one does not answer as its event expects."""
-    for package in runtime.provided():  # Lambda's own are compiled, too
+    """Start each of the functions `rounds` times. Raises SystemExit if an outcome is not as expected."""
+    for package in runtime.provided():  # Lambda's own packages are compiled, too
         compileall.compile_dir(package, quiet=2) if package.is_dir() else compileall.compile_file(package, quiet=2)
     folder = Path(tempfile.mkdtemp(prefix="understudy-bench-"))
     try:
@@ -156,7 +157,7 @@ def _subject(settings: Settings, player: Player, folder: Path, name: str) -> Mea
 
 
 def _provider_calls(settings: Settings, player: Player, subject: MeasuredCase) -> int:
-    """How often it asks the provider, counted while nobody else does."""
+    """Count the function's requests to the provider, while nothing else sends requests to it."""
     simulator = Simulator(settings.folder / "simulators" / "openai").attach()
     before = simulator.counts()["requests"]
     _start(player, subject)
@@ -170,12 +171,12 @@ def _handler(folder: Path, code: str) -> MeasuredCase:
 
 
 def names() -> list[str]:
-    """All that is measured."""
+    """Return the names of everything that is measured by default."""
     return [*functions.names(), EVERYTHING]
 
 
 def table(series: Sequence[Series]) -> str:
-    """The figures for a terminal."""
+    """Return the figures as a table for a terminal."""
     head = f"{'function':<18}{'ms':>7}{'times empty':>20}{'CPU ms':>8}{'MB more':>9}{'warm ms':>10}"
     lines = [f"{head}  calls to AWS + provider"]
     for one in series:
@@ -191,7 +192,7 @@ def table(series: Sequence[Series]) -> str:
 
 
 def main() -> None:
-    """Read the command line and print the table."""
+    """Run the command line: measure and print the table."""
     parser = argparse.ArgumentParser(prog="python -m bench.cold_start")
     parser.add_argument("function", nargs="*", help="the functions' folders; without any, all")
     parser.add_argument("--rounds", type=int, default=ROUNDS)

@@ -1,8 +1,7 @@
-"""Dollars: for a million calls, a thousand characters, a thousand videos, and for a month in which nobody calls.
+"""The cost in dollars of a million calls, a thousand characters, a thousand videos, and a month without calls.
 
-Made of what was measured (processor time, calls to AWS, the table's units, bytes logged: warm.py and cold_start.py),
-the template's memory sizes, list prices (prices.py) and the assumptions that stand in ASSUMED. It is a model: nobody
-has seen the bill.
+This is a model, not a bill. It uses measurements (processor time, calls to AWS, capacity units, logged bytes: warm.py
+and cold_start.py), the template's memory sizes, list prices (prices.py) and the assumptions in ASSUMED.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from bench.warm import Warm
 
 HOURS, SECONDS = 730, 730 * 3600  # of a month
 
-# What cannot be measured here. Milliseconds are those of one call, seen from the function.
+# Values that cannot be measured here. Milliseconds are the duration of one call, as seen from the function.
 ASSUMED: dict[str, float] = {
-    "full_core_mb": 1769,  # at this size a function has one vCPU; below it a share, and work takes longer by as much
+    "full_core_mb": 1769,  # a function of this size has one vCPU; a smaller function has a share and takes longer
     "cold_share": 0.01,  # of invocations: AWS says "typically under 1%"
-    "authorizer_share": 1.0,  # of calls: its answer is kept a minute for each key, so this is the most
+    "authorizer_share": 1.0,  # of calls: its answer is cached for a minute for each key, so this is the maximum
     "dynamodb_ms": 5,
     "s3_ms": 30,
     "sqs_ms": 10,
@@ -29,23 +28,23 @@ ASSUMED: dict[str, float] = {
     "provider_ms": 500,
     "platform_log_bytes": 600,  # the lines that Lambda itself writes for an invocation
     "traced_share": 0.05,  # X-Ray's default rule
-    "ticks": 12,  # of run_job for one video: a minute, looked at every five seconds
+    "ticks": 12,  # of run_job for one video: one minute, with a poll every five seconds
     "status_reads": 12,  # by the client that waits for the video
     "queue_requests": 3,  # send, receive, delete: for each tick
     "idle_alarm_metrics": 10,
     "idle_secrets": 1,
-    "idle_queue_requests": 1_300_000,  # Lambda asks two empty queues, each about 15 times a minute
-    "peer_vcpu": 2,  # what LiteLLM's docs call the minimum for production
+    "idle_queue_requests": 1_300_000,  # Lambda polls two empty queues, each about 15 times a minute
+    "peer_vcpu": 2,  # LiteLLM's docs call this the minimum for production
     "peer_gb": 4,
     "peer_database_gb": 20,
 }
-WITHOUT_SNAPSTART = {"run_job", "ingest_upload", "inspect_clip", "stitch_clips"}  # template.yaml: nobody waits for them
+WITHOUT_SNAPSTART = {"run_job", "ingest_upload", "inspect_clip", "stitch_clips"}  # template.yaml: no client waits
 CALLS = ("get_character", "get_video", "list_videos", "get_content", "create_video", "edit_video", "extend_video")
 
 
 @dataclass(frozen=True)
 class Used:
-    """A function as the model sees it: megabytes, processor milliseconds of a cold start, and its warm calls."""
+    """The measurements of a function: memory in MB, processor time of a cold start, provider calls, warm calls."""
 
     memory: int
     cold_cpu_ms: float
@@ -54,7 +53,7 @@ class Used:
 
 
 def used(series: list[Series]) -> dict[str, Used]:
-    """What was measured of each function."""
+    """Return the measurements of each function that has warm calls."""
     return {
         one.name: Used(one.memory, one.cpu_milliseconds.median, one.provider_calls, one.warm)
         for one in series
@@ -63,7 +62,7 @@ def used(series: list[Series]) -> dict[str, Used]:
 
 
 def model(functions: Mapping[str, Used]) -> dict[str, Any]:
-    """The whole model, in dollars."""
+    """Compute the whole model, in dollars."""
     calls = {name: 1e6 * call(functions, name) for name in CALLS}
     idle = {
         "alarms": dollars("alarm_metric", ASSUMED["idle_alarm_metrics"]),
@@ -87,7 +86,7 @@ def model(functions: Mapping[str, Used]) -> dict[str, Any]:
         "idle_items": idle,
         "always_on_month": sum(always_on.values()),
         "always_on_items": always_on,
-        # From here on the proxy that is always there is cheaper.
+        # Above this number of videos, the always-on proxy is cheaper.
         "even_at_videos_a_month": 1e3 * (sum(always_on.values()) - sum(idle.values())) / videos,
         "snapstart_month": dollars("snapstart_gb_second", gigabytes * SECONDS),
         "snapstart_per_million_restores": dollars("snapstart_restore_gb", 512 / 1024 * 1e6),
@@ -95,20 +94,20 @@ def model(functions: Mapping[str, Used]) -> dict[str, Any]:
 
 
 def call(functions: Mapping[str, Used], name: str) -> float:
-    """One call of the API: gateway, authorizer, function, and a trace of some."""
+    """Return the cost of one call of the API: gateway, authorizer, function, and a trace for a share of the calls."""
     around = dollars("api_gateway") + dollars("trace", ASSUMED["traced_share"])
     return around + ASSUMED["authorizer_share"] * invocation(functions["authorizer"]) + invocation(functions[name])
 
 
 def character(functions: Mapping[str, Used]) -> float:
-    """One character made of a clip in a form."""
+    """Return the cost of one character, made from a clip in a form."""
     looked_into = invocation(functions["inspect_clip"])
     waiting = duration(functions["inspect_clip"]) * _gigabytes(functions["create_character"])
     return call(functions, "create_character") + looked_into + dollars("lambda_gb_second", waiting)
 
 
 def video(functions: Mapping[str, Used]) -> float:
-    """One video from its order to its download, with its previews. What is stored and sent is not in it."""
+    """Return the cost of one video from request to download, with its previews, without storage and data transfer."""
     tick = invocation(functions["run_job"]) + dollars("sqs", ASSUMED["queue_requests"])
     previews = duration(functions["stitch_clips"]) * _gigabytes(functions["run_job"])
     return (
@@ -122,7 +121,7 @@ def video(functions: Mapping[str, Used]) -> float:
 
 
 def invocation(one: Used) -> float:
-    """One invocation of a function and what it asks of AWS; some are cold."""
+    """Return the cost of one invocation of a function and of its calls to AWS. A share of the invocations is cold."""
     seconds = duration(one) + ASSUMED["cold_share"] * _cold_seconds(one)
     warm = one.warm
     s3 = {name: count for name, count in warm.aws_calls.items() if name.startswith("S3.")}
@@ -142,7 +141,7 @@ def invocation(one: Used) -> float:
 
 
 def duration(one: Used) -> float:
-    """Seconds of a warm call: its work on its share of a core, and its waiting."""
+    """Return the seconds of a warm call: the work on the function's share of a core, plus the waiting."""
     warm = one.warm
     waits = (
         ASSUMED["dynamodb_ms"] * _count(warm, "DynamoDB.")
@@ -154,7 +153,7 @@ def duration(one: Used) -> float:
 
 
 def _cold_seconds(one: Used) -> float:
-    """What a cold start adds; since August 2025 all of it is billed."""
+    """Return the seconds that a cold start adds. Since August 2025 AWS bills all of them."""
     added = max(one.cold_cpu_ms - one.warm.cpu_milliseconds, 0.0)
     return (added * _slowness(one) + ASSUMED["secret_ms"]) / 1000
 

@@ -1,4 +1,4 @@
-"""Where measurements are taken: the machine, the local stack, and peace and quiet on both."""
+"""The environment of measurements: the machine and the local stack, and ways to keep both idle."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ QUIET = 0.1  # of one core
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were taken on."""
+    """Return a description of this machine."""
     return {
         "processor": _first(r"model name\s*: (.+)", "/proc/cpuinfo") or platform.machine(),
         "cores": len(os.sched_getaffinity(0)),
@@ -35,7 +35,7 @@ def machine() -> dict[str, Any]:
 
 @contextlib.contextmanager
 def running(settings: Settings) -> Iterator[None]:
-    """The local stack with what is built now and deployments.toml. One that was not running is stopped again."""
+    """Start the local stack with a current build and bench/deployments.toml. Stop it afterwards if it did not run."""
     was_running = lifecycle.runs(settings)
     os.environ["DEPLOYMENTS"] = str(DEPLOYMENTS)
     lifecycle.up(settings)
@@ -47,12 +47,12 @@ def running(settings: Settings) -> Iterator[None]:
 
 
 def forget_seeds(settings: Settings) -> None:
-    """Have the events' characters and videos made anew: the provider keeps those of an earlier run for an hour."""
+    """Forget the events' characters and videos: the simulator keeps those of an earlier run for an hour only."""
     settings.remember(seeds={})
 
 
 def wait_for_quiet(settings: Settings) -> None:
-    """What was asked of the stack may set it to work: wait until its processes rest, a minute at most."""
+    """Wait until the processes of the stack are idle, for a minute at most: earlier requests may still cause work."""
     pids = stack_pids(settings)
     for _ in range(PATIENCE_SECONDS):
         before = sum(map(cpu_milliseconds, pids))
@@ -63,7 +63,7 @@ def wait_for_quiet(settings: Settings) -> None:
 
 @contextlib.contextmanager
 def nobody_listening(settings: Settings) -> Iterator[None]:
-    """Nothing takes messages from the queues: what is measured is then alone with its files and its jobs."""
+    """Disable all event source mappings, so that only the measured function works on files and jobs."""
     client = settings.client("lambda")
     uuids = [one["UUID"] for one in client.list_event_source_mappings()["EventSourceMappings"]]
     try:
@@ -77,7 +77,10 @@ def nobody_listening(settings: Settings) -> Iterator[None]:
 
 @contextlib.contextmanager
 def core_of_its_own(settings: Settings) -> Iterator[int | None]:
-    """One core for what is measured (see `pin`), the others for this process and the stack's; None on a single core."""
+    """Yield a core for the measured process (see `pin`); None on a machine with one core.
+
+    This process and the processes of the stack move to the other cores.
+    """
     cores = os.sched_getaffinity(0)
     if len(cores) == 1:
         yield None
@@ -94,14 +97,14 @@ def core_of_its_own(settings: Settings) -> Iterator[int | None]:
 
 
 def pin(pid: int, cores: Iterable[int]) -> None:
-    """Keep a process, and what it starts from now on, on these cores."""
+    """Restrict a process, and all processes that it starts later, to these cores."""
     for thread in Path(f"/proc/{pid}/task").iterdir():
         with contextlib.suppress(ProcessLookupError):
             os.sched_setaffinity(int(thread.name), cores)
 
 
 def stack_pids(settings: Settings) -> list[int]:
-    """The processes of the local stack: the local AWS, the simulators, the front."""
+    """Return the process ids of the local stack: the local AWS, the simulators, the front."""
     files = sorted((settings.folder / "run").glob("*.pid"))
     found = (Process(file.stem, settings.folder, 0).pid() for file in files)
     return [pid for pid in found if pid is not None]

@@ -1,4 +1,4 @@
-"""What a series of measurements comes down to: its median and its spread."""
+"""Statistics of a series of measurements: median, quartiles and percentiles."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Spread:
-    """Half of the measurements lie between `low` and `high`: the quartiles."""
+    """Median and quartiles: half of the measurements are between `low` and `high`."""
 
     median: float
     low: float
@@ -21,7 +21,7 @@ class Spread:
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Median and quartiles of one value or more."""
+    """Compute median and quartiles of one or more values."""
     if len(values) == 1:
         return Spread(values[0], values[0], values[0])
     low, median, high = statistics.quantiles(values, n=4, method="inclusive")
@@ -29,10 +29,10 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 def percentile(values: Sequence[float], percent: int) -> float:
-    """The value below which so many of the measurements lie; `percent` from 1 to 99."""
+    """Return the value below which `percent` (1 to 99) of the measurements are."""
     return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
 
 
 def say(text: str) -> None:
-    """What is being done."""
+    """Print a progress message to standard error."""
     print(f"  {text}", file=sys.stderr, flush=True)

@@ -1,8 +1,8 @@
-"""`python -m bench.growth`: what a call asks of the table while the table grows.
+"""`python -m bench.growth`: counts the requests of a call to the table while the table grows.
 
-Requests sent, items evaluated and capacity consumed, counted at the client (counting/python/counted.py): they must not
-depend on the rows. The local table's own time does, and says nothing about DynamoDB's. All rows are one team's, videos
-and characters in turns; the table is one of its own, and goes afterwards.
+The client counts requests, evaluated items and capacity units (counting/python/counted.py). They must not depend on the
+number of rows. The time of the local table does depend on it, but says nothing about DynamoDB's time. All rows belong
+to one team: videos and characters alternately. The benchmark creates its own table and deletes the table afterwards.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Item = dict[str, Any]
 
 @dataclass(frozen=True)
 class Count:
-    """What one warm call asked of the table."""
+    """The requests of one warm call to the table."""
 
     operations: dict[str, int]
     items: int
@@ -50,7 +50,7 @@ class Count:
 
 
 def measure(settings: Settings, sizes: tuple[int, ...] = ROWS) -> dict[str, dict[int, Count]]:
-    """Every call, by the number of rows. Raises SystemExit when an answer is not as expected."""
+    """Count every call for every number of rows. Raises SystemExit if an outcome is not as expected."""
     cases = {call: _case(settings, call) for call in CALLS}
     counts: dict[str, dict[int, Count]] = {call: {} for call in CALLS}
     with _table(settings) as table, _queue(settings) as queue:
@@ -64,7 +64,7 @@ def measure(settings: Settings, sizes: tuple[int, ...] = ROWS) -> dict[str, dict
 
 
 def _case(settings: Settings, call: str) -> Case:
-    """The event of a call; of a list it is one without parameters, which answers the newest twenty."""
+    """Return the case of a call. A list call has no parameters, so its answer is the newest twenty."""
     if not call.startswith("list_"):
         return routes.case(settings, call) if call in routes.CALLS else case_of(settings, call)
     seeds = Seeds(settings)
@@ -73,7 +73,7 @@ def _case(settings: Settings, call: str) -> Case:
 
 
 def _count(function: Function, case: Case) -> Count:
-    """Of a warm call: the least of some. Now and then one also reads whether a deployment rests (routing.py)."""
+    """Count a warm call: the smallest of some counts, as a call sometimes also reads a circuit breaker (routing.py)."""
     with Sandbox(function) as sandbox:
         _ask(sandbox, case)
         return min((_ask(sandbox, case) for _ in range(WARM_CALLS)), key=lambda count: count.requests)
@@ -93,7 +93,10 @@ def _ask(sandbox: Sandbox, case: Case) -> Count:
 
 
 def _function(settings: Settings, name: str, queue: str) -> Function:
-    """The built function on the table of our own, where its role has no rights: with the operator's."""
+    """Return the built function for the benchmark's table.
+
+    The function runs with the operator's rights, because its role may not use this table.
+    """
     function = functions.load(settings, name)
     ours = {"TABLE_NAME": NAME, "JOB_QUEUE_URL": queue, "AWS_SESSION_TOKEN": "", **settings.root_credentials}
     return replace(
@@ -101,12 +104,12 @@ def _function(settings: Settings, name: str, queue: str) -> Function:
         handler="counted.handler",
         layers=(*function.layers, COUNTING),
         environment={**function.environment, **ours},
-        timeout=300.0,  # the local table takes its time
+        timeout=300.0,  # the local table is slow
     )
 
 
 class _Table:
-    """A table like the stack's with one finished video, one character and a key of the events' team."""
+    """The benchmark's table. At first it has one finished video, one character and one key of the events' team."""
 
     def __init__(self, settings: Settings) -> None:
         self._client = settings.client("dynamodb")
@@ -120,14 +123,14 @@ class _Table:
         self._rows = len(self._models)
 
     def fill(self, rows: int) -> None:
-        """Have so many rows of the team: copies of the two, older than they are."""
+        """Fill the table up to `rows` rows of the team, with older copies of the video and the character."""
         new = [self._copy(number) for number in range(self._rows, rows)]
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(self._put, (new[at : at + BATCH] for at in range(0, len(new), BATCH))))
         self._rows = rows
 
     def clear(self) -> None:
-        """Take away the videos that calls have made: the next lists would show them instead of copies."""
+        """Delete the videos that calls have made: otherwise the next lists would show them instead of copies."""
         video = self._models[0]
         request = {
             "TableName": NAME,
@@ -172,13 +175,13 @@ def _table(settings: Settings) -> Iterator[_Table]:
 
 
 def _delete_table(client: Any) -> None:
-    if NAME in client.list_tables()["TableNames"]:  # also one that an earlier run has left
+    if NAME in client.list_tables()["TableNames"]:  # an earlier run may have left a table, too
         client.delete_table(TableName=NAME)
 
 
 @contextmanager
 def _queue(settings: Settings) -> Iterator[str]:
-    """A queue that nobody reads: the jobs that are made here are nobody's."""
+    """Yield the URL of a temporary queue that no function reads, for the jobs of the measured calls."""
     client = settings.client("sqs")
     url = client.create_queue(QueueName=NAME)["QueueUrl"]
     try:
@@ -188,7 +191,7 @@ def _queue(settings: Settings) -> Iterator[str]:
 
 
 def table(counts: dict[str, dict[int, Count]]) -> str:
-    """The figures for a terminal."""
+    """Return the figures as a table for a terminal."""
     lines = [f"{'call':<17}{'rows':>8}{'requests':>10}{'items':>7}{'units':>7}"]
     for call, by_rows in counts.items():
         for rows, count in by_rows.items():
@@ -198,7 +201,7 @@ def table(counts: dict[str, dict[int, Count]]) -> str:
 
 
 def main() -> None:
-    """Read the command line and print the table."""
+    """Run the command line: measure and print the table."""
     parser = argparse.ArgumentParser(prog="python -m bench.growth")
     parser.add_argument("--rows", type=int, nargs="+", default=ROWS)
     given = parser.parse_args()

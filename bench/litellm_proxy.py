@@ -1,5 +1,7 @@
-"""LiteLLM's proxy in front of the same simulator, as a caller would have it otherwise. Only if `make clients` made its
-environment: measurements leave the peer out where it is not installed."""
+"""LiteLLM's proxy in front of the same simulator: the peer with which Understudy is compared.
+
+The peer needs its environment from `make clients`. If it is not installed, measurements leave the peer out.
+"""
 
 from __future__ import annotations
 
@@ -22,18 +24,18 @@ STARTS_WITHIN = 120.0
 
 
 def installed() -> bool:
-    """Whether there is a peer to compare with."""
+    """Return whether the peer is installed."""
     return (FOLDER / "bin" / "litellm").exists()
 
 
 def version() -> str:
-    """Its version, as the lock file names it."""
+    """Return the peer's version in the lock file."""
     lines = (ROOT / "locks" / "client-litellm.txt").read_text().splitlines()
     return next(line.split()[0].partition("==")[2] for line in lines if line.startswith("litellm=="))
 
 
 class Proxy:
-    """One proxy process with one worker, no database, no logging of its own; its only deployment is `base_url`."""
+    """A proxy process with one worker, no database and no debug log. Its only deployment is `base_url`."""
 
     def __init__(self, base_url: str, key: str, port: int) -> None:
         self.port = port
@@ -45,11 +47,11 @@ class Proxy:
         }
         (self._folder / "config.yaml").write_text(json.dumps(config))  # JSON is YAML
         command: list[str | Path] = [FOLDER / "bin" / "litellm", "--config", self._folder / "config.yaml"]
-        # What its docs advise for production: no debug output, no .env files.
+        # LiteLLM's docs recommend this for production: no debug output, no .env files.
         environment = {
             "PATH": os.environ.get("PATH", ""),
             "HOME": str(self._folder),
-            "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # or it asks the internet for prices first
+            "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # otherwise the proxy first downloads prices
             "LITELLM_MODE": "PRODUCTION",
             "LITELLM_LOG": "ERROR",
         }
@@ -64,11 +66,11 @@ class Proxy:
 
     @property
     def pid(self) -> int:
-        """Its process."""
+        """The process id."""
         return self._process.pid
 
     def wait(self) -> None:
-        """Until it answers. Raises SystemExit with its last words when it does not."""
+        """Wait until the proxy answers. Raises SystemExit with the end of its log if it does not."""
         until = time.monotonic() + STARTS_WITHIN
         while self._process.poll() is None and time.monotonic() < until:
             try:

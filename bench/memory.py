@@ -1,8 +1,8 @@
-"""`python -m bench.memory [--mebibytes N]`: memory of the functions that large files go through.
+"""`python -m bench.memory [--mebibytes N]`: measures the memory of the functions that handle large files.
 
-Each case runs twice, each time in a fresh sandbox: with a clip of some kilobytes, which is the baseline, and with one
-of a gigabyte. Memory is the peak resident set (VmHWM) of the function's process and of its largest child. The function
-talks to the local AWS and to the simulator, which counts and hashes what arrives.
+Each case runs twice, each time in a new sandbox: with a clip of some kilobytes, which is the baseline, and with a clip
+of a gigabyte. Memory is the sum of the peak resident sets (VmHWM) of the function's process and of its largest child.
+The function uses the local AWS and the simulator, which counts and hashes the received bytes.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from local.stack import lifecycle
 from understudy_cli.upload import Api, Bar, send_form, send_parts
 
 GIGABYTE = 1024  # MiB
-SMALL = 0  # MiB: the clip as it is
+SMALL = 0  # MiB: the unchanged clip
 
 
 @dataclass(frozen=True)
 class Result:
-    """Peak of a case with the small file and with the large one, in 2**20 bytes, and the seconds of the latter."""
+    """Peak memory of a case with the small and with the large file, in 2**20 bytes; seconds for the large file."""
 
     small: float
     large: float
@@ -52,7 +52,7 @@ class Result:
 
 
 def measure(settings: Settings, mebibytes: int = GIGABYTE) -> dict[str, Result]:
-    """All cases. Raises SystemExit when a file does not arrive as it was sent."""
+    """Run all cases. Raises SystemExit if a function fails or a file does not arrive unchanged."""
     folder = Path(tempfile.mkdtemp(prefix="understudy-bench-", dir=settings.folder))
     cases: dict[str, Callable[[Bench, int], float]] = {
         "upload_to_provider": Bench.upload,
@@ -74,7 +74,7 @@ def measure(settings: Settings, mebibytes: int = GIGABYTE) -> dict[str, Result]:
 
 
 class Bench:
-    """The cases; each returns the peak in 2**20 bytes."""
+    """The cases. Each returns the peak memory in 2**20 bytes."""
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         self._settings, self._folder = settings, folder
@@ -82,10 +82,10 @@ class Bench:
         self._seeds = Seeds(settings)
         self._api = Api(lifecycle.url(settings), self._seeds.value("key"))
         self._simulator = Simulator(settings.folder / "simulators" / "openai").attach()
-        self._kept: dict[int, str] = {}  # the clips that `upload` has brought, by their size
+        self._kept: dict[int, str] = {}  # the keys of the clips that `upload` has stored, by size
 
     def upload(self, mebibytes: int) -> float:
-        """`ingest_upload`: a clip has landed in the bucket and goes to the provider, as a character."""
+        """Run `ingest_upload`: send a clip from the bucket to the provider, as a character."""
         clip = self._clip(mebibytes)
         size = clip.stat().st_size
         wanted = {"purpose": "character", "name": "Luna", "filename": clip.name, "mime_type": "video/mp4"}
@@ -104,8 +104,8 @@ class Bench:
         return peak
 
     def copy_home(self, mebibytes: int) -> float:
-        """`run_job`: the provider has finished a video, and its file comes into the bucket."""
-        prompt = f"Luna runs over wet stones, take {time.time_ns()}"  # a film of its own, or an older one would grow
+        """Run `run_job`: copy the file of a finished video from the provider into the bucket."""
+        prompt = f"Luna runs over wet stones, take {time.time_ns()}"  # unique, so that no older film is enlarged
         video = self._seeds.call("POST", "/videos", json={"model": "sora-2", "prompt": prompt, "seconds": "4"})
         size = self._finish(prompt, mebibytes)
         peak = self._run("run_job", _event(self._message("JobQueueUrl", "video", video["id"])))
@@ -115,7 +115,7 @@ class Bench:
         return peak
 
     def inspect(self, mebibytes: int) -> float:
-        """`inspect_clip`: looks into a clip that `upload` has brought."""
+        """Run `inspect_clip` on a clip that `upload` has stored."""
         stills = "media/inputs/bench/seed/"
         return self._run("inspect_clip", {"key": self._kept[mebibytes], "stills_prefix": stills, "stills": 2})
 
@@ -129,14 +129,14 @@ class Bench:
         return (own + children.peak) / MEBIBYTE
 
     def _clip(self, mebibytes: int) -> Path:
-        """A short film of Luna whose index is at its end, behind a lot of nothing: what cameras write."""
+        """Make a clip of Luna with its index at the end, after a `free` box, as cameras write the index."""
         short, clip = self._folder / "short.mp4", self._folder / f"luna-{mebibytes}.mp4"
         sample_clip(short, 2, (1280, 720), "Luna")
         with_index_at_end(short, clip, mebibytes * MEBIBYTE)
         return clip
 
     def _newest_clip(self) -> str:
-        """The key of the character's clip that was stored last."""
+        """Return the key of the character's clip that was stored last."""
         found = self._settings.client("s3").list_objects_v2(
             Bucket=self._outputs["BucketName"], Prefix="media/characters/events/"
         )
@@ -144,7 +144,7 @@ class Bench:
         return str(max(clips, key=lambda one: one["LastModified"])["Key"])
 
     def _message(self, queue: str, kind: str, managed_id: str) -> str:
-        """The message that speaks of a video or an upload; nobody else takes any. Others come back to the queue."""
+        """Wait for the message about a video or an upload, and take it. Other messages return to the queue."""
         sqs = self._settings.client("sqs")
         url = self._outputs[queue]
         record = self._seeds.plant("record", TEAM, kind, managed_id)[1]
@@ -158,7 +158,7 @@ class Bench:
         return str(message["Body"])
 
     def _finish(self, prompt: str, mebibytes: int) -> int:
-        """Wait for the video with that prompt to be rendered at the provider, and grow its file; returns its size."""
+        """Wait until the provider has rendered the video with this prompt. Enlarge its file and return the size."""
 
         def job() -> Any:
             found = [one for one in self._simulator.jobs() if one["prompt"] == prompt]
@@ -185,7 +185,7 @@ class Bench:
             raise SystemExit(f"{path} ended as {found}")
 
     def _must_have_arrived(self, clip: Path) -> None:
-        """Exactly these bytes, once and with their length said before."""
+        """Check that the provider received exactly this clip, once, with a Content-Length. Raises SystemExit."""
         with clip.open("rb") as opened:
             sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
         requests = self._simulator.requests(operation="create_character")
@@ -196,7 +196,7 @@ class Bench:
 
 
 class _Children:
-    """Watches the children of a process: `peak` is the most memory that one of them has had, in bytes."""
+    """A watcher of the children of a process. `peak` is the peak memory of the largest child, in bytes."""
 
     def __init__(self, pid: int) -> None:
         self.peak = 0
@@ -220,12 +220,12 @@ class _Children:
 
 
 def _event(body: str) -> dict[str, Any]:
-    """The event that SQS makes of a message."""
+    """Build the event that SQS makes of a message."""
     return dict(events.event({"messages": [body]}, None, dict))
 
 
 def table(results: dict[str, Result]) -> str:
-    """The figures for a terminal."""
+    """Return the figures as a table for a terminal."""
     lines = [f"{'case':<24}{'small':>8}{'large':>8}{'added':>8} MB{'seconds':>10}"]
     for name, one in results.items():
         lines.append(f"{name:<24}{one.small:>8.1f}{one.large:>8.1f}{one.added:>+8.1f}   {one.seconds:>10.1f}")
@@ -233,7 +233,7 @@ def table(results: dict[str, Result]) -> str:
 
 
 def main() -> None:
-    """Read the command line and print the table."""
+    """Run the command line: measure and print the table."""
     parser = argparse.ArgumentParser(prog="python -m bench.memory")
     parser.add_argument("--mebibytes", type=int, default=GIGABYTE, help="size of the large files")
     given = parser.parse_args()

@@ -1,12 +1,13 @@
-"""`python -m bench.overhead [--rounds N]`: what a warm call costs on top of the same call made directly.
+"""`python -m bench.overhead [--rounds N]`: measures what a warm call adds to the same call made directly.
 
-Three routes lead to the provider's simulator (routes.py), in turns: directly; through our function under AWS's runtime
-client; and through LiteLLM's proxy (litellm_proxy.py), if it is installed. The function's answers from AWS come from a
-recording (recording.py), so neither the local AWS's time nor the real one's is in it: `aws_calls` says how many calls
-of a few milliseconds each to add in the cloud. Nor is API Gateway's: `gateway` measures the local one apart.
-`get_character` is answered from our table and asks no provider; directly and through the peer it does.
+Calls go to the provider's simulator in three ways (routes.py), alternately: directly; through our function under AWS's
+runtime client; and through LiteLLM's proxy (litellm_proxy.py), if it is installed. The answers of AWS to the function
+come from a recording (recording.py), so the figures do not include the time of AWS. `aws_calls` tells how many calls to
+add for the cloud; each takes a few milliseconds. The figures do not include API Gateway either: `gateway` measures the
+local gateway separately. Our function answers `get_character` from the table, without a provider. The direct call and
+the peer ask the provider.
 
-What is measured has one core of the machine for itself; simulator, player and callers have the others.
+The measured process has one core for itself. Simulator, player and callers use the other cores.
 """
 
 from __future__ import annotations
@@ -32,56 +33,56 @@ from local.stack import lifecycle
 
 ROUNDS = 10
 BLOCK = 20  # requests in a row
-SECONDS = 1.0  # of full load in each of its rounds
+SECONDS = 1.0  # duration of full load in each round
 LOAD_ROUNDS = 3
-ABREAST = 4  # callers at full load; a function has as many environments, as in Lambda
+ABREAST = 4  # parallel callers at full load; each has its own execution environment, as in Lambda
 GATEWAY_CALLS = 30
 PEER_PORT = 20  # above the stack's own
 ACCOUNT_KEY = "sim-a"
 DIRECT, OURS, PEER = "direct", "ours", "peer"
 
-Makers = dict[str, Callable[[ExitStack], Route]]  # way -> what makes one
+Makers = dict[str, Callable[[ExitStack], Route]]  # way -> function that makes a route
 
 
 @dataclass
 class Figures:
-    """One call by one way."""
+    """The figures of one call by one way."""
 
     milliseconds: list[float] = field(default_factory=list)  # of every request, one after the other
-    medians: list[float] = field(default_factory=list)  # of each block of them
-    cpu_milliseconds: float = 0.0  # that all of them took in the process that was asked
+    medians: list[float] = field(default_factory=list)  # of each block of requests
+    cpu_milliseconds: float = 0.0  # processor time of all requests in the measured process
     rates: list[float] = field(default_factory=list)  # requests a second at full load
 
     @property
     def cpu(self) -> float:
-        """Milliseconds of processor time for one request."""
+        """The processor time of one request, in milliseconds."""
         return self.cpu_milliseconds / len(self.milliseconds)
 
     @property
     def rate(self) -> float:
-        """Requests a second at full load."""
+        """The requests per second at full load."""
         return spread(self.rates).median
 
     def percentile(self, percent: int) -> float:
-        """Milliseconds in which so many of a hundred requests were answered."""
+        """Return the milliseconds within which `percent` of the requests were answered."""
         return percentile(self.milliseconds, percent)
 
 
 @dataclass
 class Result:
-    """One call by all ways: DIRECT, OURS, and PEER where it is installed."""
+    """The figures of one call by all ways: DIRECT, OURS, and PEER if it is installed."""
 
     aws_calls: dict[str, int]
     ways: dict[str, Figures]
 
     def added(self, way: str) -> Spread:
-        """Milliseconds on top of the direct call: the differences of blocks that ran one after the other."""
+        """Return the milliseconds added to the direct call: the differences between blocks of the same round."""
         pairs = zip(self.ways[way].medians, self.ways[DIRECT].medians, strict=True)
         return spread([one - other for one, other in pairs])
 
 
 def measure(settings: Settings, rounds: int) -> dict[str, Result]:
-    """Every call by every way: one after the other, then several abreast. Raises SystemExit for an answer not OK."""
+    """Measure every call by every way: one after the other, then in parallel. Raises SystemExit for a bad answer."""
     simulator = Simulator(settings.folder / "simulators" / "openai").attach()
     with ExitStack() as at:
         player = at.enter_context(Player(settings.aws_url))
@@ -110,7 +111,7 @@ def measure(settings: Settings, rounds: int) -> dict[str, Result]:
 
 
 def gateway(settings: Settings) -> Spread:
-    """Milliseconds of `get_character` through the local gateway, its authorizer and the local table, all warm."""
+    """Measure warm calls of `get_character`, in ms, through the local gateway, its authorizer and the local table."""
     seeds = Seeds(settings)
     request = ("GET", f"/v1/videos/characters/{seeds.value('character')}", None)
     server = Server(settings.port, seeds.value("key"), request)
@@ -119,7 +120,7 @@ def gateway(settings: Settings) -> Spread:
 
 
 def _one_by_one(makers: dict[str, Makers], results: dict[str, Result], rounds: int) -> None:
-    """Blocks of requests in turns: what the machine does besides meets all ways alike."""
+    """Measure blocks of requests by each way alternately, so that other work on the machine affects all ways alike."""
     with ExitStack() as at:
         lanes = [[(make(at), results[call].ways[way]) for way, make in makers[call].items()] for call in CALLS]
         for lane in lanes:
@@ -142,7 +143,7 @@ def _block(way: Route, figures: Figures) -> None:
 
 
 def _abreast(makers: dict[str, Makers], results: dict[str, Result]) -> None:
-    """Full load, in turns: several callers, each with its next request as soon as one is answered."""
+    """Measure full load by each way alternately: parallel callers, each sending its next request after an answer."""
     for call in CALLS:
         say(f"full load: {call}")
         with ExitStack() as at:
@@ -168,7 +169,7 @@ def _rate(callers: list[Route]) -> float:
 
 
 def table(results: dict[str, Result]) -> str:
-    """The figures for a terminal."""
+    """Return the figures as a table for a terminal."""
     lines = [f"{'call':<15}{'way':<8}{'p50':>7}{'p95':>7}{'p99':>7}{'CPU':>7} ms{'added, p50':>24}{'a second':>10}"]
     for call, result in results.items():
         for way, figures in result.ways.items():
@@ -183,7 +184,7 @@ def table(results: dict[str, Result]) -> str:
 
 
 def main() -> None:
-    """Read the command line and print the table."""
+    """Run the command line: measure and print the table."""
     parser = argparse.ArgumentParser(prog="python -m bench.overhead")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     given = parser.parse_args()

@@ -1,4 +1,4 @@
-"""What AWS takes, us-east-1, list prices without free allowances. Each names where it was read and of when that is."""
+"""AWS's list prices in us-east-1, without free allowances. Each price names its source and the source's date."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 
 class Price(NamedTuple):
-    """Dollars for so many of a unit."""
+    """The price in dollars of `per` units."""
 
     dollars: float
     per: int
     unit: str
     source: str
-    date: str  # of what was read
+    date: str  # of the source
 
 
 MILLION = 1_000_000
@@ -80,5 +80,5 @@ PRICES = {
 
 
 def dollars(name: str, quantity: float = 1.0) -> float:
-    """What so much of something costs."""
+    """Return the price of a quantity, in dollars."""
     return PRICES[name].dollars / PRICES[name].per * quantity

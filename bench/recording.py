@@ -1,12 +1,13 @@
-"""What the local AWS answers, taken down once and answered again at once.
+"""Records the answers of the local AWS once and replays them without delay.
 
     with Player(settings.aws_url) as player:
-        function = player.wire(function)          # it now asks the player
-        with player.recording() as recorded: ...      # the player asks the local AWS
-        with player.playing(recorded): ...            # the player knows the answers
+        function = player.wire(function)          # the function now calls the player
+        with player.recording() as recorded: ...      # the player forwards to the local AWS
+        with player.playing(recorded): ...            # the player replays the answers
 
-A function that is measured this way does all of its own work (it signs, sends, reads, parses) and waits for nobody: no
-time of the local AWS is in the figures, nor of the real one. An event that uses something up can come again and again.
+A function that is measured this way does all of its own work (it signs, sends, reads, parses) without waiting for AWS.
+The figures include neither the time of the local AWS nor that of the real AWS. An event that uses something up can be
+measured many times.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"
 
 @dataclass(frozen=True)
 class Recorded:
-    """One answer, and what was asked. `length` is its Content-Length: of a HEAD it is not that of the body."""
+    """One answer and the body of its request. `length` is the Content-Length: for a HEAD not the body's length."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -40,26 +41,29 @@ class Recorded:
 
 @dataclass
 class Recording:
-    """The answers of one event, by operation and in their order.
+    """The answers to the calls of one event, by operation and in order.
 
-    Times and random ids differ from one run to the next, so a request is known by its operation ("GetItem", the third
-    one) and not by its bytes.
+    Times and random ids differ between runs. So a request is identified by its operation and its position (the third
+    "GetItem"), not by its bytes.
     """
 
     answers: dict[str, list[Recorded]] = field(default_factory=lambda: defaultdict(list))
 
     @property
     def calls(self) -> dict[str, int]:
-        """How often each operation was called."""
+        """The number of calls of each operation."""
         return {operation: len(answers) for operation, answers in sorted(self.answers.items())}
 
 
 class NotRecorded(Exception):
-    """A function asked something else than when it was recorded, as chance or the clock may have it: no measurement."""
+    """A function made a call that is not in the recording, by chance or because of the time of day.
+
+    The measurement is not valid.
+    """
 
 
 class Player:
-    """A server between functions and the local AWS. It either records or plays."""
+    """A server between functions and the local AWS. It either records answers or replays them."""
 
     def __init__(self, upstream: str) -> None:
         self.upstream = urlsplit(upstream).netloc
@@ -74,21 +78,21 @@ class Player:
 
     @property
     def url(self) -> str:
-        """What AWS_ENDPOINT_URL has to name."""
+        """The value for AWS_ENDPOINT_URL."""
         return f"http://127.0.0.1:{self._server.server_port}"
 
     @property
     def played(self) -> dict[str, int]:
-        """How often each operation was asked for since playing began."""
+        """The number of calls of each operation since `playing` began."""
         return dict(sorted(self._played.items()))
 
     def wire(self, function: Function) -> Function:
-        """The same function, asking the player."""
+        """Return a copy of the function that calls the player."""
         return replace(function, environment={**function.environment, "AWS_ENDPOINT_URL": self.url})
 
     @contextlib.contextmanager
     def recording(self) -> Iterator[Recording]:
-        """Ask the local AWS and take down what it says."""
+        """Forward calls to the local AWS and record the answers."""
         self._recorded, self._plays = Recording(), False
         try:
             yield self._recorded
@@ -97,8 +101,10 @@ class Player:
 
     @contextlib.contextmanager
     def playing(self, recorded: Recording, otherwise: Recording | None = None) -> Iterator[None]:
-        """Answer from the recording, from its start, and from the other one what is not in it: a warm function now and
-        then asks again what it had cached. Raises NotRecorded afterwards when something was asked in vain.
+        """Replay a recording from its start. Calls that are not in it are answered from `otherwise`.
+
+        A warm function sometimes repeats a call whose answer it had cached. Raises NotRecorded at the end if a call was
+        in neither recording.
         """
         self._recorded, self._otherwise, self._plays = recorded, otherwise or Recording(), True
         self._played.clear()
@@ -111,7 +117,7 @@ class Player:
             raise NotRecorded(", ".join(self._missed))
 
     def answer(self, operation: str, command: str, path: str, headers: Any, body: bytes) -> Recorded:
-        """What to answer to a request."""
+        """Return the answer to a request: forwarded or replayed. An unknown call is answered with a 400."""
         recorded = self._recorded
         if recorded is None or not self._plays:
             answer = self._forward(command, path, headers, body)
@@ -131,7 +137,7 @@ class Player:
     def _forward(self, command: str, path: str, headers: Any, body: bytes) -> Recorded:
         connection = http.client.HTTPConnection(self.upstream, timeout=150)
         try:
-            # Host stays what it was: it is signed.
+            # The header Host stays unchanged, because it is signed.
             passed = {name: value for name, value in headers.items() if name.lower() not in _HOP_BY_HOP | {"expect"}}
             connection.request(command, path, body, {**passed, "Content-Length": str(len(body))})
             response = connection.getresponse()
@@ -160,7 +166,7 @@ class _Server(ThreadingHTTPServer):
         self.player = player
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A function that has been stopped leaves a connection behind; that is no news."""
+        """Print no error: a stopped function leaves a broken connection behind."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -199,7 +205,7 @@ class _Handler(BaseHTTPRequestHandler):
         return b"".join(pieces)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is http.server's
-        """Nobody wants to read these."""
+        """Print no access log."""
 
 
 for _verb in ("GET", "POST", "DELETE", "PUT", "HEAD"):
@@ -207,7 +213,7 @@ for _verb in ("GET", "POST", "DELETE", "PUT", "HEAD"):
 
 
 def _operation(command: str, path: str, target: str | None) -> str:
-    """What a request is: "DynamoDB.GetItem", "lambda POST", "S3 PUT partNumber,uploadId"."""
+    """Return the name of a request's operation: "DynamoDB.GetItem", "Lambda.Invoke", "S3.PUT partNumber,uploadId"."""
     if target:
         service, _, name = target.partition(".")
         return f"{service.partition('_')[0]}.{name}"

@@ -1,4 +1,4 @@
-"""docs/benchmarks.md and the README's headline figures, made of docs/benchmarks.json and of nothing else."""
+"""Renders docs/benchmarks.md and the README's headline figures from docs/benchmarks.json only."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ which LiteLLM's documentation calls the minimum, a load balancer, and a small Po
 
 
 def markdown(document: Document) -> str:
-    """The whole page."""
+    """Return the whole page."""
     cost = document["cost"]
     parts = [
         _INTRO,
@@ -104,7 +104,7 @@ def markdown(document: Document) -> str:
 
 
 def headlines(document: Document) -> str:
-    """The README's list."""
+    """Return the list of figures for the README."""
     cold = {name: one["ratio"] for name, one in document["cold_start"].items() if name not in {"empty", "everything"}}
     fastest, slowest = min(cold, key=lambda name: cold[name]), max(cold, key=lambda name: cold[name])
     cost, memory, sizes = document["cost"], document["memory"], document["size"]
@@ -127,7 +127,7 @@ def headlines(document: Document) -> str:
 
 
 def into_readme(readme: str, document: Document) -> str:
-    """The README with its list renewed. Raises ValueError when it has no place for one."""
+    """Return the README with a new list of figures. Raises ValueError if the README has no markers for the list."""
     if readme.count(BEGIN) != 1 or readme.count(END) != 1:
         raise ValueError(f"README.md needs one {BEGIN} and one {END}")
     block = f"{BEGIN}\n{headlines(document)}\n{END}"
@@ -288,7 +288,7 @@ def _assumed(assumed: Document) -> str:
 
 
 def _prose(text: str, **values: Any) -> str:
-    """The text with values in it, its last paragraph wrapped again; headings keep their line."""
+    """Return the text with its values filled in and its last paragraph wrapped again. Headings are not wrapped."""
     *before, last = text.format(**values).rstrip("\n").split("\n\n")
     return "\n\n".join([*before, textwrap.fill(last, 120, break_on_hyphens=False, break_long_words=False)]) + "\n"
 

@@ -1,4 +1,4 @@
-"""What was measured as one document: docs/benchmarks.json. Everything else (render.py, chart.py) is made of that."""
+"""Turns all measurements into one document, docs/benchmarks.json, which render.py and chart.py read."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from local.settings import ROOT
 
 Document = dict[str, Any]
 
-# Times an empty handler, at most. What is not named here and does not load httpx uses the table only.
+# The largest allowed ratio to an empty handler. Other functions are "provider" if they load httpx, else "table".
 GOALS = {"list_models": 4.0, "table": 6.0, "provider": 9.0}
 SEALED = {"inspect_clip", "stitch_clips"}
-MODULES = ROOT / "tests" / "expected_modules.json"  # what each function loads; CI compares it
+MODULES = ROOT / "tests" / "expected_modules.json"  # the modules that each function loads; CI compares them
 
 
 def cold_starts(series: list[cold_start.Series]) -> Document:
-    """Milliseconds to the first answer, and how many times an empty handler's."""
+    """Collect the cold starts: milliseconds to the first answer, and the ratio to an empty handler."""
     empty = spread([one.milliseconds for each in series for one in each.empty])
     document: Document = {"empty": {**_spread("ms", empty), "ratio": 1.0}}
     goals = _goals()
@@ -38,7 +38,7 @@ def cold_starts(series: list[cold_start.Series]) -> Document:
 
 
 def warm_calls(series: list[cold_start.Series]) -> Document:
-    """What a warm call of each function takes, without AWS's own time."""
+    """Collect the warm calls of each function, without the time of AWS."""
     return {
         one.name: {
             **_spread("ms", one.warm.milliseconds),
@@ -55,7 +55,7 @@ def warm_calls(series: list[cold_start.Series]) -> Document:
 
 
 def overheads(results: Mapping[str, overhead.Result]) -> Document:
-    """What a call costs on top of the direct one, ours and the peer's."""
+    """Collect what our function and the peer add to the direct call."""
     document: Document = {}
     for call, result in results.items():
         added = {"added_ms": overhead.OURS, "peer_added_ms": overhead.PEER}
@@ -81,7 +81,7 @@ def _figures(figures: overhead.Figures, way: str) -> Document:
 
 
 def memories(series: list[cold_start.Series], cases: Mapping[str, memory.Result]) -> Document:
-    """Megabytes more: of an idle function than an empty handler, of a large file than a small one."""
+    """Collect added megabytes: an idle function against an empty handler, a large file against a small file."""
     idle = {f"{one.name}_idle": {"added_mb": round(one.added_megabytes.median, 1)} for one in series if one.warm}
     large = {
         f"{name}_1gb": {
@@ -96,7 +96,7 @@ def memories(series: list[cold_start.Series], cases: Mapping[str, memory.Result]
 
 
 def sizes(measured: Mapping[str, size.Size]) -> Document:
-    """Megabytes on disk and zipped."""
+    """Collect megabytes on disk and zipped."""
     document: Document = {}
     for name, one in measured.items():
         document[f"{name}_mb"] = round(one.unzipped, 2)
@@ -106,7 +106,7 @@ def sizes(measured: Mapping[str, size.Size]) -> Document:
 
 
 def growths(counts: Mapping[str, Mapping[int, growth.Count]]) -> Document:
-    """Requests, items and capacity units of a call, by rows in the table."""
+    """Collect the requests, items and capacity units of each call, by the number of rows in the table."""
     return {
         call: {
             f"{rows}_{what}": value
@@ -118,7 +118,7 @@ def growths(counts: Mapping[str, Mapping[int, growth.Count]]) -> Document:
 
 
 def costs(series: list[cold_start.Series]) -> Document:
-    """The cost model with all that it is made of."""
+    """Compute the cost model. The document also has its assumptions and prices."""
     prices = {name: price._asdict() for name, price in PRICES.items()}
     return {**_rounded(cost.model(cost.used(series))), "assumed": cost.ASSUMED, "prices": prices}
 
@@ -139,7 +139,7 @@ def _goals() -> dict[str, float]:
 
 
 def _spread(name: str, values: Spread, digits: int = 1) -> Document:
-    """`ms` with `ms_low` and `ms_high`."""
+    """Return median and quartiles, as `ms`, `ms_low` and `ms_high` for the name `ms`."""
     return {
         name: round(values.median, digits),
         f"{name}_low": round(values.low, digits),
@@ -148,7 +148,7 @@ def _spread(name: str, values: Spread, digits: int = 1) -> Document:
 
 
 def _rounded(node: Any) -> Any:
-    """Dollars to four digits: a model has no more."""
+    """Round dollars to four significant digits, because the model is not more exact."""
     if isinstance(node, dict):
         return {name: _rounded(value) for name, value in node.items()}
     return float(f"{node:.4g}")

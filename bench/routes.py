@@ -1,4 +1,4 @@
-"""The ways by which one call reaches the provider's simulator: directly, through our function, through the peer."""
+"""The routes of a call to the provider's simulator: directly, through our function, through the peer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from local.lambda_.seed import Seeds, wait
 from local.lambda_.seed_files import file
 from local.settings import HOST, Settings
 
-CALLS = ("get_character", "create_video", "edit_video", "extend_video")  # they are the functions' names, too
+CALLS = ("get_character", "create_video", "edit_video", "extend_video")  # also the names of the functions
 _CREATE = {"model": "sora-2", "prompt": "Luna runs over wet stones", "seconds": "4", "size": "1280x720"}
 _EDIT = {"prompt": "Add warm golden lighting"}
 _EXTENSION = {"prompt": "Luna waves goodbye and walks into the sunset", "seconds": "5"}
@@ -29,12 +29,12 @@ Request = tuple[str, str, Any]  # method, path, JSON body
 
 
 class Route(Protocol):
-    """`ask` makes the call once and returns the milliseconds; `pid` is the process that is asked."""
+    """A way to make a call; `pid` is the process that answers the call."""
 
     pid: int
 
     def ask(self) -> float:
-        """Raises SystemExit when the answer is not as it should be."""
+        """Make the call once and return the milliseconds. Raises SystemExit if the answer is not as expected."""
 
 
 class Server:
@@ -49,7 +49,7 @@ class Server:
 
     def ask(self) -> float:
         for _ in range(2):
-            with contextlib.suppress(ConnectionError):  # closed by the server meanwhile, as idle: opened again
+            with contextlib.suppress(ConnectionError):  # the server may have closed an idle connection: one retry
                 return self._ask()
             self._connection.close()
         raise SystemExit(f"{self._method} {self._path}: the server closes every connection")
@@ -66,7 +66,7 @@ class Server:
 
 
 class Ours:
-    """An environment of our function, warm, with a player of its own; it ends with `at`."""
+    """A warm execution environment of our function, with its own player. Both end with `at`."""
 
     def __init__(self, settings: Settings, at: ExitStack, core: int | None, subject: MeasuredCase) -> None:
         self._subject = subject
@@ -82,7 +82,7 @@ class Ours:
 
 
 def case(settings: Settings, call: str) -> Case:
-    """The event of a call. Of `create_video` it is a small one: no character, no file."""
+    """Return the case of a call. The event of `create_video` is small: no character, no file."""
     if call != "create_video":
         return case_of(settings, call)
     route, seeds = functions.route(settings, call), Seeds(settings)
@@ -91,9 +91,9 @@ def case(settings: Settings, call: str) -> Case:
 
 
 def requests(port: int, key: str, **more: str) -> dict[str, Request]:
-    """The same calls for a server, the simulator or the peer, with a character and a video that were made there.
+    """Build the same calls for another server: the simulator or the peer. Make a character and a video there first.
 
-    `more` are fields that the server wants when a character is made.
+    `more` are additional fields that the server needs to make a character.
     """
     with httpx.Client(
         base_url=f"http://{HOST}:{port}/v1", headers={"Authorization": f"Bearer {key}"}, timeout=60

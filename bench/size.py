@@ -1,6 +1,6 @@
-"""`python -m bench.size`: what `sam build` made, on disk and zipped as `sam deploy` sends it.
+"""`python -m bench.size`: measures the artifacts of `sam build`, on disk and zipped as `sam deploy` sends them.
 
-In 2**20 bytes. The layers are compiled: their .pyc files are in the figures.
+Sizes are in 2**20 bytes. The layers are compiled, so the figures include their .pyc files.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from local.settings import Settings
 from local.stack import lifecycle
 
 MEBIBYTE = 1024 * 1024
-LIMIT = 250.0  # MB that Lambda allows a function with its layers, unzipped
+LIMIT = 250.0  # MB: Lambda's limit for a function with its layers, unzipped
 LAYERS = {"understudy_layer": "UnderstudyLayer", "media_layer": "MediaLayer"}
 
 
 @dataclass(frozen=True)
 class Size:
-    """An artifact, in 2**20 bytes."""
+    """The sizes of an artifact, in 2**20 bytes."""
 
     unzipped: float
-    zipped: float | None = None  # of the peer's environment nobody wants to know
+    zipped: float | None = None  # None for the peer's environment
 
 
 def measure(settings: Settings) -> dict[str, Size]:
-    """Both layers, all functions together, and the peer's environment where there is one."""
+    """Measure both layers, all functions together, and the peer's environment if it is installed."""
     sizes = {name: _size(functions.layer(settings, layer).parent) for name, layer in LAYERS.items()}
     build = functions.layer(settings, "UnderstudyLayer").parent.parent
     each = [_size(folder) for folder in sorted(build.glob("*Function"))]
@@ -52,7 +52,7 @@ def _unzipped(folder: Path) -> int:
 
 
 def table(sizes: dict[str, Size]) -> str:
-    """The figures for a terminal."""
+    """Return the figures as a table for a terminal."""
     lines = [f"{'artifact':<20}{'MB':>8}{'zipped':>8}"]
     for name, size in sizes.items():
         lines.append(f"{name:<20}{size.unzipped:>8.2f}{'' if size.zipped is None else f'{size.zipped:>8.2f}'}")
@@ -60,7 +60,7 @@ def table(sizes: dict[str, Size]) -> str:
 
 
 def main() -> None:
-    """Print the table."""
+    """Measure and print the table."""
     settings = Settings.from_environment()
     lifecycle.url(settings)
     print(table(measure(settings)))

@@ -1,4 +1,4 @@
-"""A warm call of a function: what it takes and what it asks of AWS. The cost model (cost.py) is made of it."""
+"""Measures a warm call of a function: its time and its calls to AWS. The cost model (cost.py) uses the figures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BEFORE = 3  # calls that are not counted
 
 @dataclass(frozen=True)
 class Warm:
-    """Of one call: milliseconds without AWS's, processor time, the calls to AWS, the table's units, what it logs."""
+    """One warm call: time without AWS, processor time, calls to AWS, capacity units of the table, logged bytes."""
 
     milliseconds: Spread
     cpu_milliseconds: float
@@ -29,7 +29,7 @@ class Warm:
 
 
 def measure(player: Player, subject: MeasuredCase) -> Warm:
-    """Have the function handle its event again and again. Raises SystemExit when an answer is not as expected."""
+    """Run the function many times with its event. Raises SystemExit if an outcome is not as expected."""
     with subject.start(player) as sandbox:
         ask = partial(subject.ask, sandbox, player, subject.first)
         for _ in range(BEFORE):
@@ -45,7 +45,7 @@ def measure(player: Player, subject: MeasuredCase) -> Warm:
 
 
 def _units(recorded: Recording, calls: dict[str, int]) -> tuple[float, float]:
-    """Units of the table that the calls read and write. A row whose size the recording does not show counts as 1 KB."""
+    """Return the read and write units of the calls. A row whose size is not in the recording counts as 1 KB."""
     read = written = 0.0
     for operation, count in calls.items():
         service, _, name = operation.partition(".")

@@ -1,1 +1,1 @@
-"""What runs beside the stack on a laptop; nothing here is deployed."""
+"""The local stack, the simulators and the demo, for a laptop. Nothing in this package is deployed."""

@@ -1,7 +1,7 @@
-"""`make demo`: the main job, end to end. A clip goes in; a character, a video with her, an edit and an extension come
-out.
+"""`make demo`: makes a character from a clip, a video with the character, an edit and an extension.
 
-It starts the local stack if none runs (and stops it again), and talks to it as any client would: base URL and key.
+The demo starts the local stack if none runs, and stops that stack afterwards. Like any client, the demo uses only the
+base URL and the API key.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PATIENCE_SECONDS = 120
 
 
 class Studio:
-    """The calls of the demo, each said aloud with the time it took."""
+    """The calls of the demo. Each step prints the seconds since the start."""
 
     def __init__(self, base_url: str, key: str) -> None:
         self._http = httpx.Client(base_url=base_url, headers={"Authorization": f"Bearer {key}"}, timeout=30)
@@ -32,7 +32,7 @@ class Studio:
         print(f"{time.monotonic() - self._started:6.1f} s  {text}", flush=True)
 
     def upload_character(self, clip: Path, name: str) -> dict[str, Any]:
-        """The presigned way: the bytes go straight to the bucket, and S3's event makes the character."""
+        """Upload a clip with a presigned POST to the bucket, and wait until S3's event has made the character."""
         wanted = {
             "purpose": "character",
             "filename": clip.name,
@@ -52,7 +52,7 @@ class Studio:
         return character
 
     def make(self, what: str, path: str, body: dict[str, Any]) -> tuple[dict[str, Any], Path]:
-        """Make a video, wait for it, download it. Returns the video and its file."""
+        """Make a video, wait for it and download it. Return the video and its file."""
         video = self._json("POST", path, json=body)
         self.say(f"{what:<16} {_short(video['id'])} is {video['status']}")
         video = self._wait(f"/videos/{video['id']}", what)
@@ -93,7 +93,7 @@ class Studio:
 
 
 def main() -> None:
-    """Run the demo on the stack of PORT."""
+    """Run the demo on the local stack at PORT."""
     settings = Settings.from_environment()
     runs_already = lifecycle.runs(settings)
     lifecycle.up(settings)

@@ -1,4 +1,4 @@
-"""The stack's processes: started into the background, found again, stopped without leftovers."""
+"""The stack's background processes: starts them, finds them again, and stops them with all their children."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from local.settings import HOST
 
 
 class DidNotStart(Exception):
-    """A process ended or stayed silent; the message ends with its last words."""
+    """A process ended or did not become ready, or its port is taken; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Process:
 
     @property
     def log(self) -> Path:
-        """What it printed, since its last start."""
+        """The process's output since its last start."""
         return self.folder / "logs" / f"{self.name}.log"
 
     @property
@@ -42,7 +42,7 @@ class Process:
         return self.folder / "run" / f"{self.name}.made-of"
 
     def pid(self) -> int | None:
-        """Its process id, or None when it does not run."""
+        """Return the process id, or None if the process does not run."""
         with contextlib.suppress(FileNotFoundError, ValueError):
             pid = int(self._pid_file.read_text())
             if _alive(pid):
@@ -52,9 +52,10 @@ class Process:
     def ensure(
         self, command: Sequence[str | Path], environment: Mapping[str, str], ready: Callable[[], bool], made_of: str
     ) -> None:
-        """Have it running. `made_of`, a digest of its code and settings: a process made of others is replaced.
+        """Start the process, unless it runs with the same `made_of`, a digest of its code and settings.
 
-        Waits up to half a minute for `ready`. Raises DidNotStart, also when the port is taken.
+        A process with another `made_of` is replaced. Waits up to 30 s until `ready` returns True. Raises DidNotStart,
+        also if the port is taken.
         """
         if self.pid() is not None and self._made_of.exists() and self._made_of.read_text() == made_of:
             return
@@ -87,7 +88,7 @@ class Process:
             time.sleep(0.05)
 
     def stop(self, seconds: float = 20) -> None:
-        """End it and whatever it started. It gets time to save its state."""
+        """Stop the process and all its children. The process gets `seconds` to save its state."""
         pid = self.pid()
         if pid is not None:
             with contextlib.suppress(ProcessLookupError):
@@ -95,7 +96,7 @@ class Process:
             deadline = time.monotonic() + seconds
             while _alive(pid) and time.monotonic() < deadline:
                 time.sleep(0.05)
-            # It led a session of its own, so the group is the process and its children.
+            # The process leads its own session, so this process group is the process and its children.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, signal.SIGKILL)
             # Its threads may hold the port a moment longer than the process is alive.
@@ -106,7 +107,7 @@ class Process:
 
 
 def end(child: subprocess.Popen[bytes], seconds: float) -> None:
-    """End a child that leads a session of its own, with all its children. It gets time to tidy up."""
+    """Stop a child process that leads its own session, and all its children. The child gets `seconds` to clean up."""
     child.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
         child.wait(seconds)
@@ -116,7 +117,7 @@ def end(child: subprocess.Popen[bytes], seconds: float) -> None:
 
 
 def digest(*parts: str | Path) -> str:
-    """Of texts, files and folders of Python modules."""
+    """Return a digest of texts, of files, and of the Python modules in folders."""
     sha = hashlib.sha256()
     for part in parts:
         if isinstance(part, str):

@@ -1,4 +1,4 @@
-"""Where one local stack lives: its ports, its folder, its names. Everything follows from PORT."""
+"""The ports, the folder and the names of one local stack. All of them follow from PORT."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ STACK = "understudy"
 
 @dataclass(frozen=True)
 class Settings:
-    """One local stack. The front has `port`, the local AWS the next one, simulators those after it."""
+    """One local stack. The front uses `port`, the local AWS `port` + 1, and the simulators the ports after that."""
 
     port: int = 4000
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """PORT, or 4000. Raises ValueError for a PORT that leaves no room for the others."""
+        """Return the settings for PORT (default 4000). Raises ValueError if PORT is not from 1024 to 65000."""
         port = int(os.environ.get("PORT") or 4000)
         if not 1024 <= port <= 65000:
             raise ValueError(f"PORT has to be from 1024 to 65000, not {port}")
@@ -31,26 +31,26 @@ class Settings:
 
     @cached_property
     def folder(self) -> Path:
-        """Everything that the stack keeps."""
+        """The folder with all state of the stack."""
         return ROOT / ".local" / str(self.port)
 
     @property
     def base_url(self) -> str:
-        """What clients are given."""
+        """The base URL for clients."""
         return f"http://{HOST}:{self.port}/v1"
 
     @property
     def aws_url(self) -> str:
-        """The local AWS."""
+        """The address of the local AWS."""
         return f"http://{HOST}:{self.port + 1}"
 
     def simulator_port(self, index: int) -> int:
-        """The port of the n-th simulator, from 0."""
+        """Return the port of the n-th simulator, counted from 0."""
         return self.port + 2 + index
 
     @property
     def root_credentials(self) -> dict[str, str]:
-        """The operator's environment for AWS tools. Root bypasses every policy: never for what a test is to prove."""
+        """The operator's environment for AWS tools. Root bypasses every policy: do not use it to test policies."""
         return {
             "AWS_ENDPOINT_URL": self.aws_url,
             "AWS_ACCESS_KEY_ID": "test",
@@ -61,7 +61,7 @@ class Settings:
         }
 
     def client(self, service: str) -> Any:
-        """A boto3 client of the operator."""
+        """Return a boto3 client with the operator's rights."""
         import boto3
 
         return boto3.client(
@@ -73,14 +73,14 @@ class Settings:
         )
 
     def remember(self, **facts: Any) -> None:
-        """Keep facts about the running stack; only the owner may read them, for a key is among them."""
+        """Save facts about the running stack. Only the file's owner may read them, because they include an API key."""
         self.folder.mkdir(parents=True, exist_ok=True)
         file = self.folder / "facts.json"
         file.touch(mode=0o600)
         file.write_text(json.dumps({**self.facts(), **facts}, indent=2) + "\n")
 
     def facts(self) -> dict[str, Any]:
-        """What was remembered; empty before the first `make up`."""
+        """Return the saved facts, which are empty before the first `make up`."""
         file = self.folder / "facts.json"
         text = file.read_text() if file.exists() else ""
         return dict(json.loads(text)) if text else {}

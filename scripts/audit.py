@@ -1,12 +1,13 @@
-"""Look for secrets in the files and for known holes in the locked packages: `python scripts/audit.py [--strict]`.
+"""Search for secrets in files and known vulnerabilities in locked packages: `python scripts/audit.py [--strict]`.
 
-Secrets: what keys of providers, of AWS and of this gateway look like, private keys, signatures, and random values that
-are called a secret. Looked at are the files of this checkout that git does not ignore, not its history. A line that has
-to look like a secret ends in `audit: example`.
+Secrets: patterns of the keys of providers, of AWS and of this gateway, private keys, signed URLs, and random values
+with a name like "secret". The script reads all files of this checkout that git does not ignore, but not the history. A
+line that must look like a secret contains `audit: example`.
 
-Packages: what the layers carry into the functions, and the tools; PyPI's advisories are asked by pip-audit. Not asked
-about are the tests' npm packages. A hole in what ships is a failure, one in a tool is told. Where advisories cannot be
-had (a mirror without them, no network) that is said; --strict makes it a failure, --offline does not ask.
+Packages: the packages in the layers, and the tools. pip-audit asks PyPI for advisories. The tests' npm packages are not
+checked. A vulnerability in a layer is a failure; a vulnerability in a tool is only printed. If advisories are not
+available (a mirror without advisories, no network), the script says so. With --strict that is a failure. With --offline
+the script does not check packages.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PIP_AUDIT = ROOT / ".venvs" / "audit" / "bin" / "pip-audit"
 EXAMPLE = "audit: example"
 GENERATED = re.compile(r"locks/.*\.txt|layers/.*/requirements\.txt|.*package-lock\.json")  # full of hashes
-BITS = 3.0  # a character, by Shannon: random values have more
+BITS = 3.0  # Shannon entropy for each character: random values have more
 
 PATTERNS = {
     "an AWS access key id": r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b",
@@ -66,7 +67,7 @@ def main() -> int:
 
 
 def secrets() -> Iterator[str]:
-    """file:line: what it looks like, for every file of the checkout that git does not ignore."""
+    """Yield "file:line: kind of secret" for every file of the checkout that git does not ignore."""
     listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(listing, cwd=ROOT, capture_output=True, check=True, text=True).stdout.split("\0")
     for name in filter(None, names):
@@ -81,7 +82,7 @@ def secrets() -> Iterator[str]:
 
 
 def looks_like(line: str) -> list[str]:
-    """What secrets a line seems to hold."""
+    """Return the kinds of secrets that a line seems to hold."""
     if EXAMPLE in line:
         return []
     found = [what for what, pattern in PATTERNS.items() if re.search(pattern, line)]
@@ -91,27 +92,27 @@ def looks_like(line: str) -> list[str]:
 
 
 def _bits(text: str) -> float:
-    """Shannon's entropy of a character."""
+    """Return the Shannon entropy of the text, in bits for each character."""
     return -sum(n / len(text) * math.log2(n / len(text)) for n in Counter(text).values())
 
 
 @dataclass
 class Advisories:
-    """What is known of the packages in lock files: how many were looked up, which have holes, what was not asked."""
+    """Packages in lock files: the number looked up, the known vulnerabilities, and packages that were not looked up."""
 
     known: int = 0
     holes: list[str] = field(default_factory=list)
     unasked: list[str] = field(default_factory=list)
 
     def tell(self, what: str) -> None:
-        """Print it."""
+        """Print a summary, all vulnerabilities, and the first package or file that was not looked up."""
         print(f"{what}: {self.known} looked up, {len(self.holes)} known holes, {len(self.unasked)} not looked up")
         for line in (*self.holes, *self.unasked[:1]):
             print(f"  {line}")
 
 
 def advisories(tool: Path, locks: list[Path]) -> Advisories:
-    """Ask pip-audit about the packages of lock files."""
+    """Look up the packages of lock files with pip-audit."""
     found = Advisories()
     for lock in locks:
         command: list[str | Path] = [

@@ -1,6 +1,6 @@
-"""Generate docs/faults.md from the table that the tests play: `python scripts/faults.py [--check]`.
+"""Generate docs/faults.md from the table of the fault tests: `python scripts/faults.py [--check]`.
 
-With --check nothing is written and a difference is an error.
+With --check the script writes nothing, and a difference is an error.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ CHARGED = {"nothing": "nothing", "held": "all that was held", "price": "its pric
 
 
 def document() -> str:
-    """The whole file."""
+    """Return the whole file."""
     return "\n".join([HEAD, *chain.from_iterable(_section(name) for name in SECTIONS)])
 
 
@@ -85,7 +85,7 @@ def _name(row: Row) -> str:
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    """What is in the line, without the providers: those of one kind share it."""
+    """Return the cells of a row without its provider, because providers with equal cells share a line."""
     fault = row.fault.removeprefix("moderation: ").removeprefix("polls: ").removeprefix("orders: ")
     sees = f"{row.sees.status}" + (f" `{row.sees.code}`" if row.sees.code else "")
     if row.sees.retry_after:

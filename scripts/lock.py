@@ -1,6 +1,7 @@
-"""Renews every lock file from its .in file: `python scripts/lock.py [--upgrade]`.
+"""Update every lock file from its .in file: `python scripts/lock.py [--upgrade]`.
 
-Universal: one lock serves Python 3.11 to 3.13 on every platform. Without --upgrade only what an .in file changed moves.
+Lock files are universal: each is for Python 3.11 to 3.13 on every platform. Without --upgrade, only packages that a
+changed .in file affects get new versions.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def main() -> None:
-    """Compile them all, the layers' first: others include them."""
+    """Compile all lock files, those of the layers first, because others include them."""
     subprocess.run([sys.executable, ROOT / "scripts" / "venvs.py", "bootstrap"], check=True)
     uv = ROOT / ".venvs" / "bootstrap" / "bin" / "uv"
     for source in [*sorted(ROOT.glob("layers/*/requirements.in")), *sorted(ROOT.glob("locks/*.in"))]:

@@ -1,7 +1,7 @@
 """Generate docs/openapi.json from the functions: `python scripts/openapi.py [--check]`.
 
-Each HTTP function's handler carries its `Endpoint`; request bodies are pydantic models and answers typed dicts, so the
-description is what the code does. With --check nothing is written and a difference is an error.
+Each HTTP function's handler has an `Endpoint`. Request bodies are pydantic models and answers are typed dicts, so the
+document describes the code. With --check the script writes nothing, and a difference is an error.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ PAGING = [
 
 
 def endpoints() -> list[tuple[str, Endpoint, str]]:
-    """(function name, endpoint, description) of every HTTP function."""
+    """Return (function name, endpoint, description) for every HTTP function."""
     found = []
     for file in sorted((ROOT / "functions").glob("*/app.py")):
         text = file.read_text("utf-8")
@@ -97,7 +97,7 @@ def endpoints() -> list[tuple[str, Endpoint, str]]:
 
 
 def description() -> dict[str, Any]:
-    """The whole document."""
+    """Build the whole document."""
     schemas: dict[str, Any] = {"ErrorResponse": ERROR}
     paths: dict[str, dict[str, Any]] = {}
     for name, endpoint, text in endpoints():
@@ -162,7 +162,7 @@ def _success(documentation: dict[str, Any], schemas: dict[str, Any]) -> dict[str
 
 
 def _request(body: Any, schemas: dict[str, Any]) -> dict[str, Any]:
-    """As JSON, where nothing is a file, and as a form, where nothing is null."""
+    """Build the request body: as JSON, where no field is a file, and as a form, where no field is null."""
     _collect(body, schemas)
     name = body.__name__
     whole = schemas[name]
@@ -181,13 +181,13 @@ def _request(body: Any, schemas: dict[str, Any]) -> dict[str, Any]:
 
 
 def _ways(schema: dict[str, Any]) -> list[dict[str, Any]]:
-    """What a field may be."""
+    """Return the alternative types of a field."""
     ways: list[dict[str, Any]] = schema.get("anyOf", [schema])
     return ways
 
 
 def _without(way: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    """The field when it cannot be this."""
+    """Return the schema of a field without one of its types."""
     if way not in _ways(schema):
         return schema
     ways = [one for one in _ways(schema) if one != way]
@@ -203,7 +203,7 @@ def _collect(kind: Any, schemas: dict[str, Any]) -> None:
 
 
 def document() -> str:
-    """What the file has to say."""
+    """Return the text of the file."""
     return json.dumps(description(), indent=2, ensure_ascii=False) + "\n"
 
 

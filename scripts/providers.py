@@ -1,7 +1,7 @@
 """Generate docs/providers.md from the providers' own profiles: `python scripts/providers.py [--check]`.
 
-What the tables say is what routing, validation and `GET /v1/models` go by. With --check nothing is written and a
-difference is an error.
+Routing, validation and `GET /v1/models` use the same profiles. With --check the script writes nothing, and a difference
+is an error.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FORMS = {
     "start_frame": "the first frame",
 }
 OPERATIONS: tuple[Operation, ...] = ("create", "edit", "extend", "remix")
-# What is asked for, or comes on top.
+# Words for the operations and the extra charges of the price list.
 ASKED = {
     "create": "new",
     "characters": "with characters",
@@ -66,7 +66,7 @@ models can do is in `GET /v1/models`.
 
 
 def document() -> str:
-    """The whole file."""
+    """Return the whole file."""
     found = [providers.load(name) for name in providers.names()]
     parts = [HEAD, *_overview(found)]
     for provider in found:
@@ -138,7 +138,7 @@ def _characters(profile: Profile) -> str:
 
 
 def _first_frame(profile: Profile) -> str:
-    """Does it take one, and beside how many characters?"""
+    """Return whether the model takes a first frame, and together with how many characters."""
     support = profile.characters
     if not profile.input_image or support.beside == support.most:
         return "yes" if profile.input_image else "no"
@@ -146,7 +146,7 @@ def _first_frame(profile: Profile) -> str:
 
 
 def _sources(own: bool, upload: bool, limits: SourceLimits) -> str:
-    """Whose videos it takes, and which."""
+    """Return which videos the model takes: own or any, and the limits of length and size."""
     whose = [name for name, taken in (("own", own), ("any", upload)) if taken]
     if whose and limits.seconds != SourceLimits().seconds:
         shortest, longest = limits.seconds
@@ -167,7 +167,7 @@ def _extend(profile: Profile) -> str:
 
 
 def _ranges(numbers: tuple[int, ...]) -> str:
-    """(1, 2, 3, 8) as '1 to 3, 8'."""
+    """Return numbers as ranges: (1, 2, 3, 8) becomes '1 to 3, 8'."""
     runs: list[list[int]] = []
     for number in sorted(numbers):
         if runs and number == runs[-1][-1] + 1:
@@ -178,7 +178,7 @@ def _ranges(numbers: tuple[int, ...]) -> str:
 
 
 def _prices(profile: Profile) -> Iterator[tuple[str, str, str]]:
-    """Lines of the price list: sizes, what costs so much in them, and how much that is."""
+    """Yield the lines of the price list: the sizes, the operations and extra charges, and their price."""
     listed = models.price_list([profile])
     priced = {size for line in listed if "create" in line["of"] for size in line["sizes"]}
     if rest := [size for size in profile.sizes if size not in priced]:
@@ -192,7 +192,7 @@ def _prices(profile: Profile) -> Iterator[tuple[str, str, str]]:
 
 
 def _makes(profile: Profile) -> set[str]:
-    """All that it makes, in the words of the price list."""
+    """Return everything that the model makes, in the words of the price list."""
     ways = {of for of in OPERATIONS if profile.way(of, own=True) or profile.way(of, own=False)}
     return {*ways, *(["characters"] if profile.characters.most else [])}
 
@@ -202,7 +202,7 @@ def _sizes(sizes: list[str], profile: Profile) -> str:
 
 
 def _span(profile: Profile) -> str:
-    """What a new video costs, from the cheapest size to the dearest."""
+    """Return the price of a second of a new video, from the cheapest size to the most expensive."""
     prices = sorted({rate(profile.prices.create, size) for size in profile.sizes} - {0})
     return " to ".join(_dollars(price) for price in dict.fromkeys((prices[0], prices[-1]))) if prices else "not known"
 
@@ -223,7 +223,7 @@ def _deadline(profile: Profile) -> str:
 
 
 def _one_line(about: str) -> str:
-    """The first paragraph, in one line; what it puts into angle brackets stays readable in Markdown."""
+    """Return the first paragraph as one line, with `<` escaped for Markdown."""
     return re.sub(r"\s+", " ", about.partition("\n\n")[0]).replace("<", "&lt;")
 
 

@@ -1,6 +1,6 @@
-"""The template as CloudFormation gets it: `python scripts/translate.py > translated.json`.
+"""Translate the template to plain CloudFormation: `python scripts/translate.py > translated.json`.
 
-`cfn-lint` and `sam validate --lint` do not look inside `Globals`; in the translation they stand in every function.
+`cfn-lint` and `sam validate --lint` do not check `Globals`. In the translation, every function has these properties.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ TEMPLATE = Path(__file__).resolve().parent.parent / "template.yaml"
 
 
 class NoManagedPolicies:
-    """The translator asks AWS for the managed policies that a template calls by name; ours calls none."""
+    """A loader without policies: the translator would ask AWS for managed policies, but our template names none."""
 
     def load(self) -> dict[str, str]:
-        """None."""
+        """Return no policies."""
         return {}
 
 
 def source() -> dict[str, Any]:
-    """The template as it stands in the file, in CloudFormation's long form (`Fn::Sub`, `Ref`)."""
+    """Return the template of the file, in CloudFormation's long form (`Fn::Sub`, `Ref`)."""
     return dict(yaml_parse(TEMPLATE.read_text("utf-8")))
 
 
 def translated() -> dict[str, Any]:
-    """Plain CloudFormation, as the SAM transform makes it."""
-    os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")  # the translator wants to know one
+    """Return plain CloudFormation, made by the SAM transform."""
+    os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")  # the translator needs a region
     template = source()
     for resource in template["Resources"].values():
         properties = resource.get("Properties", {})

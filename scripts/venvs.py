@@ -1,8 +1,9 @@
-"""Makes the environments of this checkout: `python scripts/venvs.py project sam ministack`.
+"""Make the environments of this checkout: `python scripts/venvs.py project sam ministack`.
 
-Each is `.venvs/NAME`, holds exactly what `locks/NAME.txt` names, and is touched again only when that file or the Python
-has changed. `project` also has the command `understudy`, which runs from this checkout. They are separate because their
-pins collide. Only the Python that runs this has to exist: pip fetches uv, uv the rest.
+Each environment is `.venvs/NAME` and has exactly the packages in `locks/NAME.txt`. An environment is made again only if
+that file or the Python has changed. `project` also has the command `understudy`, which runs from this checkout. The
+environments are separate because they need different versions of the same packages. The script needs only the Python
+that runs it: pip installs uv, and uv installs the rest.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ NODE = "client-node"
 
 
 def main(names: list[str]) -> None:
-    """Make those that are missing or stale."""
+    """Make the environments that are missing or out of date."""
     uv = _uv()
     for name in names:
         if name == "bootstrap" or _fresh(name):
@@ -51,7 +52,7 @@ def _fresh(name: str) -> bool:
 
 
 def _uv() -> Path:
-    """The pinned uv, installed with hashes by pip into an environment of its own."""
+    """Install the pinned uv with pip and hashes, into its own environment, unless it is there. Return its path."""
     folder = VENVS / "bootstrap"
     if not _fresh("bootstrap"):
         venv.create(folder, clear=True, with_pip=True)
@@ -74,7 +75,7 @@ def _sync(uv: Path, name: str) -> None:
 
 
 def _install(uv: Path) -> None:
-    """Put the command `understudy` into the project's environment, to run from this checkout (pyproject.toml)."""
+    """Install the command `understudy` into the project's environment. It runs from this checkout (pyproject.toml)."""
     folder, project = VENVS / "project", ROOT / "pyproject.toml"
     stamp = folder / ".installed-from"
     digest = hashlib.sha256(project.read_bytes() + _digest("project").encode()).hexdigest()
@@ -87,7 +88,7 @@ def _install(uv: Path) -> None:
 
 
 def _npm_ci() -> None:
-    """Put beside every package-lock.json of the tests what it names, with the Node of its environment."""
+    """Install the packages of every package-lock.json of the tests, with the environment's Node."""
     binaries = VENVS / NODE / "bin"
     for lock in sorted((ROOT / "tests").glob("*/*/package-lock.json")):
         packages = lock.parent / "node_modules"

@@ -1,4 +1,4 @@
-"""What all tests share: their order, how many examples they try, and what they make of the deployed stack."""
+"""Fixtures and hooks for all tests: the order of the tests, the number of examples, the deployed stack."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 pytest_plugins = ("tests.rings", "tests.lanes", "tests.stacks")
 
-# Folder -> its place in the run. What is quick and near comes first; `logs` reads what the others have left.
+# The order of the folders. Quick tests without a stack come first; `logs` reads what the other tests have logged.
 ORDER = ["unit", "contract", "template", "simulators", "local", "security", "integration", "clients", "logs"]
 # The longest files of `integration`, last: a worker that takes files from the end (lanes.py) begins with them.
 LONG = [f"test_{name}.py" for name in ("faults", "live_providers", "limits", "routing", "idempotency", "schema")]
 
-# How long an example takes says nothing on a busy machine.
+# No deadline: on a busy machine the time of an example means nothing.
 EXAMPLES = {"quick": 25, "thorough": 100}
 for name, count in EXAMPLES.items():
     slow = [hypothesis.HealthCheck.too_slow]
@@ -31,7 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Bring the tests into order, folder by folder."""
+    """Sort the tests by folder."""
     here = Path(__file__).parent
 
     def place(item: pytest.Item) -> tuple[int, int]:

@@ -1,7 +1,8 @@
-"""Test files on two processors: how pytest-xdist hands them out, and what each folder took.
+"""The order in which pytest-xdist's workers get the test files, and the cost of each folder of tests.
 
-The workers take whole files: the first worker from the front of the list, where tests need a processor, the others from
-its end, where tests wait for the deployed stack. So a waiting test nearly always has a computing one beside it.
+Workers take whole files. The first worker takes files from the front of the list, where tests need a processor. The
+other workers take files from the end, where tests wait for the deployed stack. So a test that waits nearly always runs
+beside a test that computes.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from xdist.workermanage import WorkerController
 
 FRONT = "gw0"  # pytest-xdist's name of the first worker
 SAMPLE_SECONDS = 0.25
-# Of the first line of /proc/stat: user, nice, system, irq, softirq. Idle and waiting for a disk are not work.
+# Fields of the first line of /proc/stat: user, nice, system, irq, softirq; not idle and not waiting for a disk.
 BUSY_FIELDS = (1, 2, 3, 6, 7)
 
 
 class BothEnds(LoadScopeScheduling):
-    """A queue of files that is taken from at both ends."""
+    """A queue of test files from which workers take at both ends."""
 
     def _split_scope(self, nodeid: str) -> str:
         return nodeid.partition("::")[0]
@@ -42,9 +43,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> BothEnds:
 
 
 class Cost:
-    """What the tests of each folder took: seconds of the clock, and of all processors of this machine.
+    """The cost of the tests of each folder: seconds of wall-clock time and seconds of all processors of this machine.
 
-    Whatever ran beside several tests is divided equally among them. Without /proc only the clock is read.
+    Processor time while several tests run is divided equally among them. Without /proc only the wall-clock time is
+    measured.
     """
 
     def __init__(self) -> None:
@@ -96,7 +98,7 @@ class Cost:
 
 
 def busy_seconds() -> float:
-    """Return how long the machine's processors have worked since it started; 0 without /proc."""
+    """Return the seconds that the machine's processors have worked since it started, or 0 without /proc."""
     try:
         fields = Path("/proc/stat").read_text().partition("\n")[0].split()
     except OSError:

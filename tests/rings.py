@@ -1,7 +1,7 @@
-"""Two rings of tests: `make test` runs the inner one, `make test-all` both.
+"""Two rings of tests: `make test` runs the inner ring, `make test-all` runs both.
 
-A test is in the outer ring only if it is one more cell of a cross product whose parts the inner ring covers. It carries
-the mark `thorough`; `pytest --all` runs it.
+A test is in the outer ring only if it is one cell of a cross product whose rows and columns the inner ring covers. The
+tests of the outer ring have the mark `thorough`; `pytest --all` runs them.
 """
 
 from __future__ import annotations
@@ -17,19 +17,22 @@ _both = False
 
 
 def inner(cells: Iterable[T], chosen: Container[T]) -> list[Any]:
-    """Return all cells as parameters of a test: the chosen ones run always, the others in `make test-all`."""
+    """Return all cells as test parameters: the chosen cells run always, the others only in `make test-all`."""
     return [cell if cell in chosen else pytest.param(cell, marks=THOROUGH) for cell in cells]
 
 
 def size(inner: int, both: int) -> int:
-    """Return how many there are of something whose number is no promise of its own: fewer in `make test`."""
+    """Return the number to use in this run: `inner` in `make test`, `both` in `make test-all`.
+
+    Only for numbers that are not themselves a promise.
+    """
     return both if _both else inner
 
 
 def wanted(request: pytest.FixtureRequest, name: str) -> list[Any]:
-    """Return the values of a parameter that the requesting module's tests have in this run, each once, in their order.
+    """Return the values of a parameter that the requesting module's tests have in this run, each once, in order.
 
-    A module's fixture makes only what its chosen tests look at.
+    With these values, a fixture of the module makes only what the tests of this run need.
     """
     values = [
         item.callspec.params[name]

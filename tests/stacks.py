@@ -1,7 +1,7 @@
-"""The deployed local stack of one test process: on ports of its own, started beside the first tests, gone at the end.
+"""The deployed local stack of a test process: on its own ports, started during the first tests, removed at the end.
 
-Every worker of pytest-xdist has one, so no test meets another worker's keys, faults or killed functions.
-UNDERSTUDY_STACK=4500 uses the stack on that port as it is, starts it if need be, and leaves it running.
+Every worker of pytest-xdist has its own stack, so no test sees another worker's keys, faults or killed functions. With
+UNDERSTUDY_STACK=4500, the tests use the stack on that port as it is, start it if necessary, and leave it running.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ STACK: pytest.StashKey[TestStack] = pytest.StashKey()
 
 
 class Block:
-    """Ports that no other test process of this machine uses as long as this one lives. PORT says where to begin."""
+    """Ports that no other test process of this machine uses while this process lives; PORT sets the first port."""
 
     def __init__(self) -> None:
         chosen = os.environ.get("PORT")
@@ -61,7 +61,7 @@ class Block:
         settings = Settings(port)
         if (settings.folder / OURS).exists():  # of a test process that was ended before it could tidy up
             call_stack("reset", settings)
-        # A folder that is left belongs to somebody's own stack, which may just be down.
+        # Another folder belongs to somebody's own stack, which may be stopped at the moment.
         if settings.folder.exists() or not all(map(_free, range(port, port + STEP))):
             lock.close()
             return False
@@ -80,7 +80,7 @@ def _free(port: int) -> bool:
 
 
 class TestStack:
-    """Starts the stack of this process in the background; `get` waits for it, `end` removes it."""
+    """The stack of this process, started in the background; `get` waits for it, `end` removes it."""
 
     __test__ = False
 
@@ -97,7 +97,10 @@ class TestStack:
         return start_stack(self.settings)
 
     def get(self) -> Stack:
-        """The running stack, with a key of another team beside its own. Raises AssertionError if it did not start."""
+        """Return the running stack, with a key of its own team and a key of another team.
+
+        Raises AssertionError if the stack did not start.
+        """
         if self._start:
             said, _ = self._start.communicate(timeout=STARTS_WITHIN)
             assert self._start.returncode == 0, said
@@ -106,7 +109,7 @@ class TestStack:
         return Stack(self.settings, made.key, made.mint("others"))
 
     def end(self) -> None:
-        """Remove what was started, also when no test has wanted it."""
+        """Remove the stack that was started, even if no test used it."""
         if self._start:
             self._start.wait(STARTS_WITHIN)
         if not self._reused:
@@ -119,15 +122,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of the stack are marked by their folder."""
+    """Mark the tests of the stack by their folder."""
     for item in items:
         if item.path.is_relative_to(HERE) and (folder := item.path.relative_to(HERE).parts[0]) in LIVE:
             item.add_marker(folder)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Start the stack as soon as it is known that tests of this process want it."""
-    # The controller of pytest-xdist runs nothing, and its first worker other tests first.
+    """Start the stack as soon as it is known that a test of this process needs it."""
+    # The controller of pytest-xdist runs no tests, and its first worker runs other tests first.
     wanted = any(item.get_closest_marker(folder) for item in session.items for folder in LIVE)
     if wanted and not session.config.option.collectonly and os.environ.get("PYTEST_XDIST_WORKER") != FRONT:
         session.config.stash[STACK] = TestStack()
@@ -140,7 +143,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.fixture(scope="session")
 def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
-    """The deployed stack of this process. When its last test is over, all that it has logged is judged."""
+    """The deployed stack of this process; after the stack's last test its whole log is checked."""
     stash = request.config.stash
     if STACK not in stash:
         stash[STACK] = TestStack()

@@ -1,1 +1,1 @@
-"""`understudy`: commands for people who use or operate a gateway."""
+"""The command `understudy`, for people who use or operate an Understudy gateway."""

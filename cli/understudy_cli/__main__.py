@@ -1,4 +1,4 @@
-"""`python -m understudy_cli`, where the installed command is not on the path."""
+"""`python -m understudy_cli`, for use where the command `understudy` is not on the PATH."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The AWS account, region and stack that an operator's command works on, with the operator's own credentials."""
+"""Chooses the AWS account, region and stack for an operator's command, with the operator's own credentials."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import click
 from botocore.exceptions import BotoCoreError, ClientError
 
 STACK = "understudy"
-LOCAL_PORT = 4000  # of the local stack; its AWS has the next one
+LOCAL_PORT = 4000  # of the local stack; its AWS uses the next port
 CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def options(command: Command) -> Command:
-    """Give a command `--stack`, which it takes as `stack`, and `--region`, `--profile` and `--local`."""
+    """Add `--stack`, `--region`, `--profile` and `--local` to a command, which gets `stack` as an argument."""
 
     @click.option("--stack", default=STACK, show_default=True, help="Name of the CloudFormation stack.")
     @click.option("--region", help="AWS region. Default: AWS_REGION, else the profile's.")
@@ -34,7 +34,7 @@ def options(command: Command) -> Command:
 
 
 def choose(region: str | None, profile: str | None, *, local: bool = False) -> None:
-    """Choose the account and region of all that follows in this process. Raises UsageError."""
+    """Choose the account and region for the rest of this process. Raises UsageError."""
     if local:
         if region or profile:
             raise click.UsageError("--local has a region and credentials of its own: leave out --region and --profile.")
@@ -47,12 +47,12 @@ def choose(region: str | None, profile: str | None, *, local: bool = False) -> N
         os.environ["AWS_DEFAULT_REGION"] = region  # the only name that botocore reads
     if profile:
         os.environ["AWS_PROFILE"] = profile
-        for name in CREDENTIALS:  # they would prevail over the profile
+        for name in CREDENTIALS:  # they would take precedence over the profile
             os.environ.pop(name, None)
 
 
 def outputs(stack: str) -> dict[str, str]:
-    """The stack's outputs. Raises ValueError when there is no such stack in this account and region."""
+    """Return the stack's outputs. Raises ValueError if this account and region have no such stack."""
     try:
         client: Any = boto3.client("cloudformation")
         described = client.describe_stacks(StackName=stack)["Stacks"][0]
@@ -65,7 +65,7 @@ def outputs(stack: str) -> dict[str, str]:
 
 
 def use_table(stack: str) -> None:
-    """Point the layer's modules at the stack's table. Raises ValueError like `outputs`."""
+    """Make the layer's modules use the stack's table. Raises ValueError like `outputs`."""
     os.environ["TABLE_NAME"] = outputs(stack)["TableName"]
 
 

@@ -25,11 +25,11 @@ def keys() -> None:
 
 
 @keys.command()
-@click.option("--team", required=True, help="What the key makes belongs to this team.")
-@click.option("--models", multiple=True, metavar="MODEL[,MODEL...]", help="Models that it may use. Default: all.")
-@click.option("--rpm", type=click.IntRange(1), help="Calls a minute that make something.")
-@click.option("--concurrent", type=click.IntRange(1), help="Videos in the making at once.")
-@click.option("--budget", type=click.FloatRange(0), metavar="DOLLARS", help="To be committed in a calendar month.")
+@click.option("--team", required=True, help="Team that owns what the key creates.")
+@click.option("--models", multiple=True, metavar="MODEL[,MODEL...]", help="Models that the key may use. Default: all.")
+@click.option("--rpm", type=click.IntRange(1), help="Rate limit: calls a minute that create something.")
+@click.option("--concurrent", type=click.IntRange(1), help="Concurrency limit: videos in progress at once.")
+@click.option("--budget", type=click.FloatRange(0), metavar="DOLLARS", help="Budget for a calendar month.")
 @click.option(
     "--scope",
     "scopes",
@@ -55,7 +55,7 @@ def create(
     scopes: tuple[str, ...],
     deployments: Path,
 ) -> None:
-    """Make a key. It is shown once."""
+    """Make a key. The key is shown only once."""
     _check(scopes, deployments)
     account.use_table(stack)
     limits = api_keys.Limits(rpm, concurrent, round(budget * 1_000_000) if budget is not None else None)
@@ -68,7 +68,7 @@ def create(
 @click.option("--team", help="Only this team's keys.")
 @account.options
 def list_(stack: str, team: str | None) -> None:
-    """List the keys, without the keys themselves: a table, or lines with tabs where the output is no terminal."""
+    """List the keys by their ids. Print a table, or lines with tabs if the output is not a terminal."""
     account.use_table(stack)
     rows = [_cells(row) for row in api_keys.every() if team in (None, row["team"])]
     if not sys.stdout.isatty():
@@ -85,25 +85,25 @@ def list_(stack: str, team: str | None) -> None:
 @click.argument("key_id")
 @account.options
 def revoke(stack: str, key_id: str) -> None:
-    """Stop the key KEY_ID. The first characters of the id are enough."""
+    """Revoke the key KEY_ID. The first characters of the id are enough."""
     account.use_table(stack)
     row = _one(key_id)
     api_keys.revoke(row["key_id"])
-    click.echo(f"{row['key_id']} is revoked: at once for what writes or spends, within a minute for plain reads.")
+    click.echo(f"{row['key_id']} is revoked: immediately for writes and downloads, within a minute for reads.")
 
 
 @keys.command()
 @click.argument("key_id")
 @account.options
 def rotate(stack: str, key_id: str) -> None:
-    """Make a successor of the key KEY_ID, then stop it. The first characters of the id are enough."""
+    """Make a new key that replaces the key KEY_ID, then revoke KEY_ID. The first characters of the id are enough."""
     account.use_table(stack)
     key, caller = api_keys.rotate(_one(key_id)["key_id"])
     _show(key, caller.key_id)
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
-    """A key as `COLUMNS` show it."""
+    """Return the cells of a key's row, in the order of `COLUMNS`."""
     return [
         row["key_id"],
         time.strftime("%Y-%m-%d", time.gmtime(row["created_at"])),
@@ -118,7 +118,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
 
 
 def _check(scopes: tuple[str, ...], file: Path) -> None:
-    """Raises ValueError for a scope with a deployment that the file does not have."""
+    """Check that the file has the deployment of every scope. Raises ValueError."""
     known = tomllib.loads(file.read_text("utf-8")).get("deployments", {}) if scopes else {}
     for scope in scopes:
         deployment = scope.removeprefix(api_keys.RAW_IDS)
@@ -127,7 +127,7 @@ def _check(scopes: tuple[str, ...], file: Path) -> None:
 
 
 def _one(prefix: str) -> dict[str, Any]:
-    """The one key whose id begins so. Raises ValueError for none and for several."""
+    """Return the key whose id begins with `prefix`. Raises ValueError if there is no such key or more than one."""
     found = [row for row in api_keys.every() if row["key_id"].startswith(prefix)]
     if len(found) != 1:
         raise ValueError(f"{len(found)} keys have an id that begins with {prefix!r}")

@@ -12,13 +12,13 @@ from understudy_cli.upload import upload
 
 
 class Commands(click.Group):
-    """Shows what went wrong as one line, without a traceback."""
+    """A group of commands that shows an error as one line, without a traceback."""
 
     def invoke(self, context: click.Context) -> Any:
-        """Run a command. Raises ClickException for what its user can do something about."""
+        """Run a command. Raises ClickException for an OSError, a ValueError or a RuntimeError."""
         try:
             return super().invoke(context)
-        except (click.exceptions.Exit, click.Abort):  # these are RuntimeErrors, too
+        except (click.exceptions.Exit, click.Abort):  # both are RuntimeErrors, too
             raise
         except (OSError, ValueError, RuntimeError) as error:
             raise click.ClickException(str(error)) from error

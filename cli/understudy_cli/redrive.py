@@ -1,4 +1,4 @@
-"""`understudy redrive`: give what stands among the dead letters another chance."""
+"""`understudy redrive`: moves the messages of the dead-letter queue back to the queues that they came from."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from understudy_cli import account
 @click.command()
 @account.options
 def redrive(stack: str) -> None:
-    """Put dead letters back into their queues."""
+    """Move the messages of the dead-letter queue back to the queues that they came from."""
     client: Any = boto3.client("sqs")
     url = account.outputs(stack)["DeadLettersUrl"]
     names = ["QueueArn", "ApproximateNumberOfMessages"]
     described = client.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
     client.start_message_move_task(SourceArn=described["QueueArn"])
-    click.echo(f"{described['ApproximateNumberOfMessages']} dead letters are on their way back.")
+    click.echo(f"{described['ApproximateNumberOfMessages']} dead letters go back to their queue.")

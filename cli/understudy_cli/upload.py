@@ -1,7 +1,7 @@
-"""`understudy upload luna.mp4 --name Luna`: a clip of any size into a character, with a progress bar.
+"""`understudy upload luna.mp4 --name Luna`: makes a character from a clip of any size, with a progress bar.
 
-Over 100 MB the parts go up side by side, and a broken upload goes on where it stopped: the same command asks which
-parts have arrived. The base URL and key come from UNDERSTUDY_BASE_URL and UNDERSTUDY_API_KEY.
+A clip over 100 MB is uploaded in parts, several at a time. After an interruption the same command asks which parts have
+arrived and continues. The base URL and the API key come from UNDERSTUDY_BASE_URL and UNDERSTUDY_API_KEY.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ WAIT_SECONDS = 600
 
 @dataclass(frozen=True)
 class Wish:
-    """What the upload is for: a character if it has a name, else a video to edit or extend."""
+    """The purpose of an upload: a character if it has a name, else a video to edit or extend."""
 
     base_url: str
     name: str | None
@@ -49,7 +49,7 @@ class Wish:
 )
 @click.option("--key", envvar="UNDERSTUDY_API_KEY", hidden=True)
 def upload(file: Path, name: str | None, model: str | None, base_url: str, key: str | None) -> None:
-    """Upload FILE and print the id of the character, or of the upload. The API key is UNDERSTUDY_API_KEY."""
+    """Upload FILE and print the id of the character, or of the upload. Set UNDERSTUDY_API_KEY to the API key."""
     if not key:
         raise click.UsageError("Set UNDERSTUDY_API_KEY to your API key.")
     wish, api = Wish(base_url, name, model), Api(base_url, key)
@@ -80,7 +80,7 @@ class Api:
         self._http = httpx.Client(base_url=base_url, headers={"Authorization": f"Bearer {key}"}, timeout=60)
 
     def call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
-        """The answer. Raises RuntimeError with the message of a refusal."""
+        """Call the gateway and return the answer. Raises RuntimeError with the status and message of an error."""
         answer = self._http.request(method, path, json=body)
         if answer.is_error:
             try:
@@ -92,7 +92,7 @@ class Api:
 
 
 class Bar:
-    """A progress bar on standard error; where nobody looks, only its last state."""
+    """A progress bar on standard error. If standard error is not a terminal, only the last state is shown."""
 
     def __init__(self, name: str, total: int) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), DownloadColumn())
@@ -101,7 +101,7 @@ class Bar:
         self._progress.start()
 
     def add(self, count: int) -> None:
-        """So many bytes more were sent; fewer than none: they have to be sent again."""
+        """Add bytes that were sent. A negative `count` takes bytes back that have to be sent again."""
         self._progress.advance(self._task, count)
 
     def close(self) -> None:
@@ -109,7 +109,7 @@ class Bar:
 
 
 class _Memory:
-    """Remembers, beside the clip, the upload of a large file, so that the same command resumes it."""
+    """The id of a large file's upload, saved in a file beside the clip, so that the same command resumes the upload."""
 
     def __init__(self, file: Path, wish: Wish) -> None:
         self._path = file.with_name(f".{file.name}.upload.json")
@@ -163,7 +163,7 @@ def send_form(how: dict[str, Any], file: Path, mime_type: str, bar: Bar) -> None
 
 
 def send_parts(api: Api, upload_id: str, file: Path, bar: Bar) -> None:
-    """Send what has not arrived, some parts at a time, with fresh URLs for each batch."""
+    """Send the parts that have not arrived, several at a time, with new presigned URLs for each batch."""
     counted: set[int] = set()
     while True:
         plan = api.call("POST", f"/videos/uploads/{upload_id}/parts", {})
@@ -179,7 +179,7 @@ def send_parts(api: Api, upload_id: str, file: Path, bar: Bar) -> None:
 
 
 def _send(file: Path, part_size: int, part: dict[str, Any], bar: Bar) -> int:
-    """Send one part; returns its number. Raises RuntimeError when it cannot be sent."""
+    """Send one part, with retries. Return its number. Raises RuntimeError if the part cannot be sent."""
     number, length = int(part["part_number"]), int(part["bytes"])
     for attempt in range(1, TRIES + 1):
         piece = _Piece(file, (number - 1) * part_size, length, bar)
@@ -208,7 +208,7 @@ def _finished(api: Api, upload_id: str) -> dict[str, Any]:
 
 
 class _Piece:
-    """A piece of a file that tells the bar what was sent of it."""
+    """A piece of a file that reports the sent bytes to the progress bar."""
 
     def __init__(self, file: Path, start: int, length: int, bar: Bar) -> None:
         self._file, self._start, self._length, self._bar, self.sent = file, start, length, bar, 0
@@ -223,7 +223,7 @@ class _Piece:
 
 
 class _Watched:
-    """A file that tells the bar what was read of it; seekable, so that httpx knows its length."""
+    """A file that reports the bytes read to the progress bar. It is seekable, so that httpx knows its length."""
 
     def __init__(self, file: BinaryIO, bar: Bar) -> None:
         self._file, self._bar = file, bar

@@ -1,4 +1,4 @@
-"""Lambda authorizer: key -> caller. The answer covers the whole stage and is cached for a minute."""
+"""Lambda authorizer: finds the caller of an API key. The gateway uses the answer for the whole stage, for a minute."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ snapstart.prepare()
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Allow the stage to the caller behind the key, deny it to everybody else; a deny becomes a 401 (template.yaml)."""
+    """Allow the stage to the caller of the key, and deny it to anybody else. A deny becomes a 401 (template.yaml)."""
     caller = keys.find(_key(event))
     stage = "/".join(event["methodArn"].split("/")[:2])
     if caller is None:
@@ -22,7 +22,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
 
 
 def _key(event: dict[str, Any]) -> str:
-    """The bearer key; a TOKEN authorizer gets the Authorization header, a REQUEST authorizer all of them."""
+    """Return the bearer key. A TOKEN authorizer gets only the Authorization header, a REQUEST authorizer all."""
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     scheme, _, key = str(event.get("authorizationToken") or headers.get("authorization") or "").partition(" ")
     return key.strip() if scheme.lower() == "bearer" else ""

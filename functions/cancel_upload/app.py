@@ -1,4 +1,4 @@
-"""DELETE /videos/uploads/{upload_id}"""
+"""DELETE /videos/uploads/{upload_id}: cancels an upload."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from understudy.store import table
 
 @Endpoint("DELETE", "/videos/uploads/{upload_id}", counts="touch", summary="Cancel upload", answer=responses.Deleted)
 def handler(call: Call) -> Response:
-    """Give an upload up. What it has become already stays."""
+    """Cancel an upload. What was already made from the upload stays."""
     upload = lookup.upload(call, call.text("upload_id"))
     busy = NotReady("This upload is still being processed. Try again in a moment.", param="upload_id")
     if upload.state == "processing":

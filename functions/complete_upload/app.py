@@ -1,4 +1,4 @@
-"""POST /videos/uploads/{upload_id}/complete"""
+"""POST /videos/uploads/{upload_id}/complete: joins the parts of an upload."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from understudy.files import uploads
     answer=resources.UploadObject,
 )
 def handler(call: Call) -> Response:
-    """Put the parts of an upload together, once they add up to the declared bytes."""
+    """Join the parts of an upload. They must add up to the declared bytes."""
     upload = lookup.upload(call, call.text("upload_id"))
     if upload.multipart is None:
-        raise InvalidRequest("This upload is one POST; it completes itself.", param="upload_id")
+        message = "This upload is a single POST, which completes by itself. Do not call complete."
+        raise InvalidRequest(message, param="upload_id")
     uploads.complete(upload)
     return Response(resources.upload(upload))

@@ -1,4 +1,4 @@
-"""POST /videos/characters"""
+"""POST /videos/characters: makes a character."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ from understudy.api.requests import CreateCharacter
     answer=resources.CharacterObject,
 )
 def handler(call: Call) -> Response:
-    """Turn a short clip into a reusable character. The clip comes as a file or as the id of a finished video."""
+    """Make a reusable character from a short clip. The clip is a file, an upload or a finished video."""
     character, replayed = characters.create(call, call.body(CreateCharacter))
     return Response(resources.character(character), headers=responses.replayed(replayed))

@@ -1,4 +1,4 @@
-"""POST /videos/uploads"""
+"""POST /videos/uploads: creates an upload."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from understudy.files import uploads
     "POST", "/videos/uploads", counts="touch", summary="Create upload", body=CreateUpload, answer=resources.UploadObject
 )
 def handler(call: Call) -> Response:
-    """Get a presigned way into the bucket for a file that is too large for a request body."""
+    """Create an upload for a file that is too large for a request body. The response has presigned URLs for it."""
     request = call.body(CreateUpload)
     if request.model is not None or request.purpose == "character":
         call.check_model(request.model or deployments().default_model)

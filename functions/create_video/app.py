@@ -1,4 +1,4 @@
-"""POST /videos"""
+"""POST /videos: creates a video."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from understudy.api.requests import CreateVideo
 
 @Endpoint("POST", "/videos", counts="make", summary="Create video", body=CreateVideo, answer=resources.Video)
 def handler(call: Call) -> Response:
-    """Generate a video from a prompt, with characters and a first frame if given."""
+    """Create a video from a prompt, with characters and a first frame if they are given."""
     return responses.created(*videos.create(call, call.body(CreateVideo)))

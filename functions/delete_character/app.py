@@ -1,4 +1,4 @@
-"""DELETE /videos/characters/{character_id}"""
+"""DELETE /videos/characters/{character_id}: deletes a character."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from understudy.ids import Kind
     "DELETE", "/videos/characters/{character_id}", counts="touch", summary="Delete character", answer=responses.Deleted
 )
 def handler(call: Call) -> Response:
-    """Delete a character with its clip, its stills and what providers keep of it."""
+    """Delete a character with its clip and its stills, and at the providers that can delete it."""
     character = lookup.character(call, call.text("character_id"))
     character.delete()
     return Response(responses.deleted(Kind.CHARACTER, resources.character_id(character)))

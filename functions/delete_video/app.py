@@ -1,4 +1,4 @@
-"""DELETE /videos/{video_id}"""
+"""DELETE /videos/{video_id}: deletes a video."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from understudy.store import bucket, table
 
 @Endpoint("DELETE", "/videos/{video_id}", counts="touch", summary="Delete video", answer=responses.Deleted)
 def handler(call: Call) -> Response:
-    """Delete a completed or failed video, here and at its provider."""
+    """Delete a completed or failed video here, and at its provider if the provider can."""
     job = lookup.video(call, call.text("video_id"))
     if not job.done:
         message = f"This video is still {job.status}. Only completed and failed videos can be deleted."
         raise NotReady(message, param="video_id")
     public_id = resources.video_id(job)
-    # The row goes last: a delete that breaks off can be repeated, and nothing stays that nobody finds.
+    # The row is deleted last, so that an interrupted delete can be repeated and leaves no file without a row.
     bucket.delete_all(bucket.video_prefix(job.team, job.id))
     transitions.delete_upstream(job)
     with contextlib.suppress(table.RowChanged):  # deleted twice at once

@@ -1,4 +1,4 @@
-"""POST /videos/edits"""
+"""POST /videos/edits: edits a video."""
 
 from __future__ import annotations
 
@@ -10,5 +10,8 @@ from understudy.api.requests import EditVideo
 
 @Endpoint("POST", "/videos/edits", counts="make", summary="Edit video", body=EditVideo, answer=resources.Video)
 def handler(call: Call) -> Response:
-    """Change a video of the caller's, once it is finished, or an uploaded clip, as the prompt says."""
+    """Edit a video or an uploaded clip as the prompt says.
+
+    The edit of an unfinished video starts when the video is finished. An unfinished extension is refused.
+    """
     return responses.created(*videos.remake(call, "edit", call.body(EditVideo)))

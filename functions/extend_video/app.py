@@ -1,4 +1,4 @@
-"""POST /videos/extensions"""
+"""POST /videos/extensions: extends a video."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from understudy.api.requests import ExtendVideo
 
 @Endpoint("POST", "/videos/extensions", counts="make", summary="Extend video", body=ExtendVideo, answer=resources.Video)
 def handler(call: Call) -> Response:
-    """Continue a video of the caller's, once it is finished, or an uploaded clip, by some seconds; the result is the
-    whole."""
+    """Extend a video or an uploaded clip by some seconds. The result is the whole video.
+
+    The extension of an unfinished video starts when the video is finished. An unfinished extension is refused.
+    """
     return responses.created(*videos.remake(call, "extend", call.body(ExtendVideo)))

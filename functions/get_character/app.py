@@ -1,4 +1,4 @@
-"""GET /videos/characters/{character_id}"""
+"""GET /videos/characters/{character_id}: returns a character."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from understudy.api.endpoint import Call, Endpoint, Response
 
 @Endpoint("GET", "/videos/characters/{character_id}", summary="Get character", answer=resources.CharacterObject)
 def handler(call: Call) -> Response:
-    """Read a character of the caller's."""
+    """Return one of the caller's characters."""
     return Response(resources.character(lookup.character(call, call.text("character_id"))))

@@ -1,4 +1,4 @@
-"""GET /videos/uploads/{upload_id}"""
+"""GET /videos/uploads/{upload_id}: returns an upload."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from understudy.characters.character import Character
 
 @Endpoint("GET", "/videos/uploads/{upload_id}", summary="Get upload", answer=resources.UploadObject)
 def handler(call: Call) -> Response:
-    """See how an upload is doing, with the character that it has become."""
+    """Return the status of an upload, and the character that was made from it."""
     upload = lookup.upload(call, call.text("upload_id"))
     made = None
     if upload.purpose == "character" and upload.state == "completed":

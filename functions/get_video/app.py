@@ -1,4 +1,4 @@
-"""GET /videos/{video_id}"""
+"""GET /videos/{video_id}: returns a video."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from understudy.api.endpoint import Call, Endpoint, Response
 
 @Endpoint("GET", "/videos/{video_id}", summary="Get video", answer=resources.Video)
 def handler(call: Call) -> Response:
-    """Read a video of the caller's. The provider is not asked: `run_job` does that at the provider's pace."""
+    """Return one of the caller's videos. The provider is not asked: `run_job` asks it at the provider's pace."""
     job = lookup.video(call, call.text("video_id"))
     return Response(resources.video(job), headers=responses.pace(job) | responses.emulated(job))

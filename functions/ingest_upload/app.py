@@ -1,4 +1,4 @@
-"""S3 ObjectCreated -> SQS -> what the object was sent for."""
+"""S3 ObjectCreated -> SQS -> what the object was uploaded for."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from understudy.files import s3_event
 from understudy.telemetry import logger
 
 MARGIN_SECONDS = 15.0
-MAX_RECEIVES = 5  # of the queue's redrive policy: the last delivery before the dead letters
+MAX_RECEIVES = 5  # maxReceiveCount of the queue: the last delivery before the dead-letter queue
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> Any:
-    """Take each object; one that fails for a passing reason comes back after a growing pause, then goes to the dead
-    letters."""
+    """Process each object. A failure that may pass is retried after a growing pause.
+
+    After five deliveries the message goes to the dead-letter queue.
+    """
     deadline = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - MARGIN_SECONDS
 
     def take(record: SQSRecord) -> None:

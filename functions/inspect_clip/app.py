@@ -1,4 +1,4 @@
-"""Says what a clip is and takes stills from it. Invoked by the other functions; opens media made by strangers.
+"""Inspects a clip and takes stills from it. The other functions invoke it; it opens media made by strangers.
 
 Event: {"key": "media/...", "stills_prefix": "media/.../", "stills": 4}; 0 stills only probes and needs no prefix.
 Answer: {"ok": true, "container": "mp4|mov|webm|mkv", "mime_type", "bytes", "duration" (s), "width", "height", "fps",

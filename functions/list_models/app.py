@@ -1,4 +1,4 @@
-"""GET /models"""
+"""GET /models: lists models."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from understudy.deployments.config import deployments
 
 @Endpoint("GET", "/models", summary="List models", answer=models.ModelList)
 def handler(call: Call) -> Response:
-    """List the models that the key may name, with what each can do."""
+    """List the models that the key may use, with what each model can do."""
     return Response({"object": "list", "data": models.available(deployments(), call.caller)})

@@ -1,4 +1,4 @@
-"""POST /videos/{video_id}/remix"""
+"""POST /videos/{video_id}/remix: remixes a video."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ from understudy.api.requests import RemixVideo
     "POST", "/videos/{video_id}/remix", counts="make", summary="Remix video", body=RemixVideo, answer=resources.Video
 )
 def handler(call: Call) -> Response:
-    """Make a new version of a video, once it is finished, where it was made."""
+    """Make a new version of a video at the deployment that made it. The remix starts when the video is finished."""
     return responses.created(*videos.remix(call, call.text("video_id"), call.body(RemixVideo).prompt))

@@ -1,4 +1,4 @@
-"""The worker: SQS -> one step of a job."""
+"""The worker: each SQS message is one step of a job."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from understudy.background import run_job
 from understudy.telemetry import logger
 
-MARGIN_SECONDS = 15.0  # to note what was reached before the time is up
+MARGIN_SECONDS = 15.0  # time to record the result before the function times out
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> Any:
-    """Work on each message; one that fails comes back, and after five times goes to the dead letters."""
+    """Process each message. After a failure the message is delivered again.
+
+    After five deliveries the message goes to the dead-letter queue.
+    """
     deadline = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - MARGIN_SECONDS
 
     def work(record: SQSRecord) -> None:

@@ -1,4 +1,4 @@
-"""POST /videos/uploads/{upload_id}/parts"""
+"""POST /videos/uploads/{upload_id}/parts: signs the URLs of parts."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from understudy.files import uploads
     answer=resources.UploadParts,
 )
 def handler(call: Call) -> Response:
-    """Get fresh part URLs and the list of parts that have arrived, so that a broken upload goes on where it stopped."""
+    """Return fresh URLs for parts, and the parts that have arrived, so that an interrupted upload can continue."""
     upload = lookup.upload(call, call.text("upload_id"))
     if upload.multipart is None:
-        raise InvalidRequest("This upload is one POST, not parts.", param="upload_id")
+        message = "This upload is a single POST without parts. Send the file to the URL of the upload."
+        raise InvalidRequest(message, param="upload_id")
     there = uploads.parts_there(upload)
     arrived = {part["part_number"] for part in there}
     wanted = call.body(SignParts).part_numbers
@@ -31,7 +32,7 @@ def handler(call: Call) -> Response:
             : uploads.SIGNED_AT_ONCE
         ]
     if any(number > upload.part_count for number in wanted):
-        raise InvalidRequest(f"part_numbers: this upload has {upload.part_count} parts.", param="part_numbers")
+        raise InvalidRequest(f"part_numbers: this upload has the parts 1 to {upload.part_count}.", param="part_numbers")
     urls = [uploads.sign_part(upload, number) for number in wanted]
     body = {
         "id": resources.upload_id(upload),

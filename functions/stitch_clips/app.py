@@ -1,4 +1,4 @@
-"""Makes new media from finished clips. Invoked by the other functions; opens media made by strangers.
+"""Makes new media from finished clips. The other functions invoke it; it opens media made by strangers.
 
 Events: {"task": "previews", "key", "thumbnail_key", "spritesheet_key"} |
 {"task": "concatenate", "keys": [...], "output_key"} |

@@ -1,7 +1,8 @@
-"""Trims what botocore knows of AWS to what we call: `python trim.py botocore/data`, when the layer is built.
+"""Trims botocore's service descriptions to what Understudy calls: `python trim.py botocore/data`, in the layer's build.
 
-It describes four hundred services in 25 MB and reads what it needs of that at every cold start: the addresses of all
-services, and every operation of ours with its documentation. The files keep their form and say less.
+botocore describes four hundred services in 25 MB. At every cold start a function reads the addresses of all services
+and, with documentation, every operation of the services that it uses. The trimmed files keep their format and contain
+less.
 """
 
 from __future__ import annotations
@@ -13,15 +14,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-# What our modules call, boto3's transfer (the multipart uploads) and Powertools' circuit breaker. An operation that is
-# missing is missing from the built layer's client: tests/template/test_layer.py compares with the code.
+# The operations that our modules, boto3's transfer (multipart uploads) and Powertools' circuit breaker call. The built
+# layer's client has no other operations: tests/template/test_layer.py compares this list with the code.
 CALLS = {
     "dynamodb": {"GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query", "Scan", "TransactWriteItems"},
     "lambda": {"Invoke"},
     "s3": {
         *("GetObject", "HeadObject", "PutObject", "CopyObject", "DeleteObject", "DeleteObjects", "ListObjectsV2"),
         *("CreateMultipartUpload", "UploadPart", "ListParts", "CompleteMultipartUpload", "AbortMultipartUpload"),
-        "CreateBucket",  # never called: botocore's `generate_presigned_post` finds the bucket's address by it
+        "CreateBucket",  # never called, but `generate_presigned_post` needs it to find the bucket's address
     },
     "secretsmanager": {"GetSecretValue"},
     "sqs": {"SendMessage", "ChangeMessageVisibility"},
@@ -30,7 +31,10 @@ CALLS = {
 
 
 def main(data: Path) -> None:
-    """Trim the folder. Raises KeyError for what botocore no longer has."""
+    """Trim the folder `data` in place.
+
+    Raises KeyError if botocore no longer has one of the operations in `CALLS`.
+    """
     for folder in (path for path in data.iterdir() if path.is_dir()):
         versions = sorted(folder.iterdir())
         for unused in versions[:-1] if folder.name in CALLS else [folder]:
@@ -47,14 +51,14 @@ def main(data: Path) -> None:
 
 
 def _endpoints(endpoints: Any) -> Any:
-    """All partitions and regions, with our services' addresses."""
+    """Remove the services that are not in `CALLS` from every partition. Return `endpoints`, changed in place."""
     for partition in endpoints["partitions"]:
         partition["services"] = {name: one for name, one in partition["services"].items() if name in CALLS}
     return endpoints
 
 
 def _model(model: Any, names: set[str]) -> Any:
-    """The service with these operations and the shapes that they reach."""
+    """Return the service's model with these operations only, and with the shapes that the operations reach."""
     operations = {name: model["operations"][name] for name in sorted(names)}
     shapes: dict[str, Any] = {}
     wanted = list(_shapes(operations))
@@ -67,7 +71,7 @@ def _model(model: Any, names: set[str]) -> Any:
 
 
 def _shapes(node: Any) -> set[str]:
-    """The names of shapes that are referred to here."""
+    """Return the names of the shapes that this part of a model refers to."""
     if isinstance(node, list):
         return set().union(*map(_shapes, node))
     if not isinstance(node, dict):
@@ -77,7 +81,10 @@ def _shapes(node: Any) -> set[str]:
 
 
 def _undocumented(node: Any) -> Any:
-    """The same with empty documentation: botocore asks for it. A member that is called so is an object and stays."""
+    """Return the same JSON with empty documentation strings. The key stays, because botocore reads it.
+
+    A shape's member may be named `documentation`, too. Its value is an object, and it stays.
+    """
     if isinstance(node, list):
         return [_undocumented(one) for one in node]
     if isinstance(node, dict):

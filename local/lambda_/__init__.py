@@ -1,1 +1,1 @@
-"""Functions run alone: as processes under AWS's runtime client, or by `sam local`."""
+"""Runs single Lambda functions: as processes under AWS's runtime client, or with `sam local`."""

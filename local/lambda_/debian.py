@@ -1,7 +1,7 @@
-"""Packages of a Debian release, unpacked into a folder: a root filesystem with what is needed and nothing else.
+"""Unpacks packages of a Debian release into a folder: a root filesystem with only the needed packages.
 
-apt fetches and verifies them, with settings, lists and a cache of its own: nothing is installed on this machine, and it
-takes no special rights. No package's scripts run.
+apt fetches and verifies the packages, with its own settings, lists and cache. Nothing is installed on this machine, and
+no special rights are needed. The packages' scripts do not run.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from pathlib import Path
 
 # Debian's keys; also in Ubuntu's package debian-archive-keyring.
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-# Brings the links /bin, /lib and so on into /usr; the others are unpacked through them.
+# Unpacked first: it has the links from /bin, /lib and so on into /usr, which the other packages need.
 FIRST = "base-files"
 
 
 class NotFetched(Exception):
-    """The packages cannot be had; the message says why."""
+    """The packages cannot be fetched; the message says why."""
 
 
 def unpack(release: str, packages: Sequence[str], root: Path, scratch: Path) -> None:
-    """Unpack packages and all that they depend on into `root`; `scratch` keeps what apt needs. Raises NotFetched."""
+    """Unpack packages and their dependencies into `root`. apt keeps its files in `scratch`. Raises NotFetched."""
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
         raise NotFetched("this machine has no apt")
     if not KEYRING.is_file():
@@ -42,7 +42,7 @@ def _order(name: str) -> tuple[bool, str]:
 
 
 def _settings(release: str, scratch: Path) -> Path:
-    """The file of settings that keep apt's hands off this machine's own state."""
+    """Write the settings with which apt leaves this machine's own state alone. Return the file. Raises NotFetched."""
     for folder in ("state", "lists/partial", "cache/archives/partial"):
         (scratch / folder).mkdir(parents=True, exist_ok=True)
     (scratch / "status").touch()  # nothing is installed there, so every dependency is fetched
@@ -65,7 +65,7 @@ APT::Sandbox::User "root";
 
 
 def _mirror() -> str:
-    """Where this machine gets its own Debian packages."""
+    """Return the mirror from which this machine gets its own Debian packages. Raises NotFetched."""
     command = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Label: Debian"]
     mirrors = subprocess.run(command, capture_output=True, text=True).stdout.split()
     if not mirrors:

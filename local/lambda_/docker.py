@@ -1,4 +1,4 @@
-"""Docker for `make sam-local`: the daemon that answers here, else one of our own for as long as it is needed."""
+"""Docker for `make sam-local`: the running daemon, else a daemon that is started for as long as it is needed."""
 
 from __future__ import annotations
 
@@ -17,20 +17,23 @@ from local.processes import end
 from local.settings import Settings
 
 PATIENCE_SECONDS = 60
-NETWORKS = ipaddress.IPv4Network("198.18.0.0/15")  # for tests inside a machine (RFC 2544): nobody's way leads there
+NETWORKS = ipaddress.IPv4Network("198.18.0.0/15")  # reserved for benchmarks (RFC 2544), so nothing else is routed there
 
 
 class NoDocker(Exception):
-    """Docker cannot be had; the message says why, in one line."""
+    """Docker is not available; the message says why, in one line."""
 
 
 class DockerFailed(Exception):
-    """A docker command ended with an error; the message holds its last words."""
+    """A docker command ended with an error; the message holds the end of its error output."""
 
 
 @contextlib.contextmanager
 def daemon(settings: Settings) -> Iterator[None]:
-    """Have a Docker daemon. One that was started here ends with the context; its images stay. Raises NoDocker."""
+    """Use the running Docker daemon, or start one. A daemon started here ends with the context; its images stay.
+
+    Raises NoDocker.
+    """
     if shutil.which("docker") is None:
         raise NoDocker("there is no `docker` command; Debian's package is docker.io")
     if answers():
@@ -47,17 +50,17 @@ def daemon(settings: Settings) -> Iterator[None]:
         yield
     finally:
         with contextlib.suppress(DockerFailed):
-            run("image", "prune", "--force")  # what newer builds have replaced
+            run("image", "prune", "--force")  # images that newer builds have replaced
         end(process, 30)  # containerd ends with it
 
 
 def answers() -> bool:
-    """Whether a Docker daemon answers."""
+    """Return whether a Docker daemon answers."""
     return subprocess.run(["docker", "version"], capture_output=True).returncode == 0
 
 
 def run(*arguments: str, stdin: Any = subprocess.DEVNULL) -> str:
-    """What a docker command prints. Raises DockerFailed."""
+    """Run a docker command and return its output. Raises DockerFailed."""
     ran = subprocess.run(["docker", *arguments], stdin=stdin, capture_output=True, text=True)
     if ran.returncode:
         raise DockerFailed(f"`docker {arguments[0]}` failed: {ran.stderr.strip()[-2000:]}")
@@ -65,7 +68,7 @@ def run(*arguments: str, stdin: Any = subprocess.DEVNULL) -> str:
 
 
 def gateway() -> str:
-    """This machine's address on the network of containers. Raises DockerFailed."""
+    """Return this machine's address on the network of the containers. Raises DockerFailed."""
     networks = json.loads(run("network", "inspect", "bridge"))
     for config in networks[0]["IPAM"]["Config"]:
         subnet = ipaddress.ip_network(config["Subnet"])
@@ -75,11 +78,11 @@ def gateway() -> str:
 
 
 def _start(settings: Settings) -> subprocess.Popen[bytes]:
-    """Start a daemon with its usual socket, but with images of its own. Raises NoDocker."""
+    """Start a daemon with the usual socket, but with its own image store. Raises NoDocker."""
     log = settings.folder / "logs" / "dockerd.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     command = ["dockerd", "--data-root", str(settings.folder / "docker")]
-    # Containers talk to this machine and to nothing beyond it, so its firewall stays as it is.
+    # Containers connect to this machine only, so Docker need not change this machine's firewall.
     command += ["--iptables=false", "--ip-masq=false", "--bip", _bridge()]
     with log.open("wb") as out:
         process = subprocess.Popen(
@@ -96,10 +99,10 @@ def _start(settings: Settings) -> subprocess.Popen[bytes]:
 
 
 def _bridge() -> str:
-    """An address for the bridge, in a network of 254 others, and a different one each time.
+    """Return the bridge's address in a random /24 network, usually a different network each time.
 
-    Containers whose daemon was killed keep their interfaces on the bridge and answer there. In the same network a new
-    container would get the address of an old one.
+    After its daemon was killed, a container keeps its interface on the bridge and still answers there. In the same
+    network a new container could get the address of an old container.
     """
     network = NETWORKS.network_address + 256 * secrets.randbelow(NETWORKS.num_addresses // 256)
     return f"{network + 1}/24"

@@ -1,16 +1,18 @@
-"""Event files: `events/FUNCTION.json` and `events/FUNCTION.CASE.json`, one event each and what is expected of it.
+"""Event files: `events/FUNCTION.json` and `events/FUNCTION.CASE.json`. Each has one event and the expected answer.
 
-    {"request": {...}, "expect": {...}}     what a client sends; becomes the event that API Gateway makes of it
-    {"messages": [...], "expect": {...}}    bodies of messages; become the event that SQS makes of them
-    {"event": ..., "expect": {...}}         the event as it is
+    {"request": {...}, "expect": {...}}     a client's request; it becomes an event of API Gateway
+    {"messages": [...], "expect": {...}}    bodies of messages; they become an event of SQS
+    {"event": ..., "expect": {...}}         the event itself
 
-request   `path` and `query` parameters, `headers`, and one of `json`, `body` (text as it is) and `form`; `files` of a
-          form are names of seed_files.FILES. `caller`: null for a request that no authorizer saw, or another caller
-          than the events' own.
-expect    `status` and `body` of an HTTP answer, `answer` of another; every key that stands there has to be in what
-          came. `afterwards`: {"path", "body"} is what the API then says. `error`: the errorType that Lambda shows.
+request   `path` and `query` parameters, `headers`, and one of `json`, `body` (text, sent unchanged) and `form`. `files`
+          of a form are names in seed_files.FILES. `caller` replaces the default caller of the events; null means that
+          no authorizer has seen the request.
+expect    `status` and `body` of an HTTP answer, or `answer` for any other result. Every expected key must be in the
+          answer; more keys are allowed. `afterwards`: {"path", "body"} is a GET of the API after the event, and its
+          expected body. `error`: the errorType that Lambda shows.
 
-`${name}` stands for something real on the running stack (seed.py); a string that is nothing else takes its type.
+`${name}` stands for a real value on the running stack (seed.py). A string that is only a placeholder becomes a value of
+the value's own type.
 """
 
 from __future__ import annotations
@@ -39,20 +41,20 @@ class BadEventFile(Exception):
 
 
 def function_of(file: Path) -> str:
-    """The function that an event file is for."""
+    """Return the name of the function that an event file is for."""
     return file.name.split(".")[0]
 
 
 def files(name: str | None = None) -> list[Path]:
-    """The event files of a function, or of all: first the one without a case."""
+    """Return the event files of a function, or of all functions. The file without a case comes first."""
     found = (file for file in FOLDER.glob("*.json") if name in (None, function_of(file)))
     return sorted(found, key=lambda file: (function_of(file), file.name.count("."), file.name))
 
 
 def read(file: Path) -> dict[str, Any]:
-    """The file as it stands; one that is nothing but an event (a rendered one, say) expects nothing of its answer.
+    """Read an event file, without filling in its placeholders. Raises BadEventFile.
 
-    Raises BadEventFile.
+    A file may also hold only an event, for example a rendered event. Then nothing is expected of the answer.
     """
     try:
         content = json.loads(file.read_text("utf-8"))
@@ -66,7 +68,7 @@ def read(file: Path) -> dict[str, Any]:
 
 
 def fill(node: Any, value: Callable[[str], Any]) -> Any:
-    """The same with every placeholder filled in."""
+    """Return the node with every placeholder filled in. `value` returns the value of a placeholder's name."""
     if isinstance(node, dict):
         return {fill(key, value): fill(item, value) for key, item in node.items()}
     if isinstance(node, list):
@@ -79,7 +81,10 @@ def fill(node: Any, value: Callable[[str], Any]) -> Any:
 
 
 def event(content: dict[str, Any], route: Route | None, caller: Callable[[], dict[str, str]]) -> Any:
-    """The event itself, of a file that is filled in. Raises BadEventFile for a request to what has no route."""
+    """Build the event of a file whose placeholders are filled in.
+
+    Raises BadEventFile if the file has a `request` but the function has no route.
+    """
     if "messages" in content:
         return {"Records": [_record(number, message) for number, message in enumerate(content["messages"], 1)]}
     if "request" not in content:
@@ -92,7 +97,10 @@ def event(content: dict[str, Any], route: Route | None, caller: Callable[[], dic
 
 
 def differences(expected: Any, found: Any, where: str) -> Iterator[str]:
-    """How `found` is not what was expected, in sentences. Objects may hold more than expected, lists may not."""
+    """Yield a sentence for each difference between `found` and `expected`.
+
+    Objects may have more keys than expected; lists must have the expected length.
+    """
     if isinstance(expected, dict) and isinstance(found, dict):
         for key, value in expected.items():
             if key in found:
@@ -107,12 +115,15 @@ def differences(expected: Any, found: Any, where: str) -> Iterator[str]:
 
 
 def _proxied(request: dict[str, Any], route: Route, caller: dict[str, str] | None) -> dict[str, Any]:
-    """https://docs.aws.amazon.com/lambda/latest/dg/services-apigateway.html (2026-11)"""
+    """Build the event that API Gateway makes of a request.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/services-apigateway.html (2026-11)
+    """
     headers = {"Accept": "*/*", "Host": "127.0.0.1", **request.get("headers", {})}
     content_type, body = _body(request)
     if content_type:
         headers = {"Content-Type": content_type, **headers}
-    # Forms are the API's one binary media type: they arrive as base64, everything else as text.
+    # Forms are the API's only binary media type: they arrive as base64, all other bodies as text.
     binary = content_type is not None and content_type.startswith("multipart/")
     parameters, query = request.get("path"), request.get("query")
     path = route.path.format(**(parameters or {}))
@@ -143,7 +154,7 @@ def _proxied(request: dict[str, Any], route: Route, caller: dict[str, str] | Non
 
 
 def _body(request: dict[str, Any]) -> tuple[str | None, bytes | None]:
-    """Content type and bytes of the body."""
+    """Return the content type and the bytes of the body, or None and None. Raises BadEventFile."""
     if "json" in request:
         return "application/json", json.dumps(request["json"]).encode()
     if "body" in request:
@@ -163,7 +174,10 @@ def _file(name: str) -> tuple[str, bytes, str]:
 
 
 def _record(number: int, message: Any) -> dict[str, Any]:
-    """https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html (2026-11)"""
+    """Build one record of an event of SQS.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html (2026-11)
+    """
     return {
         "messageId": f"message-{number}",
         "receiptHandle": f"receipt-{number}",

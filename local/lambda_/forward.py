@@ -1,6 +1,6 @@
-"""Ports of this machine's loopback, on another of its addresses as well: containers reach the stack there.
+"""Forwards ports from another address of this machine to the loopback, so that containers reach the stack.
 
-The stack itself listens on the loopback only, where nothing but this machine can come.
+The stack itself listens on the loopback only, which nothing outside this machine can reach.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ CHUNK = 64 * 1024
 
 @contextlib.contextmanager
 def forwarded(address: str, ports: Iterable[int]) -> Iterator[None]:
-    """Have connections to the ports at `address` go to the same ports of the loopback. Raises OSError."""
+    """Forward connections from the ports at `address` to the same ports of the loopback. Raises OSError."""
     with contextlib.ExitStack() as stack:
         for port in ports:
             server = stack.enter_context(_Server((address, port), _Connection))

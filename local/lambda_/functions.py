@@ -1,4 +1,4 @@
-"""The functions of a running local stack, as `sam build` made them and as the template deployed them."""
+"""The functions of a running local stack: their builds by `sam build` and their deployed configuration."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from local.settings import REGION, ROOT, STACK, Settings
 
 
 class NoSuchFunction(Exception):
-    """The stack has no such function; the message says what there is."""
+    """The stack has no such function; the message lists the functions."""
 
 
 @dataclass(frozen=True)
 class Route:
-    """Where the API has a function: `path` as in the template, without the stage."""
+    """The route of a function in the API; `path` is the path in the template, without the stage."""
 
     method: str
     path: str
 
 
 def names() -> list[str]:
-    """Every function, by its folder."""
+    """Return the names of all functions, which are the names of their folders."""
     return sorted(file.parent.name for file in (ROOT / "functions").glob("*/app.py"))
 
 
 def load(settings: Settings, name: str) -> Function:
-    """The function to be run here: its built code and layers, its deployed environment, and its role's credentials.
+    """Return a function to run here: its built code and layers, its deployed environment, its role's credentials.
 
-    What its role may not do in the cloud fails here as well. Raises NoSuchFunction.
+    A call that the role may not make in the cloud fails here as well. Raises NoSuchFunction.
     """
     properties = _properties(settings, name)
     deployed = settings.client("lambda").get_function_configuration(FunctionName=deployed_name(name))
@@ -61,7 +61,7 @@ def load(settings: Settings, name: str) -> Function:
 
 
 def route(settings: Settings, name: str) -> Route | None:
-    """The function's route; None for one that the API does not call. Raises NoSuchFunction."""
+    """Return the function's route, or None if the API does not call the function. Raises NoSuchFunction."""
     for event in _properties(settings, name).get("Events", {}).values():
         if event["Type"] == "Api":
             return Route(event["Properties"]["Method"].upper(), event["Properties"]["Path"])
@@ -69,7 +69,7 @@ def route(settings: Settings, name: str) -> Route | None:
 
 
 def logical_id(settings: Settings, name: str) -> str:
-    """The function's name in the template. Raises NoSuchFunction."""
+    """Return the function's logical id in the template. Raises NoSuchFunction."""
     suffix = f"-{name.replace('_', '-')}"
     for logical, resource in _template(_build(settings)).items():
         if resource["Type"] == "AWS::Serverless::Function":
@@ -80,12 +80,12 @@ def logical_id(settings: Settings, name: str) -> str:
 
 
 def deployed_name(name: str) -> str:
-    """What the function is called in Lambda."""
+    """Return the function's name in Lambda."""
     return f"{STACK}-{name.replace('_', '-')}"
 
 
 def layer(settings: Settings, name: str) -> Path:
-    """The `python` folder of a built layer, by the layer's name in the template."""
+    """Return the `python` folder of a built layer, by the layer's logical id in the template."""
     return _build(settings) / name / "python"
 
 
@@ -99,5 +99,5 @@ def _build(settings: Settings) -> Path:
 
 @cache
 def _template(build: Path) -> dict[str, Any]:
-    """The resources of the template that `sam build` wrote, with the artifacts' folders in it."""
+    """Read the resources of the template that `sam build` wrote. It names the folders of the artifacts."""
     return dict(yaml.safe_load((build / "template.yaml").read_text("utf-8"))["Resources"])

@@ -1,7 +1,7 @@
-"""The image in which `sam local` runs functions: AWS's own or, where no registry can be reached, a stand-in for it.
+"""The image in which `sam local` runs functions: AWS's image or, if that cannot be pulled, a stand-in.
 
-The stand-in has the same name and layout, and the same runtime client. It is made of Debian packages and of what the
-project's environment got from PyPI. SAM CLI puts its emulator of Lambda and the layers on top of either.
+The stand-in has the same name, the same layout and the same runtime client. It is made of Debian packages and of
+packages from the project's environment. SAM CLI adds its emulator of Lambda and the layers to either image.
 """
 
 from __future__ import annotations
@@ -17,17 +17,20 @@ from local.lambda_.runtime import provided
 from local.processes import digest
 from local.settings import ROOT
 
-# Interpreter -> the Debian release that has it. There is none with 3.12, and Lambda's 3.11 is too old for our layer.
+# Interpreter -> the Debian release that has it. No release has 3.12, and Lambda's 3.11 is too old for our layer.
 RELEASES = {"python3.13": "trixie"}
 LABEL = "understudy.stand-in-for-lambda"
 
 
 class NoImage(Exception):
-    """There is no image for this Python; the message says why."""
+    """The image for this Python cannot be pulled or made; the message says why."""
 
 
 def ensure(runtime: str, arch: str) -> str:
-    """Have the image that SAM CLI wants. Returns what it is, for people. Raises NoImage and docker.DockerFailed."""
+    """Pull or make the image that SAM CLI needs, unless it exists. Return a description of the image, for people.
+
+    Raises NoImage and docker.DockerFailed.
+    """
     name = f"public.ecr.aws/lambda/{runtime.replace('python', 'python:')}-{arch}"
     made_of = _made_of(name)
     if made_of is None:
@@ -45,7 +48,7 @@ def ensure(runtime: str, arch: str) -> str:
 
 
 def _made_of(name: str) -> str | None:
-    """The recipe of the stand-in; empty when there is no image; None for an image that is not ours."""
+    """Return the recipe of the stand-in, '' if there is no image, or None if the image is not a stand-in."""
     images = docker.run("image", "ls", "--quiet", name)
     if not images:
         return ""
@@ -54,7 +57,7 @@ def _made_of(name: str) -> str | None:
 
 
 def _make(name: str, runtime: str, recipe: str) -> None:
-    """Raises NoImage."""
+    """Make the stand-in and import it into Docker. Raises NoImage and docker.DockerFailed."""
     if runtime not in RELEASES:
         raise NoImage(f"{name} cannot be pulled, and there is no stand-in for {runtime}: run it with python3.13")
     with tempfile.TemporaryDirectory(prefix="understudy-image-") as scratch:
@@ -70,7 +73,10 @@ def _make(name: str, runtime: str, recipe: str) -> None:
 
 
 def _lay_out(root: Path, runtime: str) -> None:
-    """What Lambda's image has where: https://docs.aws.amazon.com/lambda/latest/dg/python-image.html (2026-11)"""
+    """Arrange the files like those of Lambda's image.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/python-image.html (2026-11)
+    """
     for folder in ("doc", "info", "lintian", "locale", "man"):
         shutil.rmtree(root / "usr" / "share" / folder, ignore_errors=True)
     for folder in ("opt", "var/lang/bin", "var/runtime", "var/task"):
@@ -89,7 +95,7 @@ exec ${{AWS_LAMBDA_EXEC_WRAPPER:-}} /var/lang/bin/{runtime} -m awslambdaric "$_H
 """
     )
     bootstrap.chmod(0o755)
-    # Debian compiles its library when it is installed, which it was not; each cold start would do it again.
+    # Debian compiles its library at installation, which did not happen. Without this, every cold start would compile.
     command = [sys.executable, "-m", "compileall", "-q", "-j", "0", "-s", str(root), "-p", "/"]
     subprocess.run([*command, str(root / "usr" / "lib" / runtime), str(root / "var" / "runtime")], check=True)
 

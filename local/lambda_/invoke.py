@@ -1,9 +1,10 @@
-"""`make invoke FN=get_character EVENT=events/get_character.json`: one function alone, on the running local stack.
+"""`make invoke FN=get_character EVENT=events/get_character.json`: runs one function on the running local stack.
 
-The function's built artifact runs as a process of this machine under AWS's runtime client, with the environment and the
-rights of the deployed one. Prints its log and its answer, and compares with what the event file expects (events.py).
-Without EVENT it is events/FN.json, without FN there is a list of all. With --render the event is only printed, as
-`sam local invoke` and `sam remote invoke` take it.
+The function's built artifact runs as a process on this machine under AWS's runtime client, with the environment and the
+rights of the deployed function. The command prints the function's log and answer, and compares the answer with the
+expected answer in the event file (events.py). Without EVENT, the event file is events/FN.json. Without FN, the command
+lists all functions and event files. With --render, the command only prints the event, in the form for `sam local
+invoke` and `sam remote invoke`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from local.stack import lifecycle, sam
 
 @dataclass(frozen=True)
 class Case:
-    """An event file, filled in."""
+    """An event file with its placeholders filled in."""
 
     function: str
     event: Any
@@ -34,7 +35,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of it; no differences: what was expected."""
+    """The result of a case. `differences` is empty if the outcome is as expected."""
 
     outcome: Outcome
     init_milliseconds: float
@@ -42,7 +43,7 @@ class Result:
 
 
 def case(settings: Settings, file: Path, function: str | None = None, *, message: bool = False) -> Case:
-    """Read an event file and fill it in. `message`: the file is no event but the body of one message.
+    """Read an event file and fill in its placeholders. With `message`, the file is the body of one message.
 
     Raises BadEventFile, NoSuchFunction and SeedFailed.
     """
@@ -57,7 +58,10 @@ def case(settings: Settings, file: Path, function: str | None = None, *, message
 
 
 def run(settings: Settings, one: Case) -> Result:
-    """Have the function handle it, cold, and compare. Raises SeedFailed when the API cannot be asked afterwards."""
+    """Run the function with the event, from a cold start, and compare the outcome with the expected outcome.
+
+    Raises SeedFailed if the API call for `afterwards` fails.
+    """
     with Sandbox(functions.load(settings, one.function)) as sandbox:
         outcome = sandbox.invoke(one.event)
         init = sandbox.init_milliseconds or 0.0
@@ -65,7 +69,10 @@ def run(settings: Settings, one: Case) -> Result:
 
 
 def differences(one: Case, outcome: Outcome) -> list[str]:
-    """How an outcome is not what was expected, in sentences. Raises SeedFailed when the API cannot be asked."""
+    """Return a sentence for each difference between an outcome and the expected outcome.
+
+    Raises SeedFailed if the API call for `afterwards` fails.
+    """
     expect = one.expect
     error = (outcome.error or {}).get("errorType")
     if error != expect.get("error"):
@@ -114,7 +121,7 @@ def _warn_if_stale(settings: Settings) -> None:
 
 
 def main() -> None:
-    """Read the command line; exits with 1 when an answer is not the expected one."""
+    """Run the command line. Exit with status 1 if the outcome is not the expected outcome."""
     parser = argparse.ArgumentParser(prog="make invoke")
     parser.add_argument("function", nargs="?", help="the function's folder; without one, what there is")
     parser.add_argument("event", nargs="?", type=Path, help="an event file; without one, events/FUNCTION.json")
@@ -129,7 +136,7 @@ def main() -> None:
     settings = Settings.from_environment()
     lifecycle.url(settings)
     try:
-        functions.logical_id(settings, given.function)  # before its files: a misspelt name has none
+        functions.logical_id(settings, given.function)  # first, for a better error message if the name is misspelt
         _warn_if_stale(settings)
         file = given.event or events.FOLDER / f"{given.function}.json"
         Seeds(settings).forget_stale()

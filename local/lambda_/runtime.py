@@ -3,9 +3,10 @@
     with Sandbox(function) as sandbox:
         outcome = sandbox.invoke({"key": "value"})
 
-A sandbox is what Lambda calls an execution environment: it starts cold and is warm for every later event. Its process
-sees the function's folder, the layers and what Lambda itself provides, and nothing else that is installed here. Memory
-is told and not limited, and disks are as writable as they are.
+A sandbox is what Lambda calls an execution environment: a cold start, and then warm for every later event. Its process
+can import from the function's folder, the layers and the packages that Lambda provides, and nothing else that is
+installed here. The function is told its memory size, but the size is not enforced. Unlike in Lambda, the disk is not
+read-only.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from local.lambda_.runtime_api import Invocation, RuntimeApi
 
 REQUEST_BYTES = 6 * 1024 * 1024  # a synchronous event (Lambda quotas, 2026-11); answers: runtime_api.RESPONSE_BYTES
 INIT_SECONDS = 30.0  # Lambda gives 10, and then the function's own timeout
-# The runtime client and the SDK are Lambda's; the media layer counts on the latter.
+# Lambda provides the runtime client and the SDK. The media layer uses this SDK.
 PROVIDED = (
     *("awslambdaric", "simplejson", "snapshot-restore-py"),
     *("boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3"),
@@ -41,10 +42,10 @@ PROVIDED = (
 
 @dataclass(frozen=True)
 class Function:
-    """What there is to run.
+    """A function to run.
 
-    `layers` are folders that Lambda would lay into /opt; `environment` is the function's own, with the region and the
-    credentials of its role.
+    `layers` are folders that Lambda would copy into /opt. `environment` holds the function's own variables, the region
+    and the credentials of the function's role.
     """
 
     name: str
@@ -59,10 +60,10 @@ class Function:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of an event: what the handler returned, or the error that Lambda shows.
+    """The outcome of an event: the handler's return value, or the error that Lambda shows.
 
-    An error is {"errorType", "errorMessage", ...}. `milliseconds` is from the moment at which the runtime took the
-    event to its answer; `log` is what was printed since the outcome before.
+    An error is {"errorType", "errorMessage", ...}. `milliseconds` is the time from the moment when the runtime took the
+    event until its answer. `log` is the output since the previous outcome.
     """
 
     request_id: str
@@ -73,21 +74,21 @@ class Outcome:
 
 
 class RequestTooLarge(ValueError):
-    """The event has more bytes than Lambda takes; the function was not called."""
+    """The event has more bytes than Lambda accepts; the function was not called."""
 
 
 class Sandbox:
-    """One execution environment, started at once. Raises nothing for what the function does: that is an Outcome."""
+    """One execution environment, started at once. An error of the function becomes an Outcome, not an exception."""
 
     def __init__(self, function: Function, *, python: str = sys.executable) -> None:
         self.function = function
-        self.init_milliseconds: float | None = None  # from the start of the process until it asked for work
+        self.init_milliseconds: float | None = None  # from the start of the process until it asked for an event
         self._scratch = Path(tempfile.mkdtemp(prefix="understudy-"))
         self._log_path, self._log_read = self._scratch / "log", 0
         self._api = RuntimeApi(function.arn, function.timeout)
         self._started = time.perf_counter()
         with self._log_path.open("wb") as log:
-            # -S: the packages of the environment that runs this stay out.
+            # -S: the function must not see the packages of the environment that runs this process.
             self._process = subprocess.Popen(
                 [python, "-S", "-m", "awslambdaric", function.handler],
                 cwd=function.code,
@@ -99,7 +100,7 @@ class Sandbox:
             )
 
     def invoke(self, event: Any) -> Outcome:
-        """Have one event handled. Raises RequestTooLarge, and RuntimeError when the sandbox has ended."""
+        """Run the function with one event. Raises RequestTooLarge, and RuntimeError if the sandbox has ended."""
         payload = json.dumps(event).encode()
         if len(payload) > REQUEST_BYTES:
             raise RequestTooLarge(f"{len(payload)} byte payload is too large (limit {REQUEST_BYTES} bytes)")
@@ -114,26 +115,26 @@ class Sandbox:
 
     @property
     def ended(self) -> bool:
-        """Whether its process is gone: it crashed, ran out of time or was stopped."""
+        """Whether the process has ended: it crashed, timed out or was stopped."""
         return self._process.poll() is not None
 
     @property
     def peak_memory(self) -> int | None:
-        """The most memory that the process has had, in bytes, without its children; None where /proc is absent."""
+        """The peak memory of the process, in bytes, without its children; None if /proc does not know the process."""
         return peak_memory(self.pid)
 
     @property
     def pid(self) -> int:
-        """Its process."""
+        """The process id."""
         return self._process.pid
 
     @property
     def disk_bytes(self) -> int:
-        """What lies in the function's temporary folder."""
+        """The size of all files in the function's temporary folder, in bytes."""
         return sum(file.stat().st_size for file in self._temporary.rglob("*") if file.is_file())
 
     def stop(self) -> None:
-        """End the process with all its children, and leave nothing behind."""
+        """Kill the process and all its children, and delete the sandbox's files."""
         self._kill()
         self._api.stop()
         shutil.rmtree(self._scratch, ignore_errors=True)
@@ -145,7 +146,7 @@ class Sandbox:
         self.stop()
 
     def _wait(self, invocation: Invocation) -> dict[str, Any] | None:
-        """None once the runtime has answered; otherwise what kept it from that."""
+        """Wait for the runtime's answer. Return None, or an error if the process timed out or ended."""
         give_up = time.monotonic() + INIT_SECONDS
         while not invocation.answered.wait(0.02):
             if invocation.deadline is not None:
@@ -157,7 +158,7 @@ class Sandbox:
                 return self._error(
                     invocation, "Sandbox.Timedout", f"Initialisation timed out after {INIT_SECONDS:.0f} seconds"
                 )
-            # It may have said its last word a moment ago: the server gets a moment to hear it.
+            # The process may have answered just before it ended, so the server gets 0.2 s to receive that answer.
             if self.ended and not invocation.answered.wait(0.2):
                 status = self._process.returncode
                 crash = f"Runtime exited with error: {'signal' if status < 0 else 'exit status'} {abs(status)}"
@@ -223,13 +224,13 @@ class Sandbox:
             "LAMBDA_RUNTIME_DIR": str(runtime),
             # In Lambda's order: the code, its layers, what Lambda provides.
             "PYTHONPATH": os.pathsep.join(map(str, [function.code, *layers, runtime])),
-            "PYTHONDONTWRITEBYTECODE": "1",  # as on Lambda's read-only disk: artifacts stay what was built
+            "PYTHONDONTWRITEBYTECODE": "1",  # as on Lambda's read-only disk: the built artifacts stay unchanged
             "TMPDIR": str(self._temporary),
         }
 
 
 def peak_memory(pid: int) -> int | None:
-    """The most memory that a process has had, in bytes, without its children; None for one that /proc does not know."""
+    """Return the peak memory of a process, in bytes, without its children; None if /proc does not know the process."""
     with contextlib.suppress(OSError):
         if found := re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text()):
             return int(found[1]) * 1024
@@ -237,10 +238,12 @@ def peak_memory(pid: int) -> int | None:
 
 
 def cpu_milliseconds(pid: int) -> float:
-    """The processor time that a process and its children that have ended took, in ticks of mostly 10 ms; 0 for one that
-    /proc does not know."""
+    """Return the processor time of a process and of its ended children, in milliseconds.
+
+    The resolution is that of the kernel's clock ticks, mostly 10 ms. Return 0 if /proc does not know the process.
+    """
     with contextlib.suppress(OSError):
-        # proc(5): after the name, which may hold anything, utime, stime, cutime and cstime begin at the 12th.
+        # proc(5): the name may hold any character. Of the fields after it, utime to cstime are the 12th to the 15th.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return sum(map(int, fields[11:15])) * 1000 / os.sysconf("SC_CLK_TCK")
     return 0.0
@@ -248,7 +251,7 @@ def cpu_milliseconds(pid: int) -> float:
 
 @cache
 def provided() -> list[Path]:
-    """The modules and packages of PROVIDED where they are installed."""
+    """Return the paths of the installed modules and packages of PROVIDED."""
     found = set[Path]()
     for name in PROVIDED:
         distribution = metadata.distribution(name)

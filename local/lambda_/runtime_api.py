@@ -1,4 +1,4 @@
-"""Lambda's Runtime API, as one execution environment sees it: the server that `awslambdaric` asks for work.
+"""Lambda's Runtime API for one execution environment: the server from which `awslambdaric` gets events.
 
 https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html (2026-11)
 """
@@ -15,17 +15,17 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-RESPONSE_BYTES = 6_291_556  # Lambda's limit for an answer, by its own error message
+RESPONSE_BYTES = 6_291_556  # Lambda's limit for an answer, according to Lambda's error message
 _PREFIX = "/2018-06-01/runtime/"
 
 
 class Invocation:
-    """One event on its way through the function."""
+    """One event and its answer."""
 
     def __init__(self, payload: bytes) -> None:
         self.request_id = str(uuid.uuid4())
         self.payload = payload
-        self.deadline: float | None = None  # unix seconds, from the moment at which the runtime has taken it
+        self.deadline: float | None = None  # unix seconds; set when the runtime takes the event
         self.answered = threading.Event()
         self.result: bytes | None = None
         self.error: dict[str, Any] | None = None
@@ -33,21 +33,21 @@ class Invocation:
         self._done: float | None = None
 
     def take(self, timeout: float) -> None:
-        """The runtime has it; its time runs."""
+        """Record that the runtime has taken the event, and set the deadline."""
         self._taken, self.deadline = time.perf_counter(), time.time() + timeout
 
     def answer(self, *, result: bytes | None = None, error: dict[str, Any] | None = None) -> None:
-        """The runtime is done with it."""
+        """Record the runtime's result or error."""
         self._done, self.result, self.error = time.perf_counter(), result, error
         self.answered.set()
 
     def milliseconds(self, now: float) -> float:
-        """From taken to answered, or until `now` (`time.perf_counter()`); 0 for one that was never taken."""
+        """Return the milliseconds from taken to answered, or to `now` (`time.perf_counter()`); 0 if never taken."""
         return 0.0 if self._taken is None else ((self._done or now) - self._taken) * 1000
 
 
 class RuntimeApi:
-    """Serves one sandbox on a port of its own, one event at a time."""
+    """The server of one sandbox, on its own port. It offers one event at a time."""
 
     def __init__(self, function_arn: str, timeout: float) -> None:
         self.function_arn, self.timeout = function_arn, timeout
@@ -61,15 +61,15 @@ class RuntimeApi:
 
     @property
     def address(self) -> str:
-        """What AWS_LAMBDA_RUNTIME_API names."""
+        """The value of AWS_LAMBDA_RUNTIME_API: host and port."""
         return f"127.0.0.1:{self._server.server_port}"
 
     def offer(self, invocation: Invocation) -> None:
-        """Hand it to the runtime as soon as that asks."""
+        """Give the event to the runtime as soon as the runtime asks for one."""
         self._offered.put(invocation)
 
     def next(self) -> Invocation | None:
-        """The next event, whenever it comes; None when there will be none."""
+        """Wait for the next event and return it, or None after `stop`."""
         self.first_asked = self.first_asked or time.perf_counter()
         self.current = self._offered.get()
         if self.current is not None:
@@ -77,7 +77,7 @@ class RuntimeApi:
         return self.current
 
     def stop(self) -> None:
-        """End the server with its threads; the runtime's process is gone by then."""
+        """Stop the server and its threads. The runtime's process must have ended before."""
         self._offered.put(None)
         self._server.shutdown()
         self._server.server_close()
@@ -92,7 +92,7 @@ class _Server(ThreadingHTTPServer):
         self.api = api
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A runtime that is killed leaves a connection behind; that is no news."""
+        """Print an error, unless it is a ConnectionError: a killed runtime leaves a broken connection behind."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
@@ -105,7 +105,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_GET(self) -> None:
-        if self.path == f"{_PREFIX}restore/next":  # SnapStart: the snapshot is taken, and restored at once
+        if self.path == f"{_PREFIX}restore/next":  # SnapStart: simulates a snapshot that is restored at once
             return self._send(HTTPStatus.OK)
         if self.path != f"{_PREFIX}invocation/next":
             return self._send(HTTPStatus.NOT_FOUND)
@@ -142,10 +142,10 @@ class _Handler(BaseHTTPRequestHandler):
             invocation.answer(result=body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is http.server's
-        """Nobody wants to read these."""
+        """Print no access log."""
 
     def _send(self, status: HTTPStatus, body: bytes = b"", headers: dict[str, str] | None = None) -> None:
-        """Answer at once: the runtime hears it before anybody acts on what it said."""
+        """Send a response and flush it, so that the runtime has the response before another thread reacts."""
         self.send_response_only(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)

@@ -1,13 +1,14 @@
-"""Our template under AWS's own emulator: `sam local` runs the built functions in Docker, on a running local stack.
+"""The template under AWS's own emulator: `sam local` runs the built functions in Docker, on a running local stack.
 
     with docker.daemon(settings), sam_local.ready(settings) as emulator:
         outcome = emulator.invoke(case)                 # one container for one event
         with emulator.start_api() as base_url: ...      # the API with its authorizer, containers stay warm
 
-Containers cannot come to the loopback, where the stack listens: they are given this machine's address on their own
-network, and the stack's ports are forwarded from there. The layer is built with a deployments file that says so, too.
+Containers cannot reach the loopback, where the stack listens. They use this machine's address on the container network,
+from which the stack's ports are forwarded. The layer is built with a deployments file that has this address, too.
 
-`python -m local.lambda_.sam_local` says whether this can be had here; if not, it says why in a line and ends with 3.
+`python -m local.lambda_.sam_local` prints whether `sam local` can run here. If not, it prints the reason in one line
+and exits with status 3.
 """
 
 from __future__ import annotations
@@ -38,19 +39,19 @@ from local.stack import providers, sam
 
 INVOKE_SECONDS = 300
 START_SECONDS = 60
-CANNOT = 3  # the exit status that tells "not here" from a failure
+CANNOT = 3  # the exit status if `sam local` cannot run here, in contrast to a failure
 CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
 class DidNotAnswer(Exception):
-    """`sam local` gave no answer of the function; the message holds its last words."""
+    """`sam local` returned no answer of the function; the message holds the end of its output."""
 
 
 @dataclass(frozen=True)
 class Emulator:
     """`sam local`, with the template built for it.
 
-    `address` is this machine's as containers see it; `image` says which image they are made of.
+    `address` is this machine's address as containers see it; `image` describes the containers' image.
     """
 
     settings: Settings
@@ -59,7 +60,7 @@ class Emulator:
     image: str
 
     def invoke(self, one: Case) -> Outcome:
-        """Have `sam local invoke` run an event, with the rights of the function's role. Raises DidNotAnswer."""
+        """Run an event with `sam local invoke`, with the rights of the function's role. Raises DidNotAnswer."""
         function = functions.load(self.settings, one.function)
         credentials = {name: value for name, value in function.environment.items() if name in CREDENTIALS}
         started = time.monotonic()
@@ -81,7 +82,7 @@ class Emulator:
 
     @contextlib.contextmanager
     def start_api(self) -> Iterator[str]:
-        """Have `sam local start-api` serve the API; its base URL. Functions run with the operator's rights.
+        """Serve the API with `sam local start-api` and yield its base URL. Functions run with the operator's rights.
 
         Raises DidNotAnswer.
         """
@@ -117,7 +118,7 @@ class Emulator:
         return [str(sam.SAM), "local", command, *arguments, *flat, "--skip-pull-image", *overrides]
 
     def seen(self, text: str) -> str:
-        """The same with the stack's addresses as containers see them."""
+        """Return the text with the stack's addresses replaced by those that containers see."""
         for port in _ports(self.settings):
             text = text.replace(f"http://{HOST}:{port}", f"http://{self.address}:{port}")
         return text
@@ -125,7 +126,7 @@ class Emulator:
 
 @contextlib.contextmanager
 def ready(settings: Settings) -> Iterator[Emulator]:
-    """Build the template for `sam local` on a running stack, and let containers reach it.
+    """Build the template for `sam local` on a running stack, and let containers reach the stack.
 
     Raises SamFailed, NoDocker, NoImage and DockerFailed.
     """
@@ -150,9 +151,9 @@ def ready(settings: Settings) -> Iterator[Emulator]:
 
 
 def _name_functions(template: Path) -> None:
-    """Give the functions their names as they are deployed, and the authorizer itself instead of its alias.
+    """Write the deployed names of the functions into the template, and the authorizer's function instead of its alias.
 
-    With a name that is `!Sub`, or an alias, SAM CLI does not find the authorizer, and lets every call pass without it
+    If a name is a `!Sub` or the authorizer is an alias, SAM CLI does not find the authorizer and lets every call pass
     (github.com/aws/aws-sam-cli/issues/7483, seen with 1.170.0).
     """
     content: dict[str, Any] = yaml.safe_load(template.read_text("utf-8"))
@@ -166,14 +167,14 @@ def _name_functions(template: Path) -> None:
 
 
 def _declared(emulator: Emulator, name: str) -> Mapping[str, str]:
-    """A function's environment as it is deployed: `sam local` knows no names of what was made."""
+    """Return a function's deployed environment, because `sam local` does not know the names of created resources."""
     client = emulator.settings.client("lambda")
     deployed = client.get_function_configuration(FunctionName=functions.deployed_name(name))
     return {key: emulator.seen(value) for key, value in deployed["Environment"]["Variables"].items()}
 
 
 def _ports(settings: Settings) -> list[int]:
-    """What containers may reach: the local AWS and the simulators. They have no business with the front."""
+    """Return the ports that containers may reach: the local AWS and the simulators, but not the front."""
     return [settings.port + 1, *(settings.simulator_port(index) for index in range(len(providers.SIMULATORS)))]
 
 
@@ -202,7 +203,7 @@ def _free_port() -> int:
 
 
 def main() -> None:
-    """Try to have Docker and the image; the latter is then there for `make sam-local`."""
+    """Check whether Docker and the image are available. Pull or make the image, which `make sam-local` then uses."""
     try:
         with docker.daemon(Settings.from_environment()):
             print(f"sam local has {image.ensure(sam.RUNTIME, sam.ARCH)}")

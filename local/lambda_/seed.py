@@ -1,6 +1,7 @@
-"""What the placeholders of event files stand for: real things of a team of their own on a running stack.
+"""The values of the placeholders in event files: real objects on a running stack, of a team for the events only.
 
-`kept` ones are made once a stack and remembered; `fresh` ones are used up by the event, so each event gets new ones.
+A `kept` value is made once for each stack and remembered. The event uses up a `fresh` value, so each event file gets a
+new one.
 """
 
 from __future__ import annotations
@@ -23,18 +24,18 @@ from local.stack import lifecycle
 
 TEAM = "events"
 PATIENCE_SECONDS = 60.0
-UNKNOWN_OBJECT = "an object belongs to no upload"  # what ingest_upload logs of an object that it does not know
+UNKNOWN_OBJECT = "an object belongs to no upload"  # ingest_upload logs this for an object that it does not know
 
 _MAKERS: dict[str, tuple[Callable[[Seeds], Any], bool]] = {}
 M = TypeVar("M", bound="Callable[[Seeds], Any]")
 
 
 class SeedFailed(Exception):
-    """A placeholder means nothing, or what it stands for could not be made; the message says why."""
+    """A placeholder is unknown, or its value could not be made; the message says why."""
 
 
 class Seeds:
-    """The values of one event file."""
+    """The values of the placeholders in one event file."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -42,7 +43,7 @@ class Seeds:
         self._fresh: dict[str, Any] = {}
 
     def value(self, name: str) -> Any:
-        """What `${name}` stands for; `${name.part}` is a part of it. Raises SeedFailed."""
+        """Return the value of `${name}`. `${name.part}` is a part of that value. Raises SeedFailed."""
         head, *parts = name.split(".")
         if head not in _MAKERS:
             raise SeedFailed(f"There is no ${{{head}}}; there are {', '.join(sorted(_MAKERS))}.")
@@ -53,7 +54,7 @@ class Seeds:
         return value
 
     def call(self, method: str, path: str, **options: Any) -> Any:
-        """Ask the API as the events' team; its JSON. Raises SeedFailed."""
+        """Call the API as the events' team and return the JSON of the answer. Raises SeedFailed."""
         authorization = {"Authorization": f"Bearer {self.value('key')}"}
         url = f"{self.settings.base_url}{path}"
         answer = httpx.request(method, url, headers=authorization, timeout=60, **options)
@@ -62,7 +63,7 @@ class Seeds:
         return answer.json()
 
     def finished(self, path: str) -> Any:
-        """Wait for a video or an upload. Raises SeedFailed."""
+        """Wait until a video or an upload is completed or failed, and return it. Raises SeedFailed."""
 
         def done() -> Any:
             thing = self.call("GET", path)
@@ -71,7 +72,7 @@ class Seeds:
         return wait(done, f"{path} was not finished")
 
     def forget_stale(self) -> None:
-        """Forget what was kept, if the stack no longer knows it: its table may have been emptied."""
+        """Forget the kept values if the stack no longer knows them, for example after its table was emptied."""
         remembered = self._remembered()
         things = {"character": "/videos/characters/", "video_completed": "/videos/"}
         try:
@@ -82,7 +83,10 @@ class Seeds:
             self.settings.remember(seeds={})
 
     def plant(self, what: str, *arguments: str) -> Any:
-        """What the API cannot be asked for: seed_rows.py, with the built layer and the operator's rights."""
+        """Create an object that the API cannot create. Raises SeedFailed.
+
+        This runs seed_rows.py with the built layer and the operator's rights.
+        """
         deployed = self.settings.client("lambda").get_function_configuration(
             FunctionName=functions.deployed_name("run_job")
         )
@@ -107,7 +111,7 @@ class Seeds:
 
     def _kept(self, name: str, make: Callable[[Seeds], Any]) -> Any:
         if name not in self._remembered():
-            value = make(self)  # which may remember others
+            value = make(self)  # may remember other values, so these are read again in the next line
             values = {**self._remembered(), name: value}
             self.settings.remember(seeds={"table": self.outputs["TableName"], "values": values})
         return self._remembered()[name]
@@ -118,19 +122,19 @@ class Seeds:
 
 
 def kept(make: M) -> M:
-    """A placeholder with the function's name, whose value events only read."""
+    """Register a placeholder with the function's name. Events only read its value."""
     _MAKERS[make.__name__] = (make, True)
     return make
 
 
 def fresh(make: M) -> M:
-    """A placeholder with the function's name, whose value events use up."""
+    """Register a placeholder with the function's name. Events use up its value."""
     _MAKERS[make.__name__] = (make, False)
     return make
 
 
 def wait(done: Callable[[], Any], otherwise: str) -> Any:
-    """What `done` returns as soon as that is something. Raises SeedFailed."""
+    """Wait until `done` returns a true value, and return that value. Raises SeedFailed."""
     until = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < until:
         if found := done():
@@ -144,13 +148,13 @@ def wait(done: Callable[[], Any], otherwise: str) -> Any:
 
 @kept
 def key(seeds: Seeds) -> str:
-    """An API key."""
+    """Return an API key."""
     return lifecycle.mint(seeds.settings, seeds.outputs["TableName"], TEAM)
 
 
 @kept
 def caller(seeds: Seeds) -> dict[str, str]:
-    """Who the key belongs to, as the deployed authorizer says it."""
+    """Return the caller that the deployed authorizer finds for the key."""
     return _caller(seeds, seeds.value("key"))
 
 
@@ -163,13 +167,13 @@ def _caller(seeds: Seeds, key: str) -> dict[str, str]:
 
 @fresh
 def method_arn(seeds: Seeds) -> str:
-    """What an authorizer is asked about."""
+    """Return the ARN of a method, the input of an authorizer."""
     return f"arn:aws:execute-api:us-east-1:000000000000:{seeds.outputs['ApiId']}/v1/GET/videos"
 
 
 @fresh
 def bucket(seeds: Seeds) -> str:
-    """The bucket's name."""
+    """Return the bucket's name."""
     return seeds.outputs["BucketName"]
 
 
@@ -178,26 +182,26 @@ def bucket(seeds: Seeds) -> str:
 
 @kept
 def character(seeds: Seeds) -> str:
-    """The id of a character."""
+    """Return the id of a character."""
     return character_new(seeds)
 
 
 @fresh
 def character_new(seeds: Seeds) -> str:
-    """The id of a character that may go."""
+    """Return the id of a new character, which the event may delete."""
     form = {"data": {"name": "Luna"}, "files": {"video": file("luna.mp4")}}
     return str(seeds.call("POST", "/videos/characters", **form)["id"])
 
 
 @kept
 def video_completed(seeds: Seeds) -> str:
-    """The id of a finished video."""
+    """Return the id of a finished video."""
     return video_new(seeds)
 
 
 @fresh
 def video_new(seeds: Seeds) -> str:
-    """The id of a finished video that may go."""
+    """Return the id of a new finished video, which the event may delete."""
     body = {"model": "sora-2", "prompt": "Luna runs over wet stones", "seconds": "4"}
     video = seeds.call("POST", "/videos", json=body)
     return str(seeds.finished(f"/videos/{video['id']}")["id"])
@@ -205,13 +209,13 @@ def video_new(seeds: Seeds) -> str:
 
 @kept
 def video_unfinished(seeds: Seeds) -> str:
-    """The id of a video that stays in the making: no message speaks of it."""
+    """Return the id of a video that stays unfinished, because the queue has no message about it."""
     return str(seeds.plant("running", TEAM, seeds.value("video_completed"))["id"])
 
 
 @fresh
 def video_tampered(seeds: Seeds) -> str:
-    """The id of the finished video with one bit of its record changed."""
+    """Return the id of the finished video with one character in its middle changed."""
     real: str = seeds.value("video_completed")
     at = len(real) // 2
     return f"{real[:at]}{'A' if real[at] != 'A' else 'B'}{real[at + 1 :]}"
@@ -219,31 +223,31 @@ def video_tampered(seeds: Seeds) -> str:
 
 @fresh
 def job_running(seeds: Seeds) -> Any:
-    """A video that the provider has finished and we have not noticed: `id`, and the `message` that is due.
+    """Return a video that is finished at the provider, but still running here: `id`, and the next `message`.
 
-    It is a new one, for providers keep what they made for an hour only, and a stack may run longer.
+    The video is new each time: the simulator keeps a finished video for an hour only, and a stack may run longer.
     """
     return seeds.plant("running", TEAM, seeds.value("video_new"))
 
 
 @fresh
 def job_adopted(seeds: Seeds) -> Any:
-    """A video that a caller has brought and the provider has not been asked about: `id`, and the `message`."""
+    """Return a video whose provider's id a caller gave, before the provider was asked: `id` and `message`."""
     return seeds.plant("adopted", TEAM, seeds.value("video_new"))
 
 
 @fresh
 def job_adopted_unknown(seeds: Seeds) -> Any:
-    """The same with an id that the provider never gave out."""
+    """Return a video like `job_adopted`, but with an id that the provider does not know."""
     return seeds.plant("adopted", TEAM, seeds.value("video_completed"), "video_of_nobody")
 
 
-# ---- Made at the provider, without us --------------------------------------------------------------------------------
+# ---- Made directly at the provider -----------------------------------------------------------------------------------
 
 
 @kept
 def provider(seeds: Seeds) -> dict[str, str]:
-    """The first OpenAI-shaped deployment: `deployment`, `base_url` and `secret`, the name of its key's secret."""
+    """Return the first OpenAI deployment with a secret: `deployment`, `base_url`, and `secret`, the secret's name."""
     file = tomllib.loads((seeds.settings.folder / "deployments.toml").read_text("utf-8"))
     for name, one in file["deployments"].items():
         if one["provider"] == "openai" and "secret" in one:
@@ -253,14 +257,14 @@ def provider(seeds: Seeds) -> dict[str, str]:
 
 @kept
 def caller_raw(seeds: Seeds) -> dict[str, str]:
-    """A caller who may bring that deployment's own ids."""
+    """Return a caller who may use the provider's own ids of that deployment."""
     scope = f"raw_ids:{seeds.value('provider')['deployment']}"
     return _caller(seeds, lifecycle.mint(seeds.settings, seeds.outputs["TableName"], TEAM, scope))
 
 
 @fresh
 def video_raw(seeds: Seeds) -> str:
-    """The provider's own id of a finished video."""
+    """Return the provider's own id of a finished video."""
     made = _upstream(seeds, "POST", "/videos", json={"model": "sora-2", "prompt": "A heron", "seconds": "4"})["id"]
     wait(lambda: _upstream(seeds, "GET", f"/videos/{made}")["status"] == "completed", f"{made} was not finished")
     return str(made)
@@ -268,7 +272,7 @@ def video_raw(seeds: Seeds) -> str:
 
 @fresh
 def character_raw(seeds: Seeds) -> str:
-    """The provider's own id of a character."""
+    """Return the provider's own id of a character."""
     form = {"data": {"name": "Luna"}, "files": {"video": file("luna.mp4")}}
     return str(_upstream(seeds, "POST", "/videos/characters", **form)["id"])
 
@@ -288,13 +292,13 @@ def _upstream(seeds: Seeds, method: str, path: str, **options: Any) -> Any:
 
 @fresh
 def clip_key(seeds: Seeds) -> str:
-    """The key of a clip that the media functions may open."""
+    """Return the bucket key of a clip that the media functions may open."""
     return _stored(seeds, "luna.mp4")
 
 
 @fresh
 def garbage_key(seeds: Seeds) -> str:
-    """The key of something that is no clip."""
+    """Return the bucket key of a file that is not a clip."""
     return _stored(seeds, "notes.txt")
 
 
@@ -309,7 +313,7 @@ def _stored(seeds: Seeds, name: str) -> str:
 
 @fresh
 def upload_pending(seeds: Seeds) -> str:
-    """The id of an upload that nothing has been sent to."""
+    """Return the id of an upload without any data yet."""
     size = len(file("luna.mp4")[1])
     wanted = {"purpose": "character", "filename": "luna.mp4", "bytes": size, "mime_type": "video/mp4", "name": "Luna"}
     return str(seeds.call("POST", "/videos/uploads", json=wanted)["id"])
@@ -317,14 +321,14 @@ def upload_pending(seeds: Seeds) -> str:
 
 @fresh
 def upload_in_parts(seeds: Seeds) -> str:
-    """The id of an upload in parts, of which none has arrived."""
+    """Return the id of an upload in parts; no part has arrived."""
     wanted = {"purpose": "video", "filename": "long.mp4", "bytes": 300 * 1024 * 1024, "mime_type": "video/mp4"}
     return str(seeds.call("POST", "/videos/uploads", json=wanted)["id"])
 
 
 @fresh
 def upload_arrived(seeds: Seeds) -> str:
-    """The id of an upload in parts that have all arrived."""
+    """Return the id of an upload in parts; all parts have arrived."""
     data = file("luna.mp4")[1]
     planted = seeds.plant("upload_in_parts", TEAM, str(len(data)))
     for part in planted["parts"]:
@@ -334,18 +338,22 @@ def upload_arrived(seeds: Seeds) -> str:
 
 @fresh
 def landed(seeds: Seeds) -> Any:
-    """A clip that has landed for a character and waits to be taken: `id` of the upload, `key`, `version`, `bytes`."""
+    """Return an upload for a character whose clip is in the bucket, not processed: `id`, `key`, `version`, `bytes`."""
     return _landed(seeds, "luna.mp4")
 
 
 @fresh
 def landed_garbage(seeds: Seeds) -> Any:
-    """The same with something that is no clip."""
+    """Return an upload like `landed`, with a file that is not a clip."""
     return _landed(seeds, "notes.txt")
 
 
 def _landed(seeds: Seeds, name: str) -> Any:
-    """The deployed function is told of the object as well, and must not take it: it lands before there is an upload."""
+    """Store a file in the bucket for an upload that is not processed yet.
+
+    The deployed ingest_upload is notified of the object, too, and must not process it. So the object is stored before
+    the row of the upload exists.
+    """
     data = file(name)[1]
     begun = int(time.time() * 1000)
     planted = seeds.plant("upload_row", TEAM, str(len(data)))

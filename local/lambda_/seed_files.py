@@ -1,4 +1,4 @@
-"""The files that seeds and events send: a clip, a picture, and something that is neither."""
+"""The files that seeds and events send: a clip, a picture, and a text file."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ FILES = {"luna.mp4": "video/mp4", "luna.png": "image/png", "notes.txt": "text/pl
 
 
 def file(name: str) -> tuple[str, bytes, str]:
-    """A file as forms take it: name, bytes, type. Raises KeyError for one that is not in FILES."""
+    """Return a file for a form: name, bytes, type. Raises KeyError if the name is not in FILES."""
     return name, path(name).read_bytes(), FILES[name]
 
 
 @cache
 def path(name: str) -> Path:
-    """Where a file is; made when it is asked for. Raises KeyError for one that is not in FILES."""
+    """Return the path of a file of FILES, after making the file if it does not exist."""
     found = FOLDER / name
     if found.exists():
         return found
     FOLDER.mkdir(parents=True, exist_ok=True)
-    unfinished = FOLDER / f"{os.getpid()}-{name}"  # so that a run that breaks off leaves no half of one
+    unfinished = FOLDER / f"{os.getpid()}-{name}"  # so that an interrupted run leaves no incomplete file
     if name == "luna.mp4":
         from local.simulators.shared.render import sample_clip
 

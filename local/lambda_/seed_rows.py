@@ -1,6 +1,6 @@
-"""What the API cannot be asked for, planted by the layer itself: `python -m local.lambda_.seed_rows WHAT ARGUMENT...`.
+"""Creates rows that the API cannot create: `python -m local.lambda_.seed_rows WHAT ARGUMENT...`. Prints JSON.
 
-seed.py runs it as a process of its own, for it needs the built layer and a function's environment. Prints JSON.
+seed.py runs this module in a separate process, because it needs the built layer and a function's environment.
 """
 
 from __future__ import annotations
@@ -20,12 +20,15 @@ from understudy.store import secrets, table
 
 
 def running(team: str, video_id: str) -> dict[str, Any]:
-    """Another job like that of a finished video, of which we do not know yet that it is finished."""
+    """Create a copy of a finished video's job that is still marked as running."""
     return _planted(team, video_id)
 
 
 def adopted(team: str, video_id: str, *upstream_id: str) -> dict[str, Any]:
-    """A job for a finished video, or for another id, as if a caller had brought it: no provider was asked yet."""
+    """Create a job as if a caller had given a provider's id, before the provider was asked.
+
+    The id is that of a finished video, or `upstream_id`.
+    """
     given = {"upstream_id": upstream_id[0]} if upstream_id else {}
     return _planted(team, video_id, operation=ADOPT, unconfirmed=True, prompt="", **given)
 
@@ -54,14 +57,14 @@ def _planted(team: str, video_id: str, **changes: Any) -> dict[str, Any]:
 
 
 def upload_in_parts(team: str, byte_count: str) -> dict[str, Any]:
-    """An upload of so few bytes that the API would not have them sent in parts."""
+    """Create an upload in parts with so few bytes that the API would not use parts."""
     uploads.POST_BYTES = 0
     upload = uploads.new(team, "video", "luna.mp4", "video/mp4", int(byte_count))
     return {"id": resources.upload_id(upload), **uploads.form(upload)}
 
 
 def upload_row(team: str, byte_count: str) -> dict[str, Any]:
-    """An upload of a character, whose row is to be put back later."""
+    """Create an upload of a character and delete its row, which `row` puts back later."""
     upload = uploads.new(team, "character", "luna.mp4", "video/mp4", int(byte_count), name="Luna")
     row = table.get(upload.row)
     table.delete(upload.row)
@@ -69,7 +72,7 @@ def upload_row(team: str, byte_count: str) -> dict[str, Any]:
 
 
 def record(team: str, kind: str, managed_id: str) -> list[str]:
-    """The record that an id names, with its kind."""
+    """Return the kind and the record that an id names."""
     return [kind, secrets.id_codec().decode(managed_id, Kind(kind), team=team).record]
 
 

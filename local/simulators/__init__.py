@@ -1,6 +1,7 @@
-"""Servers that stand in for video providers: one folder each, the rest shared.
+"""Servers that simulate video providers: one folder for each provider, and shared modules.
 
-A provider's folder (`openai`) holds its own API, rules and command line. Shared are the HTTP server (`server`,
-`body`), what it remembers and injects (`recorder`, `faults`, `control`, `store`), the clock (`clock`), the pictures
-(`render`, `writer`, `footage`, `mascot`), and `process`, with which tests and the local stack start and steer one.
+The folder of a provider (`openai`) holds the provider's API, rules and command line. The package `shared` holds the
+HTTP server (`server`, `body`), its records and faults (`recorder`, `faults`, `control`, `store`), the clock (`clock`)
+and the pictures (`render`, `writer`, `footage`, `mascot`). Tests and the local stack use `process` to start and control
+a simulator.
 """

@@ -1,4 +1,4 @@
-"""Starting, stopping and steering a simulator from tests and from the local stack; standard library only."""
+"""Starts, stops and controls a simulator for tests and for the local stack. Uses the standard library only."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TAKES_WITHIN = 10.0
 
 
 class SimulatorError(RuntimeError):
-    """A simulator did not start, or refused a control call; the message says why."""
+    """A simulator did not start, did not answer, or refused a control call; the message says why."""
 
 
 class Simulator:
@@ -30,8 +30,8 @@ class Simulator:
             client = OpenAI(base_url=simulator.base_url, api_key="sim-a")
             simulator.fault(method="POST", path="/videos$", action="reset", when="after")
 
-    `port` 0 takes any free port, and a restart keeps it. The process ends with its parent unless `detached`, which is
-    for a stack that goes on after the command that started it (`pid` tells what to end later).
+    With `port` 0 the simulator uses any free port, and a restart keeps that port. The process ends when its parent
+    ends. A `detached` process keeps running after the command that started it; `pid` tells which process to end later.
     """
 
     def __init__(
@@ -56,12 +56,12 @@ class Simulator:
 
     @property
     def url(self) -> str:
-        """Scheme, host and port."""
+        """The simulator's address: scheme, host and port."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def base_url(self) -> str:
-        """What a client takes as its base URL."""
+        """The base URL for clients."""
         return f"{self.url}/v1"
 
     @property
@@ -73,7 +73,7 @@ class Simulator:
         return self._process.pid if self._process else None
 
     def attach(self) -> Simulator:
-        """Steers the simulator that already runs on this state folder. Raises SimulatorError when there is none."""
+        """Connect to the simulator that already runs on this state folder. Raises SimulatorError if none answers."""
         try:
             self.port = _announced_port(self.state)
             self._call("GET", "health")
@@ -82,7 +82,7 @@ class Simulator:
         return self
 
     def start(self) -> Simulator:
-        """Starts the process and waits until it answers. Raises SimulatorError with the end of its log."""
+        """Start the process and wait until it answers. Raises SimulatorError with the end of its log."""
         self.state.mkdir(parents=True, exist_ok=True)
         (self.state / "simulator.json").unlink(missing_ok=True)
         command = [*self._command, "--port", str(self.port)]
@@ -99,7 +99,7 @@ class Simulator:
         return self
 
     def stop(self) -> None:
-        """Ends the process; what it knew is in its state folder."""
+        """Stop the process. Its state stays in the state folder."""
         if self._process is None:
             return
         self._process.terminate()
@@ -113,19 +113,19 @@ class Simulator:
         self._process = None
 
     def kill(self) -> None:
-        """Ends the process without giving it a chance to tidy up."""
+        """Kill the process, without time to clean up."""
         if self._process is not None:
             self._process.kill()
         self.stop()
 
     def wait_dead(self, seconds: float = 10.0) -> int:
-        """Waits for a process that a fault lets die; returns its exit code."""
+        """Wait until the process ends because of a fault, and return its exit code."""
         if self._process is None:
             raise SimulatorError("the simulator is not running")
         return self._process.wait(seconds)
 
     def restart(self) -> Simulator:
-        """The same state on the same port in a new process."""
+        """Start a new process with the same state on the same port."""
         self.stop()
         return self.start()
 
@@ -140,7 +140,10 @@ class Simulator:
     # The control API
 
     def requests(self, **filters: str | int) -> list[dict[str, Any]]:
-        """Records, oldest first; filters: method, account, operation, outcome, path (regex), since (number)."""
+        """Return the records of requests, oldest first.
+
+        Filters: method, account, operation, outcome, path (regex), since (number).
+        """
         return list(self._call("GET", f"requests?{urlencode(filters)}"))
 
     def clear_requests(self) -> None:
@@ -150,9 +153,10 @@ class Simulator:
         return dict(self._call("GET", "counts"))
 
     def jobs(self, least: int = 0) -> list[dict[str, Any]]:
-        """All jobs, oldest first; waits for `least` of them: an order may be taken after its caller has given up.
+        """Return all jobs, oldest first. Wait until there are at least `least` jobs.
 
-        Raises SimulatorError when there are fewer after ten seconds.
+        The simulator may create a job after its client has given up. Raises SimulatorError if there are fewer jobs
+        after ten seconds.
         """
         until = time.monotonic() + _TAKES_WITHIN
         while len(jobs := list(self._call("GET", "jobs"))) < least:
@@ -162,7 +166,7 @@ class Simulator:
         return jobs
 
     def fault(self, **order: Any) -> int:
-        """Orders a fault (keys: module `faults`); returns its number."""
+        """Add a fault and return its number. The module `faults` describes the keys."""
         return int(self._call("POST", "faults", order)[0]["id"])
 
     def faults(self) -> list[dict[str, Any]]:
@@ -175,7 +179,7 @@ class Simulator:
         self._call("DELETE", "faults")
 
     def settings(self, **changes: Any) -> dict[str, Any]:
-        """Changes settings; returns all of them."""
+        """Change settings. Return all settings."""
         return dict(self._call("POST", "settings", changes))
 
     def revoke(self, account: str | None = None, key: str | None = None, restore: bool = False) -> None:
@@ -183,7 +187,7 @@ class Simulator:
         self._call("POST", "revoke", {**who, "restore": restore})
 
     def reset(self) -> None:
-        """Forgets jobs, characters, files, requests, faults and revocations; settings stay."""
+        """Delete jobs, characters, files, requests, faults and revocations. Settings stay."""
         self._call("POST", "reset")
 
     def _call(self, method: str, path: str, document: Any = None) -> Any:

@@ -1,1 +1,1 @@
-"""The local stack: the template deployed to a local AWS, behind a front door, with simulated providers."""
+"""The local stack: the template deployed to a local AWS, behind a local proxy (the front), with simulated providers."""

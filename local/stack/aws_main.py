@@ -1,11 +1,11 @@
-"""The local AWS's process: MiniStack with two changes.
+"""The process of the local AWS: MiniStack with two changes.
 
-It unpacks a layer once and not for every execution environment. Unpacking ours takes its only process half a second, in
-which nobody is answered, and a thousand files: fifty environments at one moment kept everybody waiting for longer than
-the gateway waits.
+1. A layer is unpacked once, not for every execution environment. Unpacking our layer takes half a second and a thousand
+   files. MiniStack has only one process, which answers no requests meanwhile. Fifty environments at the same time
+   delayed all requests for longer than the gateway's timeout.
 
-It looks for messages every tenth of a second and not every second: Lambda's pollers at Amazon take a message within
-milliseconds.
+2. MiniStack looks for messages every tenth of a second, not every second. AWS Lambda's pollers take a message within
+   milliseconds.
 """
 
 from __future__ import annotations
@@ -28,14 +28,17 @@ LOOKS_EVERY = 0.1  # seconds, for messages
 
 
 class Layers(zipfile.ZipFile):
-    """A zip file that leaves links in a folder named `layer_N`, where MiniStack unpacks layers."""
+    """A zip file that, if it is a layer (`layer_N`), is unpacked once and extracted as symbolic links."""
 
     @property
     def _is_layer(self) -> bool:
         return Path(str(self.filename)).name.startswith("layer_")
 
     def namelist(self) -> list[str]:
-        """MiniStack looks at each name for ways out of the folder: of the links that it will have, here."""
+        """Return the names in the file; for a layer, the names of its links.
+
+        MiniStack checks each name for a path out of the folder.
+        """
         names = super().namelist()
         return sorted({name.partition("/")[0] for name in names}) if self._is_layer else names
 
@@ -61,7 +64,7 @@ class Layers(zipfile.ZipFile):
 
 
 class Wake(threading.Event):
-    """What the poller of the event sources waits for between two looks; MiniStack waits for a second."""
+    """The event on which MiniStack's poller waits between two polls: for at most 0.1 s, not for MiniStack's 1 s."""
 
     def wait(self, timeout: float | None = None) -> bool:
         return super().wait(LOOKS_EVERY if timeout is None else min(timeout, LOOKS_EVERY))

@@ -1,7 +1,8 @@
-"""What MiniStack's API Gateway leaves out, put back from the template itself.
+"""Adds from the template what MiniStack's API Gateway leaves out.
 
-Its import of an OpenAPI body skips `x-amazon-apigateway-gateway-responses` (ours stand there because on AWS a gateway
-response counts only from the next deployment on), and its preflight mocks answer without headers: the front adds them.
+MiniStack's import of an OpenAPI body skips `x-amazon-apigateway-gateway-responses`. Ours are there because on AWS a
+gateway response only takes effect with the next deployment. MiniStack's mock integrations answer a preflight request
+without headers, so the front adds the headers.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def put_responses(settings: Settings, api_id: str) -> None:
 
 
 def for_front(settings: Settings, api_id: str) -> dict[str, Any]:
-    """What the front has to know: where the API is, and what it answers in the gateway's stead."""
+    """Build the front's configuration: the address of the API, and the answers that the front gives for the gateway."""
     api = _api(settings)
     refusals = {
         kind: {

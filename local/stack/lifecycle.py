@@ -1,7 +1,7 @@
 """The local stack: `python -m local.stack up|deploy|down|reset|logs|url|key`. The Makefile's targets call it.
 
-Local means deployed: the real template through the real `sam`, on a local AWS that enforces IAM. `up` is quick when
-nothing has changed since the last deployment, for the local AWS keeps its state.
+The real `sam` deploys the real template to a local AWS that enforces IAM. `up` is quick if nothing has changed since
+the last deployment, because the local AWS keeps its state.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TEAM = "local"
 
 
 class Progress:
-    """Says what is being done and how long it took. On standard error: `url` and `key` own the other."""
+    """Prints each step and the seconds since the start, to standard error; `url` and `key` print to standard output."""
 
     def __init__(self) -> None:
         self._started = time.monotonic()
@@ -35,7 +35,7 @@ class Progress:
 
 
 def up(settings: Settings, *, redeploy: bool = False) -> None:
-    """Start everything and deploy what has changed; leaves a stack that answers on its base URL.
+    """Start all processes and deploy if the sources have changed. Afterwards the stack answers at its base URL.
 
     Raises DidNotStart, SamFailed or BadDeploymentsFile.
     """
@@ -67,38 +67,38 @@ def up(settings: Settings, *, redeploy: bool = False) -> None:
 
 
 def down(settings: Settings) -> None:
-    """Stop everything; the state stays."""
+    """Stop all processes. The state stays."""
     _front(settings).stop(seconds=5)
     providers.start_simulators(settings, [])
     ministack.stop(settings)
 
 
 def reset(settings: Settings) -> None:
-    """Stop everything and forget everything."""
+    """Stop all processes and delete all state."""
     down(settings)
     shutil.rmtree(settings.folder, ignore_errors=True)
 
 
 def runs(settings: Settings) -> bool:
-    """Whether this stack answers."""
+    """Return whether the front of this stack runs."""
     return _front(settings).pid() is not None
 
 
 def url(settings: Settings) -> str:
-    """The base URL of the running stack. Raises SystemExit when none runs."""
+    """Return the base URL of the running stack. Raises SystemExit if the stack does not run."""
     if not runs(settings):
         raise SystemExit(f"No local stack runs on port {settings.port}; `make up` starts one.")
     return settings.base_url
 
 
 def key(settings: Settings) -> str:
-    """A working API key of the running stack. Raises SystemExit when none runs."""
+    """Return the API key of the running stack. Raises SystemExit if the stack does not run."""
     url(settings)
     return str(settings.facts()["key"])
 
 
 def mint(settings: Settings, table: str, team: str, *scopes: str) -> str:
-    """Make an API key for a team: the layer's own code does it, with the operator's rights. Returns the key."""
+    """Make an API key for a team, with the layer's own code and the operator's rights. Return the key."""
     environment = {
         **settings.root_credentials,
         "PATH": os.environ.get("PATH", ""),
@@ -143,7 +143,7 @@ def _start_front(settings: Settings, api_id: str) -> None:
 
 
 def _key(settings: Settings, outputs: dict[str, str]) -> str:
-    """The stack's own key, made when there is none or it no longer works (after the table was emptied)."""
+    """Return the stack's API key. Make a new key if there is none, or if it no longer works (emptied table)."""
     known = settings.facts().get("key")
     if known and _status(f"{settings.base_url}/models", known) == 200:
         return str(known)
@@ -153,7 +153,7 @@ def _key(settings: Settings, outputs: dict[str, str]) -> str:
 
 
 def _status(address: str, key: str = "") -> int:
-    """The status of a GET; 0 when nobody answers."""
+    """Return the status of a GET, or 0 if there is no answer."""
     request = urllib.request.Request(address, headers={"Authorization": f"Bearer {key}"} if key else {})
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
@@ -179,7 +179,7 @@ def _welcome(base: str, key: str) -> str:
 
 
 def main() -> None:
-    """Read the command line."""
+    """Run the command line."""
     commands: dict[str, Callable[[Settings], object]] = {
         "up": up,
         "deploy": lambda settings: up(settings, redeploy=True),

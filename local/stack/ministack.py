@@ -1,4 +1,4 @@
-"""The local AWS: MiniStack (MIT, PyPI), one process, in an environment of its own."""
+"""The local AWS: MiniStack (MIT, PyPI), one process, in its own virtual environment."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ MAIN = ROOT / "local" / "stack" / "aws_main.py"
 
 
 def process(settings: Settings) -> Process:
-    """The local AWS of a stack."""
+    """Return the process of a stack's local AWS."""
     return Process("aws", settings.folder, settings.port + 1)
 
 
 def start(settings: Settings) -> None:
-    """Start it with the state of the last run. Raises DidNotStart."""
+    """Start the local AWS with the state of its last run. Raises DidNotStart."""
     scratch = settings.folder / "tmp"
     if process(settings).pid() is None:
         shutil.rmtree(scratch, ignore_errors=True)  # functions of the last run were unpacked here
@@ -31,12 +31,12 @@ def start(settings: Settings) -> None:
 
 
 def stop(settings: Settings) -> None:
-    """Stop it; it saves its state on the way, and only then."""
+    """Stop the local AWS. It saves its state only when it is stopped."""
     process(settings).stop()
 
 
 def _environment(settings: Settings) -> dict[str, str]:
-    # Functions run as its children and inherit this: nothing of the caller's environment may change what they do.
+    # Functions run as children and inherit these variables, so the caller's environment must not be in them.
     state = settings.folder / "aws"
     return {
         "PATH": os.environ.get("PATH", ""),
@@ -48,13 +48,13 @@ def _environment(settings: Settings) -> dict[str, str]:
         "BIND_HOST": HOST,
         "MINISTACK_HOST": HOST,
         "GATEWAY_PORT": str(settings.port + 1),
-        # Signatures, expiry, upload policies, bucket CORS and IAM are enforced only so.
+        # Required to enforce signatures, expiry, upload policies, bucket CORS and IAM.
         "AUTH": "true",
         "PERSIST_STATE": "1",
         "STATE_DIR": str(state / "state"),
         "S3_PERSIST": "1",
         "S3_DATA_DIR": str(state / "s3"),
-        # An environment more than a function needs ends after a minute; each takes 50 MB.
+        # An unused execution environment ends after a minute; each takes 50 MB.
         "LAMBDA_WARM_TTL_SECONDS": "60",
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",

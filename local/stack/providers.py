@@ -1,6 +1,6 @@
-"""The providers of a local stack: the deployments file with its placeholders filled in, simulators, secrets.
+"""The providers of a local stack: fills in the deployments file, starts the simulators, creates the secrets.
 
-In a deployments file `${simulator.NAME}` stands for the address of a simulator, which the stack then starts.
+In a deployments file `${simulator.NAME}` stands for the address of a simulator. The stack starts that simulator.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from local.settings import HOST, ROOT, Settings
 DEFAULT = ROOT / "local" / "deployments.toml"
 _PLACEHOLDER = re.compile(r"\$\{simulator\.([a-z0-9_]+)\}")
 
-# Placeholder -> how its simulator is started. The place in this table gives the port, which so stays what it was.
+# Placeholder -> how its simulator is started. The position in this table gives the port, so the port never changes.
 SIMULATORS: dict[str, list[str]] = {
     # LiteLLM's announcement extends by 5 seconds, which OpenAI's own service did not know.
     "openai": ["local.simulators.openai", "--set", f"extend_seconds={[*range(1, 21)]}"],
@@ -31,7 +31,7 @@ SIMULATORS: dict[str, list[str]] = {
     "kling": ["local.simulators.kling"],
     "gemini": ["local.simulators.gemini"],
     "xai": ["local.simulators.xai"],
-    # The clips that simulators and tests draw have twelve pictures a second, which MiniMax would not take.
+    # The clips of simulators and tests have 12 frames a second, which the real MiniMax refuses.
     "minimax": ["local.simulators.minimax", "--set", "clip_rates=[12, 60]"],
 }
 
@@ -41,9 +41,9 @@ class BadDeploymentsFile(Exception):
 
 
 def render(settings: Settings) -> tuple[Path, list[str]]:
-    """Fill the placeholders of the chosen file (DEPLOYMENTS, else local/deployments.toml).
+    """Fill in the placeholders of the deployments file (DEPLOYMENTS, else local/deployments.toml).
 
-    Returns the rendered file and the names of the simulators that it uses. Raises BadDeploymentsFile.
+    Return the rendered file and the names of the simulators in it. Raises BadDeploymentsFile.
     """
     source = Path(os.environ.get("DEPLOYMENTS") or DEFAULT)
     if not source.is_file():
@@ -63,12 +63,12 @@ def render(settings: Settings) -> tuple[Path, list[str]]:
 
 
 def url(settings: Settings, name: str) -> str:
-    """The address of a simulator, without a path."""
+    """Return the address of a simulator, without a path."""
     return f"http://{HOST}:{_port(settings, name)}"
 
 
 def start_simulators(settings: Settings, names: list[str]) -> None:
-    """Start the simulators that a deployments file uses and stop the others. Raises DidNotStart."""
+    """Start the simulators in `names` and stop the others. Raises DidNotStart."""
     for name in SIMULATORS:
         process = simulator(settings, name)
         if name not in names:
@@ -86,15 +86,15 @@ def start_simulators(settings: Settings, names: list[str]) -> None:
 
 
 def simulator(settings: Settings, name: str) -> Process:
-    """The process of a simulator."""
+    """Return the process of a simulator."""
     return Process(f"simulator-{name}", settings.folder, _port(settings, name))
 
 
 def provide_secrets(settings: Settings, rendered: Path) -> list[str]:
-    """Create the secrets that the deployments file refers to and the local AWS lacks.
+    """Create the secrets that the deployments file refers to and that the local AWS does not have yet.
 
-    The simulators' keys are known: the last part of the secret's name. Others are taken from the environment.
-    Returns a sentence for each that could not be had.
+    The value of a simulator's secret is the last part of its name. Other values come from environment variables
+    (SECRET_...). Return a sentence for each secret without a value.
     """
     missing = []
     simulators = tuple(url(settings, name) for name in SIMULATORS)

@@ -1,10 +1,11 @@
-"""The front door of the local stack: http://127.0.0.1:4000/v1 -> the deployed API's own, longer URL.
+"""The front of the local stack, a proxy: http://127.0.0.1:4000/v1 -> the deployed API's own, longer URL.
 
     python -m local.stack.proxy --port 4000 --config FILE
 
-It adds what AWS's gateway does and MiniStack's does not: the limits of size, paths handed on as they were written
-(`%2F` is no slash), the headers of preflight answers. All else passes through untouched, redirects too: the videos are
-on another origin than the API, as in the cloud, so that clients do not send their key along. Standard library only.
+The front adds what AWS's gateway does and MiniStack's does not: size limits, paths that are not decoded (`%2F` is no
+slash), the headers of preflight answers, and the gateway's answers if the API fails. Everything else passes unchanged,
+including redirects: as in the cloud, the videos have another origin than the API, so clients do not send their API key
+there. Uses the standard library only.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import Any
 # API Gateway's payload limit and Lambda's for a synchronous event (AWS's quota pages, 2026-11).
 GATEWAY_BYTES = 10 * 1024 * 1024
 EVENT_BYTES = 6_291_556
-# What the gateway puts round a body in the event, beside the headers, which stand in it twice.
+# The size of the event without the body and the headers. The event has the headers twice.
 ENVELOPE_BYTES = 2048
 # The gateway's integration timeout is 29 s; the local one answers by itself before this.
 UPSTREAM_SECONDS = 40
@@ -40,21 +41,21 @@ HOP_BY_HOP = frozenset(
         "upgrade",
     )
 )
-# Ours to set, in each direction.
+# Headers that the front sets itself, in both directions.
 REPLACED = HOP_BY_HOP | {"content-length", "host"}
 CHUNK = 64 * 1024
 
 
 class TooLarge(Exception):
-    """The body exceeds what the gateway takes. It has been read to its end, so that the answer can be heard."""
+    """The body is larger than the gateway allows. It was read completely, so that the client can read the answer."""
 
 
 class UpstreamFailed(Exception):
-    """The local AWS answered nothing, or only half."""
+    """The local AWS did not answer, its answer was incomplete, or the function crashed."""
 
 
 class Front(ThreadingHTTPServer):
-    """Listens on the loopback interface only."""
+    """The front's server, which listens on the loopback interface only."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -66,7 +67,7 @@ class Front(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One connection of a client."""
+    """The handler of one client's connection."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -74,7 +75,7 @@ class Handler(BaseHTTPRequestHandler):
     server: Front
 
     def handle_one_request(self) -> None:
-        """Every method goes the same way."""
+        """Forward a request. All methods are handled alike."""
         self.raw_requestline = self.rfile.readline(65537)
         if not self.raw_requestline:
             self.close_connection = True
@@ -100,7 +101,7 @@ class Handler(BaseHTTPRequestHandler):
         print(f"{self.command} {self.path} {status} {(time.monotonic() - started) * 1000:.0f} ms", flush=True)
 
     def _body(self) -> bytes:
-        """The whole body, within the limits. Raises TooLarge."""
+        """Read the whole body. Raises TooLarge if it is larger than the limits."""
         if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
             pieces = self._chunks()
         else:
@@ -131,7 +132,7 @@ class Handler(BaseHTTPRequestHandler):
             pass  # trailers
 
     def _event_bytes(self, body: bytearray) -> int:
-        """How large the event for the function gets: binary bodies travel as base64, text as a JSON string."""
+        """Compute the size of the function's event: a binary body is base64, a text is a JSON string."""
         media_type = self.headers.get("Content-Type", "").split(";")[0].strip().lower()
         if media_type in self.server.config["binary"]:
             size = (len(body) + 2) // 3 * 4
@@ -143,14 +144,14 @@ class Handler(BaseHTTPRequestHandler):
         if not self.path.startswith("/v1/"):
             return self._respond(404, {}, b'{"message":"The API lives under /v1."}')
         path, question, query = self.path.removeprefix("/v1").partition("?")
-        # A REST API hands a path on as it was written; MiniStack decodes it once.
+        # A REST API does not decode the path. MiniStack decodes it once, so it is encoded once more here.
         target = self.server.config["prefix"] + path.replace("%", "%25") + question + query
         headers = {name: value for name, value in self.headers.items() if name.lower() not in REPLACED}
         headers["Content-Length"] = str(len(body))
         headers["X-Forwarded-For"] = self.client_address[0]
         answer, content = self._upstream(self.command, target, body, headers)
         if answer.status == 502 and not content.startswith(b'{"error"'):
-            raise UpstreamFailed  # a function died: MiniStack tells how, AWS gives the gateway response
+            raise UpstreamFailed  # a function crashed: MiniStack returns details, AWS returns the gateway response
         kept = {name: value for name, value in answer.getheaders() if name.lower() not in REPLACED}
         if self.command == "OPTIONS" and answer.status == 200:
             kept |= self.server.config["preflight"]
@@ -159,7 +160,7 @@ class Handler(BaseHTTPRequestHandler):
     def _upstream(
         self, method: str, target: str, body: bytes, headers: dict[str, str]
     ) -> tuple[http.client.HTTPResponse, bytes]:
-        """Ask over this thread's kept connection, replaced first if the other end has closed it meanwhile.
+        """Send a request over this thread's open connection. Open a new connection if the other end has closed it.
 
         Raises UpstreamFailed and TimeoutError.
         """
@@ -202,7 +203,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def _closed(connection: http.client.HTTPConnection) -> bool:
-    """Whether the other end has closed an idle connection."""
+    """Return whether the other end has closed an idle connection."""
     if connection.sock is None:
         return True
     connection.sock.setblocking(False)
@@ -217,7 +218,7 @@ def _closed(connection: http.client.HTTPConnection) -> bool:
 
 
 def main() -> None:
-    """Serve until ended."""
+    """Serve until the process is stopped."""
     parser = argparse.ArgumentParser(prog="python -m local.stack.proxy")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--config", type=Path, required=True)

@@ -1,4 +1,4 @@
-"""The real `sam build` and `sam deploy` of our template, against the local AWS."""
+"""Runs the real `sam build` and `sam deploy` for our template, against the local AWS."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
 ARCH = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
 SNAP_START = os.environ.get("SNAP_START") or "None"  # the template's parameter
 SAM = ROOT / ".venvs" / "sam" / "bin" / "sam"
-# Where `sam deploy` puts what it uploads. `--resolve-s3` would deploy a stack of its own for that.
+# The bucket for the uploads of `sam deploy`. `--resolve-s3` would deploy another stack for that bucket.
 ARTIFACTS = "understudy-artifacts"
 
 
@@ -29,7 +29,7 @@ class SamFailed(Exception):
 
 
 def build(settings: Settings, deployments: Path, folder: Path | None = None) -> None:
-    """Build functions and layers for the Python and the processor of this machine, for `deploy` or into `folder`.
+    """Build functions and layers for this machine's Python and processor, into `folder` or for `deploy`.
 
     Raises SamFailed.
     """
@@ -41,7 +41,7 @@ def build(settings: Settings, deployments: Path, folder: Path | None = None) -> 
 
 @contextlib.contextmanager
 def one_build() -> Iterator[None]:
-    """Wait until no other process builds in this checkout: builds share .build/ and SAM CLI's own notes."""
+    """Wait until no other process builds in this checkout, because builds share .build/ and SAM CLI's own files."""
     lock = ROOT / ".build" / "lock"
     lock.parent.mkdir(exist_ok=True)
     with lock.open("w") as file:
@@ -50,12 +50,12 @@ def one_build() -> Iterator[None]:
 
 
 def deploy(settings: Settings, sources: str) -> dict[str, str]:
-    """Deploy what was built; the stack bears the digest of its `sources` as a tag. Returns its outputs.
+    """Deploy the build and return the outputs of the stack. The stack has the digest of its `sources` as a tag.
 
     Raises SamFailed.
     """
     _pack_layers(settings.folder / "build")
-    settings.client("s3").create_bucket(Bucket=ARTIFACTS)  # there already: nothing happens, in this region
+    settings.client("s3").create_bucket(Bucket=ARTIFACTS)  # in this region, no error if the bucket exists
     arguments = ["--template-file", str(settings.folder / "build" / "template.yaml"), "--stack-name", STACK]
     arguments += ["--region", REGION, "--s3-bucket", ARTIFACTS, "--capabilities", "CAPABILITY_IAM"]
     arguments += ["--no-confirm-changeset", "--no-fail-on-empty-changeset", "--tags", f"sources={sources}"]
@@ -65,9 +65,9 @@ def deploy(settings: Settings, sources: str) -> dict[str, str]:
 
 
 def _pack_layers(folder: Path) -> None:
-    """Zip the built layers without compressing them, which `sam deploy` takes as they are.
+    """Zip the built layers without compression. `sam deploy` uploads a zip file unchanged.
 
-    Its own compression of 130 MB takes 9 s of each deployment, and MiniStack unpacks a layer for each worker it starts.
+    Otherwise `sam deploy` compresses 130 MB, which takes 9 s of each deployment.
     """
     template = folder / "template.yaml"
     text = template.read_text("utf-8")
@@ -75,13 +75,13 @@ def _pack_layers(folder: Path) -> None:
         with zipfile.ZipFile(folder / f"{layer}.zip", "w", zipfile.ZIP_STORED) as archive:
             for file in sorted((folder / layer).rglob("*")):
                 if file.is_file():
-                    # A fixed time: the same files give the same archive, and that the same version of the layer.
+                    # A fixed time: the same files give the same archive, and so the same version of the layer.
                     archive.writestr(zipfile.ZipInfo(str(file.relative_to(folder / layer))), file.read_bytes())
     template.write_text(re.sub(r"^(      ContentUri: \w+Layer)$", r"\1.zip", text, flags=re.MULTILINE), "utf-8")
 
 
 def parameters(settings: Settings) -> dict[str, str]:
-    """The template parameters of a local stack."""
+    """Return the template parameters of a local stack."""
     return {
         "PythonRuntime": RUNTIME,
         "Arch": ARCH,
@@ -92,9 +92,10 @@ def parameters(settings: Settings) -> dict[str, str]:
 
 
 def deployed(settings: Settings) -> tuple[dict[str, str], str]:
-    """The outputs of the deployed stack and the sources that it was made from; both empty when there is none.
+    """Return the outputs of the deployed stack and the digest of its sources; both are empty if there is no stack.
 
-    The local AWS says it and no file of ours: after a crash it has the state of its last orderly stop.
+    The answer comes from the local AWS, not from a file: after a crash, the local AWS has the state of its last normal
+    stop.
     """
     cloudformation = settings.client("cloudformation")
     try:
@@ -107,7 +108,7 @@ def deployed(settings: Settings) -> tuple[dict[str, str], str]:
 
 
 def digest(deployments: Path) -> str:
-    """Of everything that a build and a deployment depend on: the same digest, the same stack."""
+    """Return a digest of everything that a build and a deployment depend on. Equal digests mean equal stacks."""
     sha = hashlib.sha256(f"{RUNTIME} {ARCH} {SNAP_START}".encode())
     for file in [*_sources(), deployments]:
         sha.update(f"\0{file.name}\0".encode() + file.read_bytes())
@@ -124,7 +125,7 @@ def _sources() -> Iterator[Path]:
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """What `sam` is run with: little of the caller's environment, and these variables."""
+    """Return the environment for `sam`: a few of the caller's variables, and `variables`."""
     # The interpreter itself has to come before any version manager's shims.
     path = f"{Path(sys.executable).resolve().parent}{os.pathsep}{os.environ.get('PATH', '')}"
     base = {"PATH": path, "HOME": os.environ.get("HOME", ""), "LANG": "C.UTF-8"}

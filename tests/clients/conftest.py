@@ -1,4 +1,7 @@
-"""Each client runs as a program of its own, in its own environment, for a team of its own; a module's side by side."""
+"""Run each client as a program of its own, in its own environment and for a team of its own.
+
+The clients of a module run in parallel.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ Run = Callable[[str], Any]
 
 
 def environment_of(caller: Api, home: Path) -> dict[str, str]:
-    """What a program has that calls as somebody, and nothing of the tests' own environment."""
+    """Return the environment of a program that calls as `caller`, without the tests' variables except PATH."""
     return {
         "PATH": os.environ.get("PATH", ""),
         "HOME": str(home),
@@ -55,13 +58,16 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def teams(stack: Stack) -> dict[str, Api]:
-    """A team for each client, so that each lists its own videos only."""
+    """A team for each client, so that each client lists only its own videos."""
     return {name: Api(stack.base_url, stack.mint(f"client-{name}")) for name in PROGRAMS}
 
 
 @pytest.fixture(scope="module")
 def client(request: pytest.FixtureRequest, teams: dict[str, Api], luna_clip: Path, image: Path) -> Iterator[Run]:
-    """What a client has seen: the JSON that it printed, or its text. The module's CLIENTS start with its first test."""
+    """The output of a client: the JSON that the client printed, or else its text.
+
+    The programs in the module's CLIENTS start when the first test asks for this fixture.
+    """
     url = "data:image/png;base64," + base64.b64encode(image.read_bytes()).decode()
 
     def run(name: str) -> str:
@@ -94,7 +100,10 @@ def client(request: pytest.FixtureRequest, teams: dict[str, Api], luna_clip: Pat
 
 @pytest.fixture(scope="session")
 def litellm_proxy(stack: Stack) -> Iterator[Callable[[], str]]:
-    """A LiteLLM proxy whose only deployment is our API. Calling it waits until it answers and gives its base URL."""
+    """A LiteLLM proxy whose only deployment is our API.
+
+    Call the fixture's value to wait until the proxy is ready and to get its base URL.
+    """
     proxy = Proxy(stack.base_url, stack.mint("client-proxy"), stack.settings.port + PROXY_PORT)
 
     def ready() -> str:

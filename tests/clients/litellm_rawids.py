@@ -1,6 +1,7 @@
-"""What the LiteLLM SDK makes of ids that it and a provider gave out before. Run by its test in the SDK's environment.
+"""Use the LiteLLM SDK with ids that the SDK and a provider returned before there was a gateway.
 
-Video and character are made at the provider itself (UPSTREAM_URL, UPSTREAM_KEY) and then used through BASE_URL and KEY.
+The test runs this program in the SDK's environment. The program makes a video and a character at the provider itself
+(UPSTREAM_URL, UPSTREAM_KEY) and then uses both through BASE_URL and KEY.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ CLIP = Path(os.environ["CLIP"])
 
 
 def finished(video_id: str) -> Any:
-    """A video when it is completed or failed."""
+    """Wait until the video is completed or failed, and return it."""
     while (now := sdk.video_status(video_id=video_id, **HERE)).status in {"queued", "in_progress"}:
         time.sleep(0.5)
     return now
@@ -38,7 +39,7 @@ def main() -> None:
     luna = sdk.video_create_character(name="Luna", video=CLIP.open("rb"), **THERE)
     seen: dict[str, Any] = {"wrapped": made.id, "raw": extract_original_video_id(made.id), "character": luna.id}
 
-    # The SDK unwraps what it has wrapped before it asks; in `characters` it hands on what it is given.
+    # The SDK unwraps its own ids before it sends them, except in `characters`, where it sends them as given.
     seen["video"] = finished(made.id).model_dump()
     seen["ours"] = extract_original_video_id(seen["video"]["id"])
     seen["edit"] = finished(sdk.video_edit(video_id=made.id, prompt="dusk", **HERE).id).model_dump()

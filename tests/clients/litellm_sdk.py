@@ -1,6 +1,7 @@
-"""What the LiteLLM SDK can do with videos, beyond docs/announcement.py. Run by its test in the SDK's environment.
+"""Make every call of the LiteLLM SDK for videos that docs/announcement.py leaves out.
 
-BASE_URL, KEY, CLIP and IMAGE are in the environment; what was seen goes to standard output as one JSON object.
+The test runs this program in the SDK's environment. BASE_URL, KEY, CLIP and IMAGE are read from the environment. The
+results go to standard output as one JSON object.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ sdk: Any = litellm
 
 
 def raised(call: Callable[[], Any]) -> dict[str, Any]:
-    """What a call that fails raises."""
+    """Return the class, text and HTTP status of the exception that the call raises."""
     try:
         call()
     except Exception as error:
@@ -33,7 +34,7 @@ def raised(call: Callable[[], Any]) -> dict[str, Any]:
 
 
 def finished(video: Any) -> dict[str, Any]:
-    """A video when it is completed or failed."""
+    """Wait until the video is completed or failed, and return its fields."""
     while (now := sdk.video_status(video_id=video.id, **HERE)).status in {"queued", "in_progress"}:
         time.sleep(0.5)
     return {**now.model_dump(), "ours": extract_original_video_id(now.id)}
@@ -49,7 +50,7 @@ def main() -> None:
     seen["video"] = finished(video)
     edits = [
         sdk.video_edit(video_id=video.id, prompt="dusk", **HERE),
-        # A clip in place of the video: LiteLLM sends no model unless it is told to.
+        # A clip instead of a video: LiteLLM sends a model only if the call names one.
         sdk.video_edit(video_id="", video=CLIP.open("rb"), prompt="dusk", extra_body={"model": "sora-2"}, **HERE),
     ]
     extension = sdk.video_extension(video_id=video.id, prompt="she waves", seconds="5", **HERE)
@@ -58,7 +59,7 @@ def main() -> None:
     seen["edits"] = [finished(one) for one in edits]
     seen["extension"], seen["remix"] = finished(extension), finished(remix)
 
-    # The list wants to be told the provider, and gives dicts.
+    # The list needs the name of the provider, and returns dicts.
     page = sdk.video_list(custom_llm_provider="openai", limit=2, order="desc", **HERE)
     following = sdk.video_list(custom_llm_provider="openai", limit=2, order="desc", after=page["last_id"], **HERE)
     seen["listed"] = [extract_original_video_id(one["id"]) for one in page["data"] + following["data"]]

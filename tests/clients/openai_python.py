@@ -1,6 +1,7 @@
-"""Everything that OpenAI's Python client can do with videos. Run by its tests in the environment of each version.
+"""Make every call that OpenAI's Python client has for videos.
 
-BASE_URL, KEY, CLIP and IMAGE are in the environment; what was seen goes to standard output as one JSON object.
+The tests run this program in the environment of each version. BASE_URL, KEY, CLIP and IMAGE are read from the
+environment. The results go to standard output as one JSON object.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ videos: Any = client.videos
 
 
 def raised(call: Callable[[], Any]) -> dict[str, Any]:
-    """What a call that fails raises."""
+    """Return the class, text, status, code, param and request id of the exception that the call raises."""
     try:
         call()
     except Exception as error:

@@ -1,7 +1,7 @@
-"""A program as people wrote it for Sora, with nothing in it of who makes its videos.
+"""A program as people wrote it for Sora: nothing in the program depends on which provider makes the videos.
 
-OPENAI_BASE_URL and OPENAI_API_KEY are in the environment, luna.mp4 and image.png in the working directory; what was
-seen goes to standard output as one JSON object.
+OPENAI_BASE_URL and OPENAI_API_KEY are in the environment; luna.mp4 and image.png are in the working directory. The
+results go to standard output as one JSON object.
 """
 
 from __future__ import annotations

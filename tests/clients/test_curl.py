@@ -1,4 +1,4 @@
-"""The announcement's four curl calls, with base URL and key changed, and a download that follows the redirect."""
+"""The announcement's four curl calls with another base URL and key, and a download that follows the redirect."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="this machi
 
 @pytest.fixture(scope="module")
 def curl(api: Api) -> Any:
-    """Run curl with the key; returns what it printed."""
+    """A function that runs curl with the API key and returns the output of curl."""
 
     def curl(*arguments: str) -> bytes:
         command = ["curl", "-sS", "--max-time", "60", "-H", f"Authorization: Bearer {api.key}", *arguments]

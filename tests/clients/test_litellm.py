@@ -1,4 +1,4 @@
-"""LiteLLM 1.109.1: the announcement as it stands, and the rest of its SDK (litellm_sdk.py)."""
+"""LiteLLM 1.109.1: the announcement's program unchanged, and the rest of LiteLLM's SDK (litellm_sdk.py)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_the_announcement_runs_top_to_bottom(client: Run, teams: dict[str, Api])
 
 
 def test_the_announcement_makes_the_calls_of_the_original_with_its_arguments() -> None:
-    """Beyond the three corrections that its docstring names, nothing was changed."""
+    """The program differs from the original only in the three corrections that the program's docstring names."""
     calls = {
         call.func.attr: {word.arg: ast.unparse(word.value) for word in call.keywords if word.arg}
         for call in ast.walk(ast.parse(SCRIPT.read_text()))
@@ -58,7 +58,7 @@ def test_the_announcement_makes_the_calls_of_the_original_with_its_arguments() -
 
 @pytest.mark.parametrize("model", ["sora-2", "sora-2-pro", "solo"])
 def test_a_character_made_without_a_model_is_usable_on_all(client: Run, teams: dict[str, Api], model: str) -> None:
-    """LiteLLM's SDK takes `model` for a character and does not send it."""
+    """LiteLLM's SDK accepts `model` for a character but does not send it; every model can still use the character."""
     character = client("litellm")["character"]
     body = {"model": model, "prompt": "Luna runs over wet stones", "characters": [{"id": character["id"]}]}
     assert teams["litellm"].finished(**body)["status"] == "completed"

@@ -1,7 +1,7 @@
 """A LiteLLM 1.109.1 proxy in front of our API: `openai/sora-2` with our base URL.
 
-What the proxy itself cannot do is not held against us (../../shared's table of its defects): a character has to be made
-with `target_model_names`, lists and deletes do not reach its upstream, an edit by form does not find its deployment.
+The tests avoid the proxy's own defects (see the table of its defects in ../../shared): a character needs
+`target_model_names`, lists and deletes do not reach the upstream, and an edit by form does not find its deployment.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ def proxy(litellm_proxy: Callable[[], str]) -> Api:
 
 @pytest.fixture(scope="module")
 def luna(proxy: Api, luna_clip: Path) -> str:
-    """The id of a character as the proxy says it: one of ours inside one of LiteLLM's."""
+    """The id of a character as the proxy returns it: our id inside an id of LiteLLM's."""
     return str(proxy.character(luna_clip, target_model_names="sora-2")["id"])
 
 
 @pytest.fixture(scope="module")
 def video(proxy: Api, luna: str) -> dict[str, Any]:
-    """A finished video with her."""
+    """A finished video with the character Luna."""
     return proxy.finished(**ORDER, characters=[{"id": luna}])
 
 
 def characters_of(upstream: Simulator, prompt: str) -> list[str]:
-    """The characters of the newest video with that prompt, as the provider got them."""
+    """Return the ids of the characters that the provider received for the newest video with that prompt."""
     orders = [one["json"] for one in upstream.requests(operation="create_video") if one["json"]]
     return [one["id"] for one in next(one for one in reversed(orders) if one["prompt"] == prompt)["characters"]]
 
@@ -77,7 +77,7 @@ def test_an_edit_an_extension_and_a_remix_of_it(proxy: Api, video: dict[str, Any
 def test_characters_in_a_form_reach_us_as_the_proxy_wrapped_them(
     proxy: Api, upstream: Simulator, luna: str, form: str
 ) -> None:
-    """The proxy hands these on without unwrapping the id (defect 1 of its table): it is ours inside all the same."""
+    """The proxy forwards these ids without unwrapping them (defect 1 of its table); our API accepts the wrapped ids."""
     prompt = f"Luna sings, said as {form}"
     value = luna if form.endswith("]") else f'[{{"id": "{luna}"}}]'
     files = [(name, (None, text)) for name, text in {**ORDER, "prompt": prompt, form: value}.items()]
@@ -100,6 +100,6 @@ def test_our_errors_come_through(proxy: Api) -> None:
 
 
 def test_a_wrapped_id_is_still_its_teams_alone(proxy: Api, video: dict[str, Any], others: Api) -> None:
-    """Another team cannot use what the proxy wrapped around one of ours."""
+    """Another team cannot use an id of ours that the proxy wrapped."""
     assert others.get(f"/videos/{video['id']}").status_code == 404
     assert httpx.get(f"{others.base_url}/videos/{video['id']}").status_code == 401

@@ -1,4 +1,4 @@
-"""LiteLLM's SDK with ids that it had from the provider before there was a gateway."""
+"""LiteLLM's SDK with ids that the provider returned before there was a gateway."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def test_a_video_of_before_is_polled_and_edited(caller: Api, seen: Any) -> None:
 
 
 def test_its_wrapped_ids_lead_to_the_same_when_they_come_as_they_are(caller: Api, seen: Any) -> None:
-    """From curl, say, or from a client that knows nothing of LiteLLM."""
+    """A client other than LiteLLM, such as curl, reaches the same video with the wrapped ids and with the raw id."""
     for one in (seen["wrapped"], seen["as_text"], seen["raw"]):
         assert answered(caller.get(f"/videos/{one}"))["id"] == seen["ours"]
 
 
-def test_a_character_of_before_is_read_and_plays(seen: Any) -> None:
+def test_a_character_from_before_is_read_and_used(seen: Any) -> None:
     assert seen["fetched"]["name"] == "Luna"
     assert seen["fetched"]["id"].startswith("character_")
     assert seen["with_her"] == ["queued"] * 3

@@ -1,6 +1,6 @@
-"""OpenAI's own clients do everything that they can do, against the deployed stack.
+"""OpenAI's own clients make every call that they have for videos, against the deployed stack.
 
-Their programs are openai_python.py (run with 3.54.0 and with a 2.x) and node/client.mjs.
+Their programs are openai_python.py (run with 3.54.0 and with a 2.x version) and node/client.mjs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ERRORS = {
 
 @pytest.fixture(params=CLIENTS)
 def seen(request: pytest.FixtureRequest, client: Run) -> dict[str, Any]:
-    """What each of the clients has seen."""
+    """The output of each of the clients."""
     return dict(client(request.param))
 
 
@@ -47,7 +47,7 @@ def test_a_video_with_her_is_polled_to_its_end(seen: dict[str, Any]) -> None:
     assert video["completed_at"] >= video["created_at"]
 
 
-def test_every_way_to_say_a_reference_makes_a_video(seen: dict[str, Any]) -> None:
+def test_every_way_to_give_a_reference_is_accepted(seen: dict[str, Any]) -> None:
     assert [one["status"] for one in seen["created"]] == ["queued"] * len(seen["created"])
     assert len(seen["created"]) >= 2
 
@@ -82,7 +82,7 @@ def test_the_content_comes_over_the_redirect(seen: dict[str, Any]) -> None:
     assert all(one["bytes"] > 1000 for one in seen["content"].values())
 
 
-def test_deleted_is_gone(seen: dict[str, Any]) -> None:
+def test_a_delete_is_confirmed(seen: dict[str, Any]) -> None:
     assert seen["deleted"] == {"id": seen["video"]["id"], "object": "video.deleted", "deleted": True}
 
 
@@ -98,7 +98,7 @@ def test_errors_are_the_clients_own_with_code_and_request_id(seen: dict[str, Any
 
 @pytest.mark.parametrize("name", PYTHON)
 def test_the_python_clients_refuse_their_own_object_form(client: Run, name: str) -> None:
-    """The defect that the program works around is still there; once it is gone, the program can be simpler."""
+    """The client's defect still exists; once the defect is fixed, the program's workaround can be removed."""
     assert client(name)["object_form"]["class"] == "RuntimeError"
 
 

@@ -1,7 +1,8 @@
-"""`sora-2` from one provider today and from another tomorrow: the deployments file changes, and not a line of code.
+"""`sora-2` from one provider today and from another tomorrow: only the deployments file changes, not the program.
 
-The stack is deployed anew for each of the providers that are alive, with nobody else in the file, and in the end with
-the tests' own file. So each change takes deployments away, too: what becomes of their characters, videos and jobs?
+The stack is deployed once for each provider under test, with no other provider in the file, and at the end with the
+tests' own file. So each deployment also removes other deployments. The tests check what happens to the characters,
+videos and jobs of the removed deployments.
 """
 
 from __future__ import annotations
@@ -29,19 +30,19 @@ if TYPE_CHECKING:
 
 LIVE = ("xai", "gemini", "runway", "kling", "minimax")
 RING = ("gemini", "kling")  # one extends natively, the other in the emulated way
-# Its examples stand in comments; they hold, too.
+# The examples in the shipped file are comments; this pattern makes them part of the file.
 EXAMPLE = re.compile(r"^# (?=\[deployments\.|[a-z_]+ = )", re.MULTILINE)
 SHIPPED = tomllib.loads(EXAMPLE.sub("", (ROOT / "config" / "deployments.toml").read_text("utf-8")))["deployments"]
 TESTS = tomllib.loads(DEPLOYMENTS.read_text("utf-8"))["deployments"]
 # What is special about a deployment's provider.
 EMULATES = {"kling", "minimax"}  # an extension is put together here
-# What becomes of Sora's 1280x720 and 1024x1792: the smallest that is not smaller, of that shape.
+# The sizes made for Sora's 1280x720 and 1024x1792: of the same shape, the smallest size that is not smaller.
 USUAL = ("1280x720", "1080x1920")
 SIZES = {"minimax": ("1344x768", "1440x2560")}
 
 
 class Relic(NamedTuple):
-    """What the tests' own deployments have left: a character, a video with her, and one that is never finished."""
+    """Things that a deployment of the tests' own file made: a character, a video with it, and a job that never ends."""
 
     character: str
     name: str
@@ -50,7 +51,7 @@ class Relic(NamedTuple):
 
 
 def only(deployment: str) -> str:
-    """A deployments file with one provider in it, under the names that the shipped file gives its models."""
+    """Return a deployments file with this deployment alone, under the model names that the shipped file gives it."""
     table, shipped = TESTS[deployment], SHIPPED[deployment]
     assert table["provider"] == shipped["provider"]
     lines = [
@@ -67,8 +68,10 @@ def only(deployment: str) -> str:
 
 @pytest.fixture(scope="module")
 def relics(request: pytest.FixtureRequest, api: Api, luna_clip: Path) -> dict[str, Relic]:
-    """One from each provider that is present in this run, and from one that never is in `make test`, by its deployment,
-    made while all of them were configured."""
+    """The relics of each deployment, by the deployment's name, made while all deployments were configured.
+
+    There is one for each provider that is present in this run, and one for xai, which `make test` never deploys alone.
+    """
     deployments = dict.fromkeys([*rings.wanted(request, "present"), "xai"])
 
     def leave(deployment: str) -> Relic:
@@ -93,7 +96,7 @@ def _restored(stack: Stack, relics: object) -> Iterator[None]:
 def present(
     request: pytest.FixtureRequest, stack: Stack, tmp_path_factory: pytest.TempPathFactory, _restored: None
 ) -> str:
-    """The only deployment that there is."""
+    """The name of the only deployment in the deployments file."""
     file = tmp_path_factory.mktemp("switch") / "deployments.toml"
     file.write_text(only(request.param))
     call_stack("up", stack.settings, file)
@@ -109,7 +112,10 @@ class Program(NamedTuple):
 def ran(
     stack: Stack, present: str, luna_clip: Path, image: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Future[Program]]]:
-    """What became of each program, by its name. They run side by side, each for a team and in a folder of its own."""
+    """The outcome of each program, by the program's name.
+
+    The programs run in parallel, each for a team of its own and in a folder of its own.
+    """
 
     def run(name: str, command: list[str | Path]) -> Program:
         folder = tmp_path_factory.mktemp(name)
@@ -149,7 +155,7 @@ def test_a_program_that_was_written_for_sora(ran: dict[str, Future[Program]], pr
     assert (seen["thumbnail"], seen["listed"], seen["deleted"]) == ("WEBP", True, True)
 
 
-def test_characters_of_those_that_are_gone_play_on(api: Api, relics: dict[str, Relic], present: str) -> None:
+def test_characters_of_removed_providers_still_work(api: Api, relics: dict[str, Relic], present: str) -> None:
     def play(relic: Relic) -> Json:
         assert answered(api.get(f"/videos/characters/{relic.character}"))["name"] == relic.name
         cast = [{"id": relic.character}]
@@ -159,7 +165,11 @@ def test_characters_of_those_that_are_gone_play_on(api: Api, relics: dict[str, R
 
 
 def test_what_those_made_that_are_gone(api: Api, relics: dict[str, Relic], present: str) -> None:
-    """The file is ours and is edited as a clip; what only its server could do is refused, and nothing is forgotten."""
+    """A video outlives the deployment that made it.
+
+    Understudy has the file and can edit it as a clip. A request that only the removed server could serve is refused. A
+    job that was running stays in progress.
+    """
     edits: list[str] = []
     for deployment, relic in relics.items():
         assert answered(api.get(f"/videos/{relic.video}"))["status"] == "completed"

@@ -1,5 +1,7 @@
-"""One contract for every provider that is found in the folder: profile and code cannot disagree, and whatever a server
-answers, only Refused and OutcomeUnknown come out."""
+"""One contract for every provider in the folder.
+
+The profile and the code agree, and whatever a server answers, a provider raises only Refused or OutcomeUnknown.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +32,8 @@ from understudy.providers.base import (
 )
 
 UNKNOWN = "a-model-of-next-year"
-# Models and options that a provider treats differently, beside those of its table `_MODELS` if it has one. Every
-# provider is also asked for a model that it never heard of.
+# Models and options that a provider treats differently, in addition to the models of its table `_MODELS`, if it has
+# one. Every provider is also tested with an unknown model.
 CASES: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "openai": [("sora-2", {}), ("sora-2-pro", {}), ("sora-2", {"characters": 0, "edit": False, "extend_seconds": []})],
     "azure": [("sora-2", {}), ("sora-2", {"entra": True})],
@@ -39,7 +41,7 @@ CASES: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "gemini": [("gemini-omni-1.1-flash", {"references": "image"}), ("gemini-omni-1.2-flash", {"uploads": False})],
     "kling": [("kling-3.0-omni", {"elements": "video"}), ("kling-3.0-omni", {"audio": "off"})],
 }
-# What a profile claims -> the method that it claims.
+# Method -> whether a profile claims to need it.
 CLAIMS: dict[str, Callable[[Profile], bool]] = {
     "make_character": lambda profile: profile.characters.native > 0,
     "poll_character": lambda profile: profile.characters.native_slow,
@@ -181,7 +183,11 @@ def test_a_video_with_characters_is_one_that_it_makes(provider: Provider, model:
 
 @each_case
 def test_its_prices_are_sane(provider: Provider, model: str, options: dict[str, Any]) -> None:
-    """Micro-dollars a second: from a tenth of a cent to five dollars, for sizes and things that it makes."""
+    """Prices are in micro-dollars a second, for sizes and operations of the profile.
+
+    A price for output is from a tenth of a cent to five dollars, a price for input from a hundredth of a cent to one
+    dollar.
+    """
     profile = provider.profile(model, options)
     prices, support = profile.prices, profile.characters
     for rates in (prices.create, prices.characters or {}, prices.edit or {}, prices.extend or {}):
@@ -201,13 +207,13 @@ def test_its_prices_are_sane(provider: Provider, model: str, options: dict[str, 
 
 @each_case
 def test_its_files_are_kept_for_a_while(provider: Provider, model: str, options: dict[str, Any]) -> None:
-    """Long enough to be copied, and not for ever: that would be None."""
+    """A provider keeps files long enough to be copied, and for a limited time; None means without limit."""
     kept = provider.profile(model, options).kept_seconds
     assert kept is None or 600 <= kept <= 365 * 24 * 3600
 
 
 def orders(profile: Profile, model: str) -> Iterator[Order]:
-    """An order of every kind that the profile promises to take."""
+    """Yield an order of every kind that the profile accepts."""
 
     def order(operation: Operation = "create", **changes: Any) -> Order:
         facts = {"seconds": profile.default_seconds, "size": profile.default_size, **changes}
@@ -258,7 +264,7 @@ TO_A_READ = (200, 202, 204, 301, 400, 401, 404, 429, 500, 503)
 
 
 def answering(server: Server, body: bytes, statuses: tuple[int, ...]) -> Iterator[int]:
-    """The server gives this body with one status after the other."""
+    """Yield one status after the other while the server answers with that status and this body."""
     for status in statuses:
         server.answers.clear()
         server.answer(status, body)
@@ -266,7 +272,7 @@ def answering(server: Server, body: bytes, statuses: tuple[int, ...]) -> Iterato
 
 
 def outcome(call: Callable[[], Any]) -> Any:
-    """What came of it: a value, or one of the two errors that a provider may raise; another one fails the test."""
+    """Return the value of the call or the Refused or OutcomeUnknown that it raised; other errors fail the test."""
     try:
         return call()
     except ProviderError as error:
@@ -275,8 +281,8 @@ def outcome(call: Callable[[], Any]) -> Any:
         return error
 
 
-def stays_home(server: Server) -> None:
-    """Every request went to the account's server, below its base URL, and our key only into headers."""
+def asks_no_other_host(server: Server) -> None:
+    """Check that every request stayed below the account's base URL and carried our key only in headers."""
     for request in server.requests:
         assert str(request.url).startswith(f"{BASE}/"), request.url
         assert b".." not in request.url.raw_path.split(b"/")
@@ -286,14 +292,14 @@ def stays_home(server: Server) -> None:
 
 @each_case
 class TestOrders:
-    """Every order that the profile allows can be placed, and is placed once."""
+    """Every order that the profile allows can be sent, and is sent once."""
 
     def place(self, server: Server, provider: Provider, model: str, options: dict[str, Any]) -> Iterator[Any]:
         for order in orders(provider.profile(model, options), model):
             server.requests.clear()
             account = server.account(**options)
             yield outcome(lambda order=order, account=account: provider.submit(account, order))
-            stays_home(server)
+            asks_no_other_host(server)
 
     def test_a_wrong_key_is_ours_to_fix(
         self, server: Server, provider: Provider, model: str, options: dict[str, Any]
@@ -349,7 +355,7 @@ class TestOrders:
     def test_no_answer_breaks_it(
         self, server: Server, provider: Provider, model: str, options: dict[str, Any], body: bytes
     ) -> None:
-        """A 200 that is not a job means that nobody knows; never that nothing was made."""
+        """A 2xx answer that is not a job means that the outcome is unknown, never that nothing was made."""
         order = next(orders(provider.profile(model, options), model))
         for status in answering(server, body, (200, 201, 202, 400, 404, 429, 500, 503)):
             result = outcome(lambda: provider.submit(server.account(**options), order))
@@ -367,7 +373,7 @@ class TestPoll:
                 assert result.status in {"queued", "in_progress", "completed", "failed"}
                 assert (result.status == "failed") == (result.error is not None)
                 assert result.upstream_id == "job_1"
-        stays_home(server)
+        asks_no_other_host(server)
 
     @pytest.mark.parametrize("upstream_id", HOSTILE_IDS)
     def test_an_id_stays_in_its_place(self, server: Server, provider: Provider, upstream_id: str) -> None:
@@ -377,7 +383,7 @@ class TestPoll:
             server.requests.clear()
             for asked in ("job_1", upstream_id):
                 outcome(lambda call=call, asked=asked: call(server.account(), asked))
-            stays_home(server)
+            asks_no_other_host(server)
             depths = {len(request.url.raw_path.split(b"/")) for request in server.requests}
             assert len(depths) == 1, "an id became structure"
             assert all(b"b=c" not in request.url.query for request in server.requests)
@@ -397,7 +403,7 @@ def test_some_can_be_asked_for_a_character() -> None:
 
 @pytest.mark.parametrize("provider", FINDERS, ids=lambda provider: provider.name)
 class TestFindCharacter:
-    """Its id comes from a caller."""
+    """The id of the character comes from a caller."""
 
     @pytest.mark.parametrize("body", HOSTILE_BODIES, ids=lambda body: repr(body[:30]))
     def test_no_answer_breaks_it(self, server: Server, provider: Provider, body: bytes) -> None:
@@ -406,7 +412,7 @@ class TestFindCharacter:
             if isinstance(result, str):
                 assert 0 < len(result) <= 80
                 assert status < 300
-        stays_home(server)
+        asks_no_other_host(server)
 
     @pytest.mark.parametrize("reference", HOSTILE_IDS)
     def test_an_id_stays_in_its_place(self, server: Server, provider: Provider, reference: str) -> None:
@@ -415,7 +421,7 @@ class TestFindCharacter:
         assert isinstance(refused, Refused)
         assert refused.reason is Reason.NOT_FOUND
         outcome(lambda: provider.find_character(server.account(), "char_1"))
-        stays_home(server)
+        asks_no_other_host(server)
         assert len({len(request.url.raw_path.split(b"/")) for request in server.requests}) == 1
         assert all(b"b=c" not in request.url.query for request in server.requests)
 

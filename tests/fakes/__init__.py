@@ -1,1 +1,4 @@
-"""Stand-ins that tests drive: no patching of our own code beyond its edges, HTTP out and the sealed media functions."""
+"""Stand-ins that tests control.
+
+Our own code is patched only at its edges: outgoing HTTP and the sealed media functions.
+"""

@@ -1,4 +1,4 @@
-"""A provider's account over a transport that answers as told, for tests of one provider file alone."""
+"""A provider's account over a transport with prepared answers, for tests of one provider module alone."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BASE = "https://provider.example/v1"
 
 @dataclass
 class Server:
-    """Answers with `answers`, one after the other, the last one for good; keeps what it was sent."""
+    """A server that gives `answers` in order, repeats the last one, and records the requests."""
 
     answers: list[httpx.Response] = field(default_factory=list)
     requests: list[httpx.Request] = field(default_factory=list)
@@ -53,7 +53,7 @@ class Server:
 
 
 def install(monkeypatch: pytest.MonkeyPatch) -> Server:
-    """A server that everything goes to."""
+    """Route every HTTP request of the layer to a new server, and return that server."""
     server = Server()
     http = httpx.Client(transport=httpx.MockTransport(server.handle))
     monkeypatch.setattr(http_client, "_http", lambda: http)
@@ -61,5 +61,5 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Server:
 
 
 def media(name: str = "clip.mp4", mime_type: str = "video/mp4", data: bytes = b"bytes") -> Media:
-    """A file as the core hands it over."""
+    """Return a file in the form in which the core passes files to a provider."""
     return Media(name, mime_type, len(data), lambda: io.BufferedReader(io.BytesIO(data)), lambda: f"https://s3/{name}")

@@ -1,4 +1,4 @@
-"""Time that passes only when a test says so."""
+"""A clock that moves only when a test moves it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CIRCUITS = "aws_lambda_powertools.utilities.circuit_breaker"
 
 
 class Clock:
-    """Stands in for the `time` module in every module of the layer."""
+    """Replaces the `time` module in every module of the layer."""
 
     def __init__(self) -> None:
         self.now = START
@@ -30,7 +30,7 @@ class Clock:
         return self.now
 
     def time_ns(self) -> int:
-        """Each look moves the clock by a millisecond, so that ids made one after the other differ and sort."""
+        """Return the time in ns; each call moves the clock by 1 ms, so ids made in sequence differ and sort."""
         self.now += 0.001
         return round(self.now * 1000) * 1_000_000
 
@@ -51,7 +51,7 @@ class Clock:
 
 
 class _Datetime:
-    """`import datetime as dt`, as far as `dt.datetime.now()` goes."""
+    """Replaces `import datetime as dt` where only `dt.datetime.now()` is used."""
 
     def __init__(self, clock: Clock) -> None:
         self.datetime, self._clock = self, clock
@@ -62,13 +62,13 @@ class _Datetime:
 
 @cache
 def layer_modules() -> list[ModuleType]:
-    """Every module of the layer, imported."""
+    """Import every module of the layer and return all of them."""
     found = pkgutil.walk_packages(understudy.__path__, f"{understudy.__name__}.")
     return [understudy, *(importlib.import_module(one.name) for one in found)]
 
 
 def install(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """From here on the layer sees this clock."""
+    """Make every module of the layer use a new clock, and return that clock."""
     clock = Clock()
     for module in layer_modules():
         if getattr(module, "time", None) is time:

@@ -1,8 +1,8 @@
-"""DynamoDB in memory, behind the real client: botocore checks and writes the requests, this answers them.
+"""DynamoDB in memory, behind the real client: botocore validates and serializes the requests, this module answers them.
 
-moto does the same through HTTP, a serializer and deep copies, at thirty times the cost; test_table.py runs on both, so
-that this one cannot drift. It is as strict as the service where it is easy to be wrong: unused names and values, empty
-keys, two writes on one item in a transaction, items over 400 kB, pages of 1 MB.
+moto does the same through HTTP, a serializer and deep copies, and is about thirty times slower. test_table.py runs on
+both, so that this module and moto cannot differ. This module is as strict as the service where mistakes are likely:
+unused names and values, empty keys, two writes to one item in a transaction, items over 400 kB, pages of 1 MB.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ _REASON = {"Code": "ConditionalCheckFailed", "Message": "The conditional request
 
 
 class Refusal(Exception):
-    """An answer of the service that is an error."""
+    """An error response of the service."""
 
     def __init__(self, code: str, message: str, **more: Any) -> None:
         self.answer = {"Error": {"Code": code, "Message": message}, **more}
 
 
 class DynamoDB:
-    """One table. Register `answer` for botocore's `before-call.dynamodb`."""
+    """One table; register `answer` as a handler of botocore's `before-call.dynamodb`."""
 
     def __init__(self, edges: Edges) -> None:
         self.items: dict[tuple[str, str], Item] = {}
         self._edges = edges
 
     def answer(self, model: Any, params: dict[str, Any], **_: Any) -> tuple[Any, dict[str, Any]]:
-        """What botocore takes instead of a call."""
+        """Return the response that botocore uses instead of making the call."""
         self._edges.touch(model.name)
         try:
             result = getattr(self, f"_{model.name}")(json.loads(params["body"]))
@@ -116,7 +116,7 @@ class DynamoDB:
         return {"Items": page}
 
     def _checked(self, request: dict[str, Any], key: Item) -> None:
-        """Raises for a condition that fails and for names and values that nothing uses."""
+        """Raise Refusal if the condition fails, or if a name or value is unused or undefined."""
         used: set[str] = set()
         fits = True
         if text := request.get("ConditionExpression"):
@@ -145,7 +145,7 @@ class DynamoDB:
 
 
 class Expression:
-    """A condition or update expression, evaluated as it is read."""
+    """A condition or update expression, evaluated while it is parsed."""
 
     def __init__(self, text: str, request: dict[str, Any]) -> None:
         self._tokens = [*_TOKEN.findall(text), ""]
@@ -323,7 +323,7 @@ def _descend(item: Item, path: list[str]) -> Any:
 
 
 def _compared(left: Value | None, right: Value | None) -> int | None:
-    """-1, 0 or 1; None for what cannot be compared."""
+    """Return -1, 0 or 1, or None if the two values cannot be compared."""
     if left is None or right is None or left.keys() != right.keys():
         return None
     if left == right:

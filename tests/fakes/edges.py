@@ -1,4 +1,4 @@
-"""Where our code touches the world: each touch is counted, and the process can die at any of them."""
+"""The places where our code touches the outside world: each touch is counted, and the process can die at any touch."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 
 class Killed(BaseException):
-    """The function's process is gone: nothing after this point runs, no `except Exception` sees it."""
+    """The function's process has died: no later code runs, and no `except Exception` catches this."""
 
 
 @dataclass
 class Edges:
-    """Counts the calls to AWS, to the queue and to providers, before each takes effect and after a provider's did."""
+    """Counts the calls to AWS, queue and providers before each call, and calls to providers also after each call."""
 
     touched: list[str] = field(default_factory=list)
     fatal: int | str | None = None  # at which touch from now, by number or name, the process dies; None: never
@@ -26,5 +26,5 @@ class Edges:
             self.fatal -= 1
 
     def aws(self, model: Any, **_: Any) -> None:
-        """As a handler of botocore's `before-call`."""
+        """Count a call to AWS; register this as a handler of botocore's `before-call`."""
         self.touch(model.name)

@@ -1,9 +1,9 @@
-"""Which libraries a function has loaded once it is imported, and once it has answered for the first time; and then how
-many modules of ours.
+"""Observe which libraries a function loads on import and for its first answer, and how many of our modules then.
 
     python -m tests.fakes.modules > tests/expected_modules.json     all functions, as the test expects them
 
-AWS is a server in this process that knows nothing: no row, no object, an unlimited key, and the secret that signs ids.
+AWS is a server in this process with an empty table and an empty bucket. Only two things exist in it: an API key without
+limits, and the secret that signs ids.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Nowhere(BaseHTTPRequestHandler):
 
 
 class Context:
-    """What a Lambda context has that our code reads."""
+    """The attributes of a Lambda context that our code reads."""
 
     function_name = aws_request_id = invoked_function_arn = "f"
     memory_limit_in_mb = 128
@@ -61,7 +61,7 @@ class Context:
 
 @cache
 def strangers() -> tuple[str, ...]:
-    """The installed packages that no layer brings, such as click, which httpx takes where it is."""
+    """Return the installed packages that no layer contains, such as click, which httpx imports if it is installed."""
     locks = "".join(file.read_text("utf-8") for file in (ROOT / "layers").glob("*/requirements.txt"))
     locked = {name.lower().replace("_", "-") for name in re.findall(r"^([\w.-]+)==", locks, re.MULTILINE)}
     found = importlib.metadata.packages_distributions()
@@ -69,21 +69,21 @@ def strangers() -> tuple[str, ...]:
 
 
 def libraries() -> set[str]:
-    """The installed packages of which something is loaded."""
+    """Return the installed packages of which a module is loaded."""
     installed = tuple(sysconfig.get_path(kind) for kind in ("purelib", "platlib"))
     files = {name: str(getattr(module, "__file__", None) or "") for name, module in sys.modules.items()}
     loaded = {name.partition(".")[0] for name, file in files.items() if file.startswith(installed)}
-    # Powertools names itself to botocore by importing its bare package, which is next to nothing (0.6 ms).
+    # Powertools registers its name with botocore by importing the bare package, which costs only 0.6 ms.
     return loaded if "botocore.session" in sys.modules else loaded - {"botocore"}
 
 
 def ours() -> int:
-    """How many of our own modules are loaded, without the `__init__` of packages, which are empty."""
+    """Return how many of our own modules are loaded; the `__init__` modules of packages are empty and not counted."""
     return sum(name.partition(".")[0] in LAYERS and not hasattr(sys.modules[name], "__path__") for name in sys.modules)
 
 
 def observe(name: str) -> dict[str, Any]:
-    """Import the function, call it once, and tell what each has loaded. Only once a process."""
+    """Import the function, call it once, and return what each step has loaded; works only once per process."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Nowhere)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     os.environ["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{server.server_port}"
@@ -103,7 +103,7 @@ def observe(name: str) -> dict[str, Any]:
 
 
 def observe_alone(name: str) -> dict[str, Any]:
-    """`observe` in a process of its own."""
+    """Run `observe` in a process of its own and return its result."""
     layers = os.pathsep.join(
         str(folder) for folder in (ROOT, ROOT / "layers" / "understudy", ROOT / "layers" / "media")
     )
@@ -128,7 +128,7 @@ def observe_alone(name: str) -> dict[str, Any]:
 
 
 def functions() -> list[str]:
-    """Every function, by its folder."""
+    """Return the folder names of all functions."""
     return sorted(file.parent.name for file in (ROOT / "functions").glob("*/app.py"))
 
 
@@ -173,7 +173,7 @@ def _parameters(path: str) -> list[str]:
 
 
 def _said(answer: dict[str, Any]) -> Any:
-    """What tells that it was a real answer: the status, or what a function without one says."""
+    """Return the part of the answer that shows that the answer is real: the status, or else the code or principal."""
     if "statusCode" in answer:
         return answer["statusCode"]
     return answer.get("code") or answer.get("principalId") or answer

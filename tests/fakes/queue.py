@@ -1,5 +1,8 @@
-"""The job queue in virtual time: a message is due after its delay, comes back when its work failed, and dies after five
-times (template.yaml). Of the uploads' queue only how long a message was put off."""
+"""The job queue in virtual time.
+
+A message is due after its delay, becomes visible again when its work failed, and moves to the dead letters after five
+receives (template.yaml). Of the uploads' queue only the delays are recorded.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ class Message:
 
 @dataclass
 class Queue:
-    """As the SQS client that the layer uses. `sent` keeps every message that was ever sent."""
+    """Replaces the SQS client that the layer uses; `sent` keeps every message that was ever sent."""
 
     clock: Clock
     edges: Edges
@@ -47,7 +50,10 @@ class Queue:
         self.pauses.append(VisibilityTimeout)
 
     def receive(self, before: float | None = None) -> Message | None:
-        """The message that is due first, if it is due before then; the clock goes on to that moment."""
+        """Take the message that is due first and move the clock to its due time.
+
+        Return None if no message is due before `before`.
+        """
         first = min(self.waiting, key=lambda message: message.due, default=None)
         if first is None or (before is not None and first.due > before):
             return None
@@ -57,7 +63,7 @@ class Queue:
         return first
 
     def give_back(self, message: Message) -> None:
-        """Its work failed."""
+        """Return a message whose work failed to the queue, or to the dead letters after the last receive."""
         if message.received >= MAX_RECEIVES:
             self.dead.append(message)
         else:

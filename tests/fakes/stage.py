@@ -1,4 +1,4 @@
-"""The whole backend in one process: moto's AWS, our handlers called as API Gateway and SQS would call them."""
+"""The whole backend in one process: moto's AWS, and our handlers called as API Gateway and SQS would call them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Form = list[tuple[str, Any]]
 
 @dataclass
 class Context:
-    """What a Lambda context has that our code reads."""
+    """The attributes of a Lambda context that our code reads."""
 
     milliseconds: int = 28_000
     function_name: str = "f"
@@ -52,7 +52,7 @@ class Reply:
 
     @property
     def error(self) -> dict[str, Any]:
-        """The error of OpenAI's envelope."""
+        """The error in OpenAI's envelope."""
         assert set(self.body) == {"error"}, self
         error: dict[str, Any] = self.body["error"]
         assert set(error) == {"message", "type", "param", "code"}, self
@@ -61,7 +61,7 @@ class Reply:
 
 @dataclass
 class Stage:
-    """What clients and the queue see of the backend. Calls are made with the key that signed in last."""
+    """The backend as clients and the queue see it; calls are made with the key that signed in last."""
 
     clock: Clock
     edges: Edges
@@ -89,7 +89,7 @@ class Stage:
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
-        """Call an HTTP function through an event such as API Gateway's."""
+        """Call an HTTP function with an event like API Gateway's, and return the reply."""
         sent = {name.lower(): value for name, value in (headers or {}).items()}
         body, content_type = _encoded(json_body, form, raw)
         if content_type:
@@ -117,30 +117,30 @@ class Stage:
     # What tests do most.
 
     def create(self, prompt: str = "A fox", *, headers: Mapping[str, str] | None = None, **body: Any) -> Reply:
-        """POST /videos as JSON."""
+        """Call POST /videos with a JSON body, and return the reply."""
         return self.call("create_video", json_body={"prompt": prompt, **body}, headers=headers)
 
     def character(self, name: str = "Luna", **fields: str) -> str:
-        """The id of a new character."""
+        """Make a character and return its id."""
         form: Form = [("name", name), ("video", ("clip.mp4", MP4, "video/mp4")), *fields.items()]
         reply = self.call("create_character", form=form)
         assert reply.status == 200, reply
         return str(reply.body["id"])
 
     def show(self, video_id: str) -> dict[str, Any]:
-        """GET /videos/{video_id}"""
+        """Return the answer of GET /videos/{video_id}."""
         reply = self.call("get_video", path={"video_id": video_id})
         assert reply.status == 200, reply
         video: dict[str, Any] = reply.body
         return video
 
     def listed(self) -> list[dict[str, Any]]:
-        """GET /videos: all of the team's, newest first."""
+        """Return the team's videos, at most 100, newest first (GET /videos)."""
         videos: list[dict[str, Any]] = self.call("list_videos", query={"limit": "100"}).body["data"]
         return videos
 
     def work(self) -> int:
-        """Run `run_job` once on every message that is in the queue now; returns how many there were."""
+        """Run `run_job` once on every message that is in the queue now, and return the number of messages."""
         count = len(self.queue.waiting)
         for _ in range(count):
             message = self.queue.receive()
@@ -149,7 +149,7 @@ class Stage:
         return count
 
     def run(self, seconds: float = 24 * 3600) -> int:
-        """Let time pass until the queue is empty or the seconds are over; returns how many messages were worked on."""
+        """Let time pass until the queue is empty or the seconds are over; return the number of deliveries."""
         end, count = self.clock.now + seconds, 0
         while message := self.queue.receive(end):
             self.deliver(message)
@@ -157,7 +157,10 @@ class Stage:
         return count
 
     def deliver(self, message: Message) -> bool:
-        """Give a message to `run_job`; one whose work failed, or whose function died, comes back."""
+        """Give a message to `run_job`, and return False if the message comes back.
+
+        A message comes back if its work failed or its function died.
+        """
         record = {
             "messageId": secrets.token_hex(4),
             "body": message.body,
@@ -182,7 +185,7 @@ class Stage:
 
 @cache
 def load(function: str) -> ModuleType:
-    """A function's module."""
+    """Import a function's app.py and return the module."""
     spec = importlib.util.spec_from_file_location(f"fn_{function}", ROOT / "functions" / function / "app.py")
     assert spec
     assert spec.loader
@@ -193,7 +196,7 @@ def load(function: str) -> ModuleType:
 
 
 def build() -> None:
-    """What the template makes, in moto."""
+    """Create the template's table, bucket and secrets in moto."""
     clients.dynamodb().create_table(
         TableName=NAMES["table"],
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],

@@ -1,4 +1,4 @@
-"""An OpenAI-shaped server inside the process, as an httpx transport: jobs advance when the test says so."""
+"""An OpenAI-shaped server in this process, as an httpx transport: jobs advance when the test says so."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Answering = Callable[[httpx.Request], httpx.Response]
 
 @dataclass(frozen=True)
 class Heard:
-    """A request as it arrived, and when."""
+    """A request as it arrived, and the time of arrival."""
 
     method: str
     host: str
@@ -42,9 +42,10 @@ class Heard:
 
 @dataclass
 class Upstream:
-    """Several servers, told apart by host.
+    """Several servers, distinguished by host.
 
-    `script` may answer instead, once per entry, in order. `rules` answer whenever (method, host, end of path) fit.
+    Each entry of `script` answers one request instead of the server, in order. An entry of `rules` answers every
+    request that matches its method, host and end of path.
     """
 
     edges: Edges
@@ -60,7 +61,7 @@ class Upstream:
         return httpx.MockTransport(self._handle)
 
     def submits(self, host: str | None = None) -> list[Heard]:
-        """The requests that cost money, optionally of one host."""
+        """Return the requests that cost money, optionally only those to one host."""
         return [
             one
             for one in self.heard
@@ -75,12 +76,12 @@ class Upstream:
             video.update({"status": status, "progress": 100, **changes})
 
     def has_video(self, host: str, video_id: str, **facts: Any) -> None:
-        """A server has a finished video that was made without us."""
+        """Add a finished video to a server, as if somebody had made it without our gateway."""
         made = {"id": video_id, "object": "video", "status": "completed", "progress": 100, "model": "sora-2"}
         self.videos[f"{host}/{video_id}"] = {**made, "seconds": "8", "size": "1280x720", **facts}
 
     def has_character(self, host: str, character_id: str, name: str = "Luna") -> None:
-        """A server has a character that was made without us."""
+        """Add a character to a server, as if somebody had made it without our gateway."""
         self.characters[f"{host}/{character_id}"] = {"id": character_id, "name": name, "created_at": 1}
 
     def _handle(self, request: httpx.Request) -> httpx.Response:
@@ -105,7 +106,7 @@ class Upstream:
         return self.serve(request)
 
     def serve(self, request: httpx.Request) -> httpx.Response:
-        """What a healthy server answers."""
+        """Return the answer of a healthy server."""
         host, parts = request.url.host, request.url.path.removeprefix("/v1/").split("/")
         match request.method, parts:
             case "POST", ["videos", "characters"]:
@@ -130,7 +131,7 @@ class Upstream:
         return httpx.Response(404, json={"error": {"message": "no such thing", "code": "not_found"}})
 
     def _unknown(self, host: str, body: dict[str, Any]) -> str | None:
-        """A character of an order that this server does not know."""
+        """Return the first character of an order that this server does not know, or None."""
         named = [one["id"] for one in body.get("characters", [])]
         return next((one for one in named if f"{host}/{one}" not in self.characters), None)
 
@@ -149,18 +150,18 @@ class Upstream:
 
 
 def refuse(status: int, code: str = "refused", message: str = "no", **headers: str) -> Answering:
-    """A refusal in OpenAI's envelope."""
+    """Return a function that answers with a refusal in OpenAI's envelope."""
     envelope = json.dumps({"error": {"message": message, "type": "x", "param": None, "code": code}})
     return lambda request: httpx.Response(status, content=envelope, headers={"retry-after": "7", **headers})
 
 
 def answer(status: int, content: bytes | str, mime_type: str = "text/html") -> Answering:
-    """Any other answer."""
+    """Return a function that answers with this status and content."""
     return lambda request: httpx.Response(status, content=content, headers={"content-type": mime_type})
 
 
 def lose(error: type[httpx.TransportError] = httpx.ReadTimeout) -> Answering:
-    """A lost answer."""
+    """Return a function that raises the error instead of answering."""
 
     def raise_(request: httpx.Request) -> httpx.Response:
         raise error("lost", request=request)

@@ -1,4 +1,4 @@
-"""What became of a row of the fault table, and whether that is what the table says."""
+"""Record the outcome of a row of the fault table, and check that the outcome is what the table says."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SECONDS = 4
 
 @dataclass
 class Told:
-    """What caller, provider and ledger have to tell of a row. Money is in micro-dollars, `polls` are moments."""
+    """What caller, provider and ledger report about a row; money is in micro-dollars, `polls` are times in seconds."""
 
     tries: int = 0  # how often the caller had to send the call, with one Idempotency-Key
     status: int = 0
@@ -36,7 +36,7 @@ class Told:
     fired: list[tuple[int, int | None]] = field(default_factory=list)  # how often each fault struck, and should have
 
     def hear(self, row: Row, requests: list[Json], faults: list[Json]) -> None:
-        """What the provider has recorded of the row: its orders and the polls of what they made."""
+        """Store the provider's records for the row: its orders, the polls of their jobs, the faults that struck."""
         numbers = {fault["id"] for fault in faults}
         orders = [one for one in requests if one["method"] == "POST"]
         mine = [one for one in orders if row.mark in json.dumps(one) or one["fault"] in numbers]
@@ -49,7 +49,7 @@ class Told:
 
 
 def judge(row: Row, told: Told) -> None:
-    """Raises AssertionError where it is not as the table says."""
+    """Raise AssertionError if the outcome differs from the table's row."""
     for fired, times in told.fired:
         assert fired and times in {fired, None}, f"a fault of the row struck {fired} times: {told}"
     assert told.seen <= STATUSES, told.seen
@@ -61,13 +61,13 @@ def judge(row: Row, told: Told) -> None:
     assert told.open == 0, f"a slot was not given back: {told}"
     assert (told.committed, told.spent) == (row.micro_dollars, row.micro_dollars), told
     assert "sim-" not in json.dumps([told.body, told.video, told.listed]), "our key got out"
-    if row.rests:
+    if row.pause:
         first, second, *_ = told.orders if row.refusals else told.polls
-        assert second - first >= 0.9 * row.rests, told
+        assert second - first >= 0.9 * row.pause, told
 
 
 def _once(row: Row, told: Told) -> None:
-    """Nothing is sent twice. What was refused for certain is forgotten, so then every try of the caller may be sent."""
+    """Check that nothing is ordered twice; after a definite refusal, each try of the caller may send one order."""
     assert told.made == row.ordered, told
     if not row.connects:
         assert told.submits == 0, told
@@ -78,7 +78,7 @@ def _once(row: Row, told: Told) -> None:
 
 
 def _refused(row: Row, told: Told) -> None:
-    """In OpenAI's envelope; and either nothing is left or the job says that nobody knows."""
+    """Check that the error is in OpenAI's envelope, and that no job is left, or one whose outcome is unknown."""
     assert told.status == row.sees.status, told
     assert set(told.body) == {"error"}, told.body
     _useful(told.body["error"], row.sees.code)
@@ -93,7 +93,10 @@ def _refused(row: Row, told: Told) -> None:
 
 
 def _told_by_its_job(row: Row, told: Told) -> None:
-    """The first try lost its answer on the way to the caller: the next one, with the same key, leads to the job."""
+    """Check the case that the first try's answer was lost on its way to the caller.
+
+    The next try, with the same idempotency key, then returns the failed job.
+    """
     assert told.tries > 1, told
     assert row.sees.code == "outcome_unknown", told
     assert told.video is not None

@@ -1,4 +1,4 @@
-"""The providers as the fault table needs them: where each is asked for what, and how it words what the rows need."""
+"""The providers of the fault table: each provider's requests, and its wording of the answers that the rows need."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ REST = 4  # seconds for which a provider wants to be left alone
 
 @dataclass(frozen=True)
 class Server:
-    """A provider. `order`, `poll` and `fetch` are its requests (method, path); the rest are its own words, as answers.
+    """A provider; `order`, `poll` and `fetch` are its requests (method, path), the other JSON fields are its answers.
 
-    `bill` is what it says that a video of the rows has cost, in micro-dollars; None: it does not say, and the price of
-    what came is settled. `hold` is what is held. `findable`: an order whose answer was lost can be asked for.
-    `slow_files`: an order that brings a file is sent by `run_job`.
+    `bill` is the cost in micro-dollars that the provider reports for a video of the rows. With None the provider
+    reports no cost, and the price of the delivered video is booked. `hold` is the reserved amount. `findable` means
+    that the provider can be asked about an order whose answer was lost. `slow_files` means that `run_job` sends an
+    order with a file.
     """
 
     name: str
@@ -38,17 +39,17 @@ class Server:
 
     @property
     def price(self) -> int:
-        """What a video of the rows costs, in micro-dollars."""
+        """The cost of a video of the rows, in micro-dollars."""
         return self.hold if self.bill is None else self.bill
 
 
 def answer(request: Json, said: Json, **more: Any) -> Json:
-    """The fault that this request is answered so."""
+    """Return the fault that gives this answer to this request."""
     return {**request, "action": "answer", **said, **more}
 
 
 def says(status: int, body: Any, **headers: str) -> Json:
-    """An answer."""
+    """Return an answer with this status, body and headers."""
     return {"status": status, "body": body, "headers": headers}
 
 

@@ -1,11 +1,11 @@
-"""What may go wrong at a provider, as a table: the fault, what the caller sees, what is ordered, what is charged.
+"""The faults of a provider as a table: the fault, what the caller sees, what is ordered, what is charged.
 
-Rows are made of each `Server` by `rows`; `MODERATION` has each one's own disguises. To add a provider: its simulator,
-two deployments in `deployments.toml` (`faults-NAME`, and `deaf-NAME` where nobody ever answers), a `Server` in
-`fault_servers.py`, its rows of `MODERATION`.
+`rows` makes the rows for each `Server`; `MODERATION` has each provider's own forms of moderation. To add a provider,
+add its simulator, two deployments in `deployments.toml` (`faults-NAME`, and `deaf-NAME` whose server never answers), a
+`Server` in `fault_servers.py`, and its rows of `MODERATION`.
 
-`test_faults.py` plays the rows against the deployed stack. Those that take hours are played by
-`tests/unit/background/test_patience.py` with a clock of its own. `scripts/faults.py` makes `docs/faults.md` of them.
+`test_faults.py` runs the rows against the deployed stack. `tests/unit/background/test_patience.py` runs the rows that
+take hours, with a simulated clock. `scripts/faults.py` generates `docs/faults.md` from the rows.
 """
 
 from __future__ import annotations
@@ -49,10 +49,13 @@ class Sees:
 
 @dataclass(frozen=True)
 class Row:
-    """A fault. `hooks` are what the simulator is told (`local/simulators/shared/faults.py`), `prompt` words that mean
-    something to it; with `connects` False nobody answers the phone. `hours`: not to be waited for. `back_after`: the
-    faults are taken away after so many seconds. `rests`: how long the provider wants to be left alone after the first.
-    `image`: the order brings one. `refusals`: so often it is refused before it is taken.
+    """A fault of a provider.
+
+    `hooks` are sent to the simulator (`local/simulators/shared/faults.py`). `prompt` contains words that the simulator
+    recognises. With `connects` False, the server accepts no connection. `hours` marks a row that takes too long for the
+    deployed stack. `back_after` is the number of seconds after which the faults are removed. `pause` is the number of
+    seconds that the provider's first answer asks the gateway to wait. `image` adds a picture to the order. `refusals`
+    is the number of refusals before the order is accepted.
     """
 
     server: Server
@@ -66,7 +69,7 @@ class Row:
     connects: bool = True
     hours: bool = False
     back_after: int | None = None
-    rests: float = 0.0
+    pause: float = 0.0
     image: bool = False
     refusals: int = 0
     mark: str = ""  # what its prompt is known by, in one run
@@ -77,17 +80,17 @@ class Row:
 
     @property
     def slow(self) -> bool:
-        """Does the call that orders it take long?"""
+        """Whether the call that orders the video takes long."""
         return not self.connects or any(hook.get("delay") for hook in self.hooks)
 
     @property
     def model(self) -> str:
-        """The name by which the caller orders."""
+        """The model name that the caller sends."""
         return f"{'faults' if self.connects else 'deaf'}-{self.server.name}"
 
     @property
     def account(self) -> str:
-        """The simulator's account that the order comes to."""
+        """The simulator's account that receives the order."""
         return f"faults-{self.server.name}"
 
     @property
@@ -97,7 +100,7 @@ class Row:
 
     @property
     def micro_dollars(self) -> int:
-        """What the row's key has to have spent at the end."""
+        """The amount that the row's API key has spent at the end."""
         return {"nothing": 0, "held": self.server.hold, "price": self.server.price}[self.charged]
 
 
@@ -106,7 +109,7 @@ REFUSED, LOST = Sees(400, "moderation_blocked"), Sees(502, "outcome_unknown")
 
 
 def _lost(server: Server, sees: Sees, **facts: Any) -> Json:
-    """How a row ends whose order was taken and whose answer was lost."""
+    """Return the fields of a row whose order was sent and whose answer was lost."""
     if server.findable:
         return {"when": "ordering", "sees": COMPLETED, "charged": "price", **facts}
     return {"when": "ordering", "sees": sees, "charged": "held", **facts}
@@ -156,7 +159,7 @@ def _preparing(one: Server) -> Iterator[Row]:
 
     if not one.slow_files:
         return
-    yield row("orders: 429 with Retry-After", answer(one.order, one.resting), refusals=1, rests=REST)
+    yield row("orders: 429 with Retry-After", answer(one.order, one.resting), refusals=1, pause=REST)
     yield row("orders: 503 in its own words", answer(one.order, one.down, times=2), refusals=2)
     lost = Sees("failed", "outcome_unknown")
     reset = {**one.order, "when": "after", "action": "reset"}
@@ -174,7 +177,7 @@ def _waiting(one: Server) -> Iterator[Row]:
     def said(what: Json, **more: Any) -> Json:
         return answer({}, what, **more)
 
-    yield row("polls: 429 with Retry-After", said(one.resting), rests=REST)
+    yield row("polls: 429 with Retry-After", said(one.resting), pause=REST)
     yield row("polls: 429 without", said(one.busy))
     yield row("polls: 5xx", said(GATEWAY), said(one.down))
     yield row("polls: reset, then half an answer", {"action": "reset"}, {"action": "half"})
@@ -301,7 +304,7 @@ MODERATION: tuple[Row, ...] = (
 
 
 def rows() -> list[Row]:
-    """The whole table, provider by provider."""
+    """Return the whole table, provider by provider."""
     return [
         row
         for server in SERVERS
@@ -317,7 +320,7 @@ def rows() -> list[Row]:
 
 ROWS = rows()
 
-# Three servers whose rows take every way through our code: an order whose answer was lost cannot be found again at
-# OpenAI's, it can at Kling's (`findable`), and Gemini gets its files late (`slow_files`). How the others word the same
-# faults is in tests/unit/providers; their rows run in `make test-all`.
+# Three servers whose rows cover every path through our code: OpenAI cannot be asked about an order whose answer was
+# lost, Kling can (`findable`), and `run_job` sends Gemini's files (`slow_files`). tests/unit/providers has the other
+# servers' wording of the same faults; their rows run in `make test-all`.
 RING = [row for row in ROWS if row.server in (OPENAI, KLING, GEMINI)]

@@ -37,19 +37,19 @@ Json = dict[str, Any]
 
 
 def deaf(settings: Settings) -> tuple[str, int]:
-    """Host and port of the server that never answers, for this stack."""
+    """Return host and port of the server of this stack that never answers."""
     return DEAF, settings.port + DEAF_PORT
 
 
 def call_stack(command: str, settings: Settings, deployments: Path | None = None) -> None:
-    """Run a command of the local stack as the Makefile does, with the tests' own deployments or others."""
+    """Run a command of the local stack as the Makefile does, with the tests' deployments file or the given file."""
     process = start_stack(settings, command, deployments)
     said, _ = process.communicate()
     assert process.returncode == 0, said
 
 
 def start_stack(settings: Settings, command: str = "up", deployments: Path | None = None) -> subprocess.Popen[str]:
-    """Begin what `call_stack` does."""
+    """Start the process that `call_stack` waits for, and return the process."""
     if deployments is None:
         deployments = settings.folder / "tests-deployments.toml"
         deployments.parent.mkdir(parents=True, exist_ok=True)
@@ -81,13 +81,13 @@ class Key:
 
 
 def shown(output: str) -> Key:
-    """The key in what `keys create` and `keys rotate` print."""
+    """Return the key that `keys create` or `keys rotate` printed."""
     return Key(output.split()[0], output.partition("Key id ")[2].split(".")[0])
 
 
 @dataclass(frozen=True)
 class Stack:
-    """A running stack. `key` belongs to the stack's own team, `other_key` to another one."""
+    """A running stack; `key` belongs to the stack's own team, `other_key` to another team."""
 
     settings: Settings
     key: str
@@ -103,15 +103,18 @@ class Stack:
         return dict(self.settings.facts()["outputs"])
 
     def simulator(self, name: str) -> Simulator:
-        """The control of a simulator."""
+        """Return the control of a simulator."""
         return Simulator(self.settings.folder / "simulators" / name).attach()
 
     def mint(self, team: str, *scopes: str) -> str:
-        """A new key for a team."""
+        """Make a new key for a team and return the key's text."""
         return lifecycle.mint(self.settings, self.outputs["TableName"], team, *scopes)
 
     def mint_limited(self, teams: Sequence[str], *, concurrent: int, budget: int) -> list[str]:
-        """A new key for each team, with so many videos at once and so many micro-dollars a month."""
+        """Make a key for each team and return the keys' texts.
+
+        Each key allows `concurrent` videos at once and a budget of `budget` micro-dollars a month.
+        """
         environment = {
             **self.settings.root_credentials,
             "PATH": os.environ.get("PATH", ""),
@@ -128,7 +131,7 @@ class Stack:
         return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.split()
 
     def environments(self, function: str) -> list[int]:
-        """The processes that run a function."""
+        """Return the ids of the processes that run a function."""
         mark = str(self.settings.folder / "tmp" / f"ministack-lambda-understudy-{function}-")
         return [
             int(process.name)
@@ -137,7 +140,7 @@ class Stack:
         ]
 
     def kill(self, function: str) -> int:
-        """End every process that runs a function, as if its machine had gone. Returns how many there were."""
+        """Kill every process that runs a function, and return the number of processes."""
         victims = self.environments(function)
         for pid in victims:
             os.kill(pid, signal.SIGKILL)
@@ -147,7 +150,7 @@ class Stack:
         return len(victims)
 
     def keys(self, *arguments: str) -> str:
-        """`understudy keys ...` as an operator runs it; what it prints."""
+        """Run `understudy keys ...` as an operator does, and return the output."""
         command = [Path(sys.executable).with_name("understudy"), "keys", *arguments, "--local"]
         environment = {"PATH": os.environ.get("PATH", ""), "PORT": str(self.settings.port)}
         ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
@@ -155,7 +158,7 @@ class Stack:
         return ran.stdout
 
     def key_row(self, key: Key, sort: str) -> Json:
-        """A row of a key, as DynamoDB has it."""
+        """Return a row of a key from DynamoDB, or an empty dictionary if there is none."""
         place = {"pk": {"S": f"key#{key.id}"}, "sk": {"S": sort}}
         client = self.settings.client("dynamodb")
         found = client.get_item(TableName=self.outputs["TableName"], Key=place, ConsistentRead=True)
@@ -170,30 +173,30 @@ def _command_line(process: Path) -> str:
 
 
 class Heard:
-    """What a simulator hears of one account from now on."""
+    """The requests that a simulator receives for one account from now on."""
 
     def __init__(self, simulator: Simulator, account: str) -> None:
         self._simulator, self._account = simulator, account
         self._since = max((record["number"] for record in simulator.requests()), default=0)
 
     def requests(self, operation: str | None = None) -> list[Json]:
-        """The requests in their order, of one operation or all."""
+        """Return the requests in order, of one operation or of all."""
         filters = {"account": self._account, "since": self._since}
         return self._simulator.requests(**filters, **({"operation": operation} if operation else {}))
 
     def count(self, operation: str) -> int:
-        """How many requests of an operation there were."""
+        """Return the number of requests of an operation."""
         return len(self.requests(operation))
 
 
 @cache
 def certificates() -> ssl.SSLContext:
-    """Those that httpx trusts. Loading them anew for each client takes longer than most calls."""
+    """Return httpx's trusted certificates, loaded once: loading them for each client takes longer than most calls."""
     return httpx.create_ssl_context()
 
 
 class Api:
-    """One caller of the API. Nothing is repeated and nothing forgiven: what is answered is what the test sees."""
+    """A caller of the API without retries: the test sees each answer as it came."""
 
     def __init__(self, base_url: str, key: str) -> None:
         self.base_url, self.key = base_url, key
@@ -210,20 +213,20 @@ class Api:
         return self.http.delete(path)
 
     def make(self, path: str, **body: Any) -> Json:
-        """A POST that has to succeed, as JSON."""
+        """Send a POST with a JSON body, check that it succeeds, and return its body."""
         return answered(self.post(path, body))
 
     def video(self, **body: Any) -> Json:
-        """A new video."""
+        """Order a video and return it."""
         return self.make("/videos", **{"prompt": "Rain on a tin roof", **body})
 
     def character(self, clip: Path, name: str = "Luna", **fields: str) -> Json:
-        """A new character of a clip."""
+        """Make a character from a clip and return it."""
         files = {"video": (clip.name, clip.read_bytes(), "video/mp4")}
         return answered(self.post("/videos/characters", data={"name": name, **fields}, files=files))
 
     def wait(self, video_id: str, *statuses: str) -> Json:
-        """The video once it has one of the statuses, else completed."""
+        """Poll the video until it has one of the statuses (default: completed), and return it."""
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
             video = answered(self.get(f"/videos/{video_id}"))
@@ -239,18 +242,18 @@ class Api:
             self.wait(video_id)
 
     def finished(self, **body: Any) -> Json:
-        """A new video, completed."""
+        """Order a video, wait until it is completed, and return it."""
         return self.wait(self.video(**body)["id"])
 
     def download(self, video_id: str, variant: str = "video", **headers: str) -> httpx.Response:
-        """The content behind the redirect, fetched without any credential."""
+        """Fetch the content behind the redirect without any credential, and return the response."""
         answer = self.get(f"/videos/{video_id}/content", params={"variant": variant})
         assert answer.status_code == 302, answer.text
         return httpx.get(answer.headers["location"], headers=headers, timeout=60, verify=certificates())
 
 
 def answered(answer: httpx.Response) -> Json:
-    """The body of a 200."""
+    """Check that the status is 200, and return the body."""
     assert answer.status_code == 200, (
         f"{answer.request.method} {answer.request.url}: {answer.status_code} {answer.text}"
     )
@@ -258,7 +261,7 @@ def answered(answer: httpx.Response) -> Json:
 
 
 def refused(answer: httpx.Response, status: int, code: str, param: str | None = None) -> Json:
-    """The error of an answer in OpenAI's envelope, with what every refusal has to carry."""
+    """Check that the answer is this refusal in OpenAI's envelope with a request id, and return the error."""
     assert answer.status_code == status, f"{answer.status_code}: {answer.text}"
     assert answer.headers["content-type"].startswith("application/json"), answer.headers
     assert answer.headers.get("x-request-id"), answer.headers
@@ -272,13 +275,13 @@ def refused(answer: httpx.Response, status: int, code: str, param: str | None = 
 
 
 def together(function: Callable[[T], R], things: Sequence[T], workers: int = 4) -> list[R]:
-    """Call a function for each of the things, some at a time."""
+    """Call the function for each of the things, `workers` at a time, and return the results in order."""
     with ThreadPoolExecutor(workers) as pool:
         return list(pool.map(function, things))
 
 
 class Aside(threading.Thread):
-    """Something slow that goes on beside the tests; `result` waits for it and raises what it raised."""
+    """A slow call that runs in the background; `result` waits for its end and raises the error that it raised."""
 
     def __init__(self, act: Callable[[], Any]) -> None:
         super().__init__(daemon=True)
@@ -301,7 +304,7 @@ class Aside(threading.Thread):
 
 @dataclass(frozen=True)
 class Film:
-    """What is in an MP4: whole decoded, so that it is known to play."""
+    """The content of an MP4; all frames are decoded, so the file is known to play."""
 
     width: int
     height: int
@@ -318,7 +321,7 @@ class Film:
 
 
 def playing_time(content: bytes) -> float:
-    """How long an MP4 is in seconds, by its frames: all are decoded, so that it is known to play."""
+    """Decode all frames of an MP4 and return its length in seconds."""
     with av.open(io.BytesIO(content), "r") as container:
         stream = container.streams.video[0]
         assert stream.average_rate
@@ -326,5 +329,5 @@ def playing_time(content: bytes) -> float:
 
 
 def difference(one: Image.Image, other: Image.Image) -> float:
-    """How much two pictures of one size differ on average, from 0 (the same) to 255."""
+    """Return the mean difference of two pictures of the same size, from 0 (equal) to 255."""
     return sum(ImageStat.Stat(ImageChops.difference(one, other)).mean) / 3

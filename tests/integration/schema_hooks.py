@@ -1,4 +1,4 @@
-"""What schemathesis is given beside docs/openapi.json; runs in its environment (test_schema.py)."""
+"""Hooks that add to what schemathesis reads in docs/openapi.json; they run in its environment (test_schema.py)."""
 
 from __future__ import annotations
 
@@ -23,8 +23,11 @@ for name, types in (("CLIP", ("mp4", "quicktime", "webm")), ("IMAGE", ("png", "j
 
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: Any) -> None:
-    """A new Idempotency-Key for each call: one that was used before would hide everything else behind a 422. And a
-    video that exists, where the simplest id stands while the boundaries of another field are tried."""
+    """Give each call a new Idempotency-Key, and replace the placeholder video by one that exists.
+
+    A key that was used before would turn every other answer into a 422. schemathesis uses the simplest id as
+    placeholder while it tries the boundaries of another field.
+    """
     key = (case.headers or {}).get("Idempotency-Key")
     if key and len(key) <= LONGEST_KEY:
         case.headers["Idempotency-Key"] = f"call {next(numbers)}"

@@ -1,4 +1,4 @@
-"""The layer as `sam build` left it for the stack: whole, compiled, small."""
+"""The layer as `sam build` left it for the stack: complete, compiled, small."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MEBIBYTE = 1024 * 1024
 MOST = 40 * MEBIBYTE
 
-# Sees the standard library and the layer, as a function does; names what each module was loaded from.
+# Sees only the standard library and the layer, as a function does; prints the files that each module was loaded from.
 IMPORT_ALL = """
 import importlib, json, pkgutil, sys
 sys.path.insert(0, sys.argv[1])

@@ -1,4 +1,4 @@
-"""What the model list of the deployed stack says is what the stack does: limits before an order, prices after it."""
+"""The deployed stack does what its model list says: it checks limits before an order and books the listed prices."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def test_a_group_shows_the_cheapest_and_the_dearest(models: dict[str, Json]) -> 
 
 
 def made(line: Json, what: str) -> bool:
-    """Is it the line for this in 720p?"""
+    """Return whether this is the price line for `what` in 720p."""
     return what in line["of"] and "1280x720" in line["sizes"]
 
 
 def test_what_is_not_made_with_characters_is_refused_before_anything_is_sent(
     api: Api, stack: Stack, luna: str, models: dict[str, Json]
 ) -> None:
-    """Of one model a size, of another a length and a first frame: without characters all of them are made."""
+    """A size, a length and a first frame that models support only without characters are refused."""
     new, old = models["grok-1.5"], models["grok"]
     assert "1920x1080" in set(new["sizes"]) - set(new["characters"]["sizes"])
     assert "12" in set(old["seconds"]) - set(old["characters"]["seconds"])

@@ -1,4 +1,4 @@
-"""What comes out: files that play and hold what was asked for. And what goes in beside a prompt: pictures and clips."""
+"""Outputs and inputs: the files play and show what was ordered; pictures and clips can be sent with a prompt."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ WIDE = {"model": "sora-2", "size": "1280x720", "seconds": "4"}
 
 @pytest.fixture(scope="module")
 def film(api: Api, movie: str) -> Film:
-    """What is in the finished video."""
+    """The content of the finished video."""
     return Film.of(api.download(movie).content)
 
 
 class TestDownload:
-    def test_it_plays_with_the_promised_size_and_length(self, film: Film) -> None:
+    def test_it_decodes_with_the_promised_size_and_length(self, film: Film) -> None:
         assert (film.width, film.height) == (1280, 720)
         assert film.seconds == pytest.approx(4, abs=0.2)
         assert len(film.frames) > 20
@@ -74,7 +74,7 @@ class TestDownload:
 
 
 class TestRemakes:
-    """Of a video and of a file that came with the request."""
+    """Edits and extensions of a video and of a file that came with the request."""
 
     def test_an_extension_holds_both_parts(self, api: Api, movie: str, film: Film) -> None:
         body = {"prompt": "Luna waves goodbye", "seconds": "5", "video": {"id": movie}}
@@ -117,7 +117,7 @@ class TestRemakes:
 
 
 def picture(size: tuple[int, int], kind: str) -> bytes:
-    """A green picture."""
+    """Return a green picture of this size, encoded in this format."""
     buffer = io.BytesIO()
     Image.new("RGB", size, (20, 140, 60)).save(buffer, kind)
     return buffer.getvalue()
@@ -125,7 +125,7 @@ def picture(size: tuple[int, int], kind: str) -> bytes:
 
 @pytest.fixture(scope="module")
 def private_server() -> Iterator[HTTPServer]:
-    """A server on this machine that has a picture; `requests` counts who asked."""
+    """A server on this machine that has a picture; `requests` counts the requests."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

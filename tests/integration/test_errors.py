@@ -1,4 +1,4 @@
-"""What goes wrong, as a caller of the deployed gateway sees it: status, code, param, envelope, headers."""
+"""Errors as a caller of the deployed gateway sees them: status, code, param, envelope, headers."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ FAR_BACK = "video_AQ" + "A" * 120
 
 @pytest.fixture
 def fault(upstream: Simulator) -> Iterator[Simulator]:
-    """The simulator; faults that a test ordered are gone after it."""
+    """The control of the simulator; the faults that a test ordered are removed after the test."""
     yield upstream
     upstream.clear_faults()
 
 
 class TestTheGateway:
-    """Refusals that no function of ours makes."""
+    """Refusals that the gateway answers itself, before any HTTP function of ours runs."""
 
     def test_no_key(self, base_url: str) -> None:
         error = refused(httpx.get(f"{base_url}/models"), 401, "invalid_api_key")
@@ -125,7 +125,7 @@ class TestCharacters:
 
 
 class TestIds:
-    """Unknown, tampered and foreign are one and the same answer."""
+    """An unknown, a tampered and another team's id get the same answer."""
 
     def test_of_characters(self, api: Api, others: Api, luna: str) -> None:
         flipped = luna[:30] + ("A" if luna[30] != "A" else "B") + luna[31:]
@@ -173,7 +173,7 @@ def test_an_unfinished_video_has_no_content_and_is_waited_for(api: Api) -> None:
 
 
 class TestTheProvider:
-    """What a provider says no to. One deployment, so nobody can take over."""
+    """Refusals of the provider; the model has one deployment, so there is no failover."""
 
     def test_moderation_keeps_its_message(self, api: Api, upstream: Simulator) -> None:
         heard = Heard(upstream, "faulty")
@@ -253,7 +253,7 @@ def test_every_answer_has_a_request_id_that_finds_its_log_line(api: Api, stack: 
     assert [event for event in events if "video_not_found" in event["message"]], events
 
 
-def test_models_say_what_they_can_do(api: Api) -> None:
+def test_models_are_listed(api: Api) -> None:
     models = {model["id"]: model for model in answered(api.get("/models"))["data"]}
     assert {"sora-2", "sora-2-pro", "wan-2.2", "azure-sora"} <= set(models)
 

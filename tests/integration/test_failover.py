@@ -1,4 +1,7 @@
-"""A provider dies: every call to it is refused. New work goes to the others of its group, with the same character."""
+"""A provider fails: the provider refuses every call.
+
+New work goes to the other deployments of its model, with the same character.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
 
     from tests.integration.live import Api, Stack
 
-# Model -> its simulator, its account there, and how it refuses once it is dead.
+# Model -> its simulator, its account there, and the status and body of its refusals after the failure.
 TROUPE: dict[str, tuple[str, str, int, Any]] = {
     "grok": ("xai", "xai", 401, {"error": "no such team"}),
     "omni": ("gemini", "gemini", 403, {"error": {"code": "permission_denied", "message": "switched off"}}),
@@ -26,7 +29,7 @@ TROUPE: dict[str, tuple[str, str, int, Any]] = {
 }
 
 
-# One that is sent clips, and one that makes characters of its own. How each refuses is in tests/unit/providers.
+# A provider that gets clips, and one that makes its own characters. tests/unit/providers has every provider's refusals.
 RING = ("omni", "kling")
 
 
@@ -40,12 +43,12 @@ def test_another_goes_on_with_the_same_character(api: Api, stack: Stack, luna_cl
     heard = {model: Heard(stack.simulator(one[0]), one[1]) for model, one in TROUPE.items()}
     server.fault(account=account, action="answer", status=status, body=body, times=None)
     try:
-        # Its home goes first, and says no; so do all calls that follow.
+        # The character's home is asked first and refuses, and all later calls to it are refused, too.
         video = api.video(model="troupe", prompt=f"{name} goes on", seconds="4", characters=[{"id": character}])
         after = api.wait(video["id"])
         assert (after["model"], after["seconds"]) == ("troupe", "4")
         assert Film.of(api.download(after["id"]).content).frames
-        # What it made before is ours.
+        # What the dead provider made before is stored here.
         assert api.wait(before["id"])["status"] == "completed"
         assert Film.of(api.download(before["id"]).content).frames
         assert answered(api.get(f"/videos/characters/{character}"))["name"] == name

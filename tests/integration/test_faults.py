@@ -1,7 +1,7 @@
-"""Every row of the fault table, played against the deployed stack: a provider fails, nothing is lost or paid twice.
+"""Every row of the fault table against the deployed stack: a provider fails, and nothing is lost or paid twice.
 
-Many are played side by side. None can disturb another: each has a key and a team of its own, and a fault of a row
-strikes only what carries the row's mark, or was made by what did.
+The rows run in parallel. No row can disturb another: each row has its own key and team, and a fault of a row strikes
+only requests that carry the row's mark, or that are about a job whose order carried the mark.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 AT_ONCE = 16
 PATIENCE = 300.0  # for a row; on a busy machine, and with all the others beside it
 PACE = 2.0
-# Said by the gateway, or while another try is on its way. The local AWS counts a cold start into a function's time, so
-# there one that waits for its provider until the last moment may be ended before it has answered.
+# Codes of the gateway, or of a call while another try is in progress. The local AWS counts a cold start as part of a
+# function's time. So a function that waits for its provider until the deadline may be ended before it answers.
 NO_ANSWER_YET = {"timeout", "authorizer_failed", "server_error", "request_in_progress"}
 CALLS = threading.BoundedSemaphore(4)  # at one moment, of those that are answered at once: cold starts take turns
 QUICK = [row for row in ROWS if not row.hours]
@@ -47,7 +47,7 @@ QUICK = [row for row in ROWS if not row.hours]
 
 @pytest.fixture(scope="module")
 def nobody_answers(stack: Stack) -> Iterator[None]:
-    """A server that accepts no connection and refuses none: its backlog is full."""
+    """A server that neither accepts nor refuses a connection: its backlog is full."""
     address = deaf(stack.settings)
     with ExitStack() as opened:
         listener = opened.enter_context(socket.socket())
@@ -63,7 +63,7 @@ def nobody_answers(stack: Stack) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def told(request: pytest.FixtureRequest, stack: Stack, nobody_answers: None) -> Iterator[dict[str, Future[Told]]]:
-    """What became of each row that is wanted, by its id. Those that take long begin first."""
+    """The outcome of each row in this run, by the row's id; the slow rows start first."""
     wanted: list[Row] = sorted(rings.wanted(request, "row"), key=lambda row: not row.slow)
     run = secrets.token_hex(4)
     marked = [replace(row, mark=f"{run}{n:03}") for n, row in enumerate(wanted)]
@@ -82,7 +82,7 @@ def test_row(told: dict[str, Future[Told]], row: Row) -> None:
 
 
 def _play(stack: Stack, key: str, row: Row) -> Told:
-    """Have the provider fail as the row says, order a video, wait for its end, and ask everybody."""
+    """Make the provider fail as the row says, order a video, wait for its end, and record what everybody reports."""
     simulator = stack.simulator(row.server.name)
     since = max((record["number"] for record in simulator.requests(account=row.account)), default=0)
     told, api = Told(), Api(stack.base_url, key)
@@ -105,8 +105,11 @@ def _play(stack: Stack, key: str, row: Row) -> Told:
 
 
 def _order(api: Api, row: Row, told: Told) -> httpx.Response:
-    """The call, until the API has an answer: on a busy machine the gateway may give up before. A repetition with its
-    key orders nothing new; what it costs is counted in the end."""
+    """Order the video; repeat the call with the same idempotency key until the API has an answer.
+
+    On a busy machine the gateway may time out first. A repetition with its key orders nothing new, and `told.tries`
+    counts the calls.
+    """
     headers, until = {"idempotency-key": str(uuid.uuid4())}, time.monotonic() + PATIENCE
     body: Json = {"prompt": row.text, "model": row.model, "seconds": str(SECONDS)}
     if row.image:
@@ -123,14 +126,14 @@ def _order(api: Api, row: Row, told: Told) -> httpx.Response:
 
 @cache
 def _image() -> str:
-    """A picture as a data URL."""
+    """Return a picture as a data URL."""
     file = io.BytesIO()
     Image.new("RGB", (720, 1280), "teal").save(file, "PNG")
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def _read(api: Api, path: str) -> Json:
-    """A GET, which may be repeated as often as the gateway is too busy for it."""
+    """Send a GET; repeat it while the gateway is too busy to answer, and return the body."""
     until = time.monotonic() + PATIENCE
     while (answer := api.get(path)).status_code >= 500 and answer.json()["error"]["code"] in NO_ANSWER_YET:
         assert time.monotonic() < until, answer.text
@@ -150,7 +153,7 @@ def _wait(api: Api, video_id: str, seen: set[str]) -> Json:
 
 
 def _count(stack: Stack, key: str, told: Told) -> None:
-    """What the key has open, has committed and has spent, as DynamoDB has it."""
+    """Read the key's open slots, committed and spent money from DynamoDB."""
     found = stack.settings.client("dynamodb").query(
         TableName=stack.outputs["TableName"],
         KeyConditionExpression="pk = :pk",

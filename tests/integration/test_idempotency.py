@@ -1,4 +1,4 @@
-"""Never pay twice: one job and one submit, whatever happens to the answer. Counted at the simulator."""
+"""Never pay twice: one job and one submit, whatever happens to the answer; the simulator counts the submits."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ def no_faults_left(upstream: Simulator, killed: Any, late: Any) -> Iterator[None
 
 @pytest.fixture(scope="module")
 def official(stack: Stack) -> Iterator[OpenAI]:
-    """openai-python as it comes: two retries."""
+    """openai-python with its default of two retries."""
     with OpenAI(base_url=stack.base_url, api_key=stack.key, timeout=60) as client:
         assert client.max_retries == 2
         yield client
 
 
 def jobs_with(api: Api, prompt: str) -> list[dict[str, Any]]:
-    """The caller's videos with that prompt."""
+    """Return the caller's videos with that prompt."""
     page = answered(api.get("/videos", params={"limit": 100}))["data"]
     return [video for video in page if video["prompt"] == prompt]
 
 
 @pytest.fixture(scope="module")
 def killed(api: Api, stack: Stack, upstream: Simulator) -> tuple[httpx.Response, dict[str, Any], Heard]:
-    """A function that dies right after its submit: its answer, the request, what the provider heard."""
+    """A function that was killed right after its submit: its answer, the request, and the provider's record."""
     heard = Heard(upstream, "killed")
     upstream.fault(**CREATE, account="killed", when="after", delay=20)
     request: dict[str, Any] = {
@@ -62,7 +62,10 @@ def killed(api: Api, stack: Stack, upstream: Simulator) -> tuple[httpx.Response,
 
 @pytest.fixture(scope="module")
 def late(killed: Any, official: OpenAI, upstream: Simulator) -> tuple[Aside, Heard]:
-    """A provider that answers after our deadline; it goes on beside the other tests. Not beside the kill."""
+    """A call to a provider that answers after our deadline; the call runs in the background of the other tests.
+
+    The call starts after `killed`, whose kill would end its function, too.
+    """
     heard = Heard(upstream, "late")
     upstream.fault(**CREATE, account="late", when="after", delay=40)
     return Aside(lambda: official.videos.create(model="late", prompt=SLOW)), heard
@@ -85,7 +88,7 @@ class TestKilled:
 
 
 class TestOfficialClient:
-    """openai-python repeats a POST twice by itself, unless it is told not to."""
+    """openai-python retries a POST twice, unless the answer forbids retries."""
 
     @pytest.mark.parametrize(
         "fault",
@@ -120,7 +123,7 @@ class TestOfficialClient:
     def test_a_client_that_gave_up_waiting_gets_its_video_at_the_second_try(
         self, official: OpenAI, upstream: Simulator
     ) -> None:
-        """Its own time-out is no answer of ours: the retry finds the job by x-stainless-retry-count."""
+        """The client timed out before our answer: its retry finds the job by x-stainless-retry-count."""
         heard = Heard(upstream, "faulty")
         upstream.fault(**CREATE, account="faulty", when="after", delay=3)
         impatient = official.with_options(timeout=2)
@@ -140,7 +143,7 @@ class TestIdempotencyKey:
         assert answered(again) == answered(first)
         assert "idempotent-replayed" not in first.headers
         assert again.headers["idempotent-replayed"] == "true"
-        # A form is another body on the wire and the same request.
+        # A form has other bytes than the JSON body, but is the same request.
         form = api.post("/videos", files=[(name, (None, value)) for name, value in body.items()], headers=key)
         assert answered(form) == answered(first)
         assert heard.count("create_video") == 1
@@ -198,7 +201,7 @@ class TestIdempotencyKey:
 
 
 class TestStainlessRetryCount:
-    """Without a key, the official clients' own count of repetitions says that a call is the last one again."""
+    """Without an idempotency key, the retry count of the official clients marks a call as a retry."""
 
     def test_a_repetition_is_the_same_video(self, api: Api, upstream: Simulator) -> None:
         heard, body = Heard(upstream, "solo"), {"model": "solo", "prompt": f"a pond, {uuid.uuid4()}"}
@@ -227,7 +230,7 @@ class TestStainlessRetryCount:
 
 
 class TestInTheEnd:
-    """What took its time beside the tests above."""
+    """The end of the slow calls that ran in the background of the tests above."""
 
     def test_a_provider_that_answers_late(self, api: Api, late: tuple[Aside, Heard]) -> None:
         aside, heard = late
@@ -241,7 +244,10 @@ class TestInTheEnd:
     def test_the_killed_ones_key_is_answered_from_its_job(
         self, api: Api, killed: tuple[httpx.Response, dict[str, Any], Heard]
     ) -> None:
-        """Within a minute its job is known to have lost its answer; its key leads to it and to no second submit."""
+        """Within a minute the killed call's job fails as outcome_unknown.
+
+        Its idempotency key then returns this job, and there is no second submit.
+        """
         _, request, heard = killed
         until = time.monotonic() + 60
         while (answer := api.http.post("/videos", **request)).status_code == 409 and time.monotonic() < until:
@@ -267,6 +273,6 @@ class TestInTheEnd:
 
 
 def restart(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Start the simulators again that have ended; the others stay as they are."""
+    """Start the simulators that have ended; the others stay as they are."""
     monkeypatch.setenv("SIMULATOR_SPEED", SPEED)
     providers.start_simulators(stack.settings, list(providers.SIMULATORS))

@@ -1,4 +1,4 @@
-"""Every function alone: its built artifact under AWS's runtime client, with what its role allows and nothing more."""
+"""Every function alone: its built artifact under AWS's runtime client, with only the rights of its role."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OPENAPI: dict[str, Any] = json.loads((ROOT / "docs" / "openapi.json").read_text(
 
 
 def _refused(expect: dict[str, Any]) -> bool:
-    """Whether an event file expects a no of any kind."""
+    """Return whether an event file expects a refusal of any kind."""
     answer, afterwards = expect.get("answer", {}), expect.get("afterwards", {}).get("body", {})
     statement = answer.get("policyDocument", {}).get("Statement", [{}])[0]
     return (
@@ -40,14 +40,14 @@ def _refused(expect: dict[str, Any]) -> bool:
 
 
 def _first_of_each() -> Iterator[Path]:
-    """Each function's success, and the first file that expects a no."""
+    """Yield each function's success file and its first file that expects a refusal."""
     for name in functions.names():
         success, *others = events.files(name)
         yield success
         yield next(file for file in others if _refused(events.read(file)["expect"]))
 
 
-# What the other files expect is asked of the same code in tests/unit; here it would be asked of the artifact once more.
+# tests/unit checks the same code for what the other files expect; `make test-all` repeats that on the artifact.
 @pytest.mark.parametrize("file", rings.inner(events.files(), [*_first_of_each()]), ids=lambda file: file.stem)
 def test_the_function_answers_as_its_event_file_says(stack: Stack, file: Path) -> None:
     result = invoke.run(stack.settings, invoke.case(stack.settings, file))
@@ -123,7 +123,7 @@ def test_the_function_has_its_role_s_rights_only(stack: Stack) -> None:
 
 
 def _undescribed(name: str, answer: dict[str, Any]) -> list[str]:
-    """How an HTTP function's answer is not what docs/openapi.json says of it."""
+    """Return the differences between an HTTP function's answer and its description in docs/openapi.json."""
     operations = (operation for methods in OPENAPI["paths"].values() for operation in methods.values())
     responses = next(one["responses"] for one in operations if one["operationId"] == name)
     status = str(answer["statusCode"])

@@ -1,4 +1,4 @@
-"""Keys with limits over the deployed stack, where every call may run in an environment of its own."""
+"""Keys with limits on the deployed stack, where every call may run in an execution environment of its own."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ NO_ANSWER_YET = {"timeout", "authorizer_failed", "request_in_progress"}
 
 @pytest.fixture(scope="module")
 def operator(stack: Stack) -> Callable[..., str]:
-    """`understudy keys ...` on the stack, as an operator runs it."""
+    """A function that runs `understudy keys ...` on the stack as an operator does."""
     return stack.keys
 
 
 def at_once(count: int, act: Callable[[int], Any]) -> list[Any]:
-    """Do something so many times at the same moment."""
+    """Call `act` so many times at the same moment, and return the results."""
     barrier = threading.Barrier(count)
 
     def do(n: int) -> Any:
@@ -47,15 +47,21 @@ def at_once(count: int, act: Callable[[int], Any]) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def awake(stack: Stack) -> None:
-    """Environments for everybody: many cold starts at one moment are more than a small machine can do in 29 s."""
+    """Warm execution environments for all callers.
+
+    Many cold starts at the same moment take a small machine more than the gateway's 29 s.
+    """
     with httpx.Client(base_url=stack.base_url, headers={"authorization": f"Bearer {stack.key}"}, timeout=60) as client:
         for count in (1, 4, 8, 16, 32, 50):
             at_once(min(count, AT_ONCE), lambda _: client.post("/videos", json={"seconds": "banana"}))
 
 
 def ordered(client: httpx.Client, model: str, name: str) -> httpx.Response:
-    """A create that goes on until it has an answer. Fifty at a time can be more than a small machine does within the
-    gateway's 29 s; its 504 leaves open what became of the call, which repeating it with the same key is there for."""
+    """Order a video; repeat the call with the same idempotency key until the call has an answer.
+
+    Fifty calls at once can take a small machine more than the gateway's 29 s. The gateway's 504 does not say whether
+    the call succeeded. A retry with the same key does.
+    """
     headers = {"idempotency-key": f"{name} of {time.strftime('%H:%M:%S')}"}
     until = time.monotonic() + 4 * PATIENCE
     while True:
@@ -68,7 +74,7 @@ def ordered(client: httpx.Client, model: str, name: str) -> httpx.Response:
 
 @contextmanager
 def watching(look: Callable[[], int]) -> Iterator[list[int]]:
-    """Look again and again while something goes on; the list grows."""
+    """Append what `look` returns to the yielded list, every 20 ms, until the block ends."""
     seen: list[int] = []
     stop = threading.Event()
 
@@ -87,12 +93,12 @@ def watching(look: Callable[[], int]) -> Iterator[list[int]]:
 
 @pytest.fixture
 def rows(stack: Stack) -> Callable[[Key, str], Json]:
-    """A row of a key, as DynamoDB has it."""
+    """A function that reads a row of a key from DynamoDB."""
     return stack.key_row
 
 
 def most_at_once(requests: list[Json]) -> int:
-    """How many videos the provider had in the making at the same time: from the order to the fetched file."""
+    """Return the highest number of videos that the provider had in progress, from the order to the fetched file."""
     ordered = {one["created"]: one["time"] for one in requests if one["operation"] == "create_video"}
     fetched = {one["path"].split("/")[-2]: one["time"] for one in requests if one["operation"] == "get_content"}
     assert ordered.keys() == fetched.keys()
@@ -101,7 +107,10 @@ def most_at_once(requests: list[Json]) -> int:
 
 @pytest.fixture(scope="module")
 def revoked(stack: Stack, operator: Callable[..., str]) -> tuple[Api, str, float]:
-    """A caller whose key has been revoked, a video that it made, and when it was. The gateway has it cached."""
+    """A caller whose key was revoked, a video that the caller made, and the time of the revocation.
+
+    The gateway still has the authorizer's answer for this key in its cache.
+    """
     key = shown(operator("create", "--team", "revoked"))
     api = Api(stack.base_url, key.text)
     video = api.finished(model="counted")["id"]
@@ -121,7 +130,7 @@ def test_a_revoked_key_stops_writing_at_once(revoked: tuple[Api, str, float], up
 def test_fifty_at_once_and_five_slots(
     stack: Stack, upstream: Simulator, operator: Callable[..., str], rows: Callable[[Key, str], Json], awake: None
 ) -> None:
-    """Nothing is finished meanwhile, so five reach the provider and not one more."""
+    """Of fifty calls at the same moment exactly five reach the provider, because no video finishes meanwhile."""
     key = shown(operator("create", "--team", "slots", "--concurrent", str(CONCURRENT), "--budget", str(DOLLARS)))
     heard = Heard(upstream, "unhurried")
     client = httpx.Client(base_url=stack.base_url, headers={"authorization": f"Bearer {key.text}"}, timeout=120)
@@ -141,7 +150,7 @@ def test_fifty_at_once_and_five_slots(
 def test_fifty_that_go_on_trying_and_money_for_ten(
     stack: Stack, upstream: Simulator, operator: Callable[..., str], rows: Callable[[Key, str], Json], awake: None
 ) -> None:
-    """Slots come free, everybody tries again until the money is spent: ten are made, five at once at most."""
+    """Fifty callers retry until the budget is spent: ten videos are made, at most five of them at once."""
     key = shown(operator("create", "--team", "budget", "--concurrent", str(CONCURRENT), "--budget", str(DOLLARS)))
     heard = Heard(upstream, "counted")
     client = httpx.Client(base_url=stack.base_url, headers={"authorization": f"Bearer {key.text}"}, timeout=120)
@@ -191,7 +200,7 @@ def test_one_key_at_once_reaches_the_provider_once(stack: Stack, upstream: Simul
 
 
 def test_the_rate_holds_across_environments(stack: Stack, operator: Callable[..., str], awake: None) -> None:
-    """Twelve calls that would all be refused for their body: the limit of five is counted first, whoever counts."""
+    """Of twelve calls with a bad body five get a 400 and seven a 429, whichever environment counts them."""
     key = shown(operator("create", "--team", "rate", "--rpm", "5"))
     client = httpx.Client(base_url=stack.base_url, headers={"authorization": f"Bearer {key.text}"}, timeout=60)
     client.get("/models")
@@ -218,7 +227,7 @@ def test_a_rotation_frees_no_slots(stack: Stack, operator: Callable[..., str]) -
 
 
 def test_rotated_and_restarted(stack: Stack, operator: Callable[..., str]) -> None:
-    """A new API key, a new secret for ids, new environments: old ids go on working."""
+    """Old video ids still work after a new API key, a new secret for ids and new environments."""
     key = shown(operator("create", "--team", "rotated", "--models", "counted", "--rpm", "100"))
     first = Api(stack.base_url, key.text)
     before = first.finished(model="counted")["id"]
@@ -238,14 +247,15 @@ def test_rotated_and_restarted(stack: Stack, operator: Callable[..., str]) -> No
         assert answered(api.get(f"/videos/{video}"))["status"] == "completed"
         assert api.download(video).status_code == 200
     refused(api.post("/videos", {"prompt": "x", "model": "sora-2"}), 403, "model_not_allowed", "model")
-    # Back again: functions that were not restarted would spell the same id otherwise, to the confusion of other tests.
+    # Restore the secret: functions that were not restarted spell the same id differently, which confuses other tests.
     secrets.put_secret_value(SecretId=secret, SecretString=old)
     _restart(stack, api, before)
     assert answered(api.get(f"/videos/{before}"))["id"] == before
     assert answered(api.get(f"/videos/{after}"))["status"] == "completed"
 
 
-# It waits for the minute. Its parts: the template's 60 s (tests/template/test_api.py), and the authorizer that refuses.
+# Only in `make test-all`, because it waits for a minute. `make test` checks the two parts: the template's 60 s
+# (tests/template/test_api.py), and the authorizer's refusal.
 @rings.THOROUGH
 def test_a_revoked_key_stops_reading_within_a_minute(
     stack: Stack, revoked: tuple[Api, str, float], operator: Callable[..., str]
@@ -254,13 +264,13 @@ def test_a_revoked_key_stops_reading_within_a_minute(
     while (answer := api.get(f"/videos/{video}")).status_code == 200 and time.monotonic() < when + 65:
         time.sleep(1)
     refused(answer, 401, "invalid_api_key")
-    # What it made belongs to the team, whose next key has it.
+    # The video belongs to the team, so another key of the team can read it.
     again = Api(stack.base_url, shown(operator("create", "--team", "revoked")).text)
     assert answered(again.get(f"/videos/{video}"))["status"] == "completed"
 
 
 def _restart(stack: Stack, api: Api, video: str) -> None:
-    """New environments for the functions that say the ids of videos."""
+    """Replace the environments of the functions that return ids of videos."""
     for function in ("get-video", "create-video", "get-content", "list-videos"):
         stack.kill(function)
     for revive in (  # the local AWS notices a dead process by the call that it fails
@@ -274,7 +284,7 @@ def _restart(stack: Stack, api: Api, video: str) -> None:
 
 
 def _id_secret(stack: Stack) -> str:
-    """The secret that ids are made with, as a function of the stack is told it."""
+    """Return the id of the secret that signs ids, from the environment of a function of the stack."""
     functions: Any = stack.settings.client("lambda")
     for page in functions.get_paginator("list_functions").paginate():
         for function in page["Functions"]:

@@ -1,4 +1,4 @@
-"""A character made once plays everywhere: every ordered pair of providers, through the deployed stack."""
+"""A character that was made once can be used at every provider: every ordered pair, on the deployed stack."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ class Pair(NamedTuple):
 
 
 PAIRS = [Pair(*models, count) for count in (1, 2) for models in permutations(MODELS, 2)]
-# Each provider gets one and two characters, of another one each time; each makes characters for others.
+# Each provider gets one and two characters, each time from another provider, and makes characters for other providers.
 RING = {Pair(list(MODELS)[place - count], target, count) for count in (1, 2) for place, target in enumerate(MODELS)}
 
 
 @dataclass(frozen=True)
 class Star:
-    """A character, and what is kept of it: the clip, that cut to 3 s if there is one, and its stills, best first."""
+    """A character and its stored files: the clip, the clip cut to 3 s if there is one, and the stills, best first."""
 
     id: str
     name: str
@@ -63,13 +63,13 @@ class Star:
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory, luna_clip: Path) -> list[Path]:
-    """One that every provider takes as it is, and one that two of them take only cut."""
+    """Two clips: every provider takes the first as it is; two providers take the second only after a cut."""
     return [luna_clip, sample_clip(tmp_path_factory.mktemp("clips") / "moss.mp4", 5, (640, 360), "Moss")]
 
 
 @pytest.fixture(scope="module")
 def made(api: Api, clips: list[Path]) -> dict[str, list[Json]]:
-    """Two characters from each provider's model, each with a name of its own."""
+    """Two characters for each model, each with a name of its own."""
     run = secrets.token_hex(2)  # the simulators of a stack that is used again remember earlier runs
 
     def make(model: str) -> list[Json]:
@@ -81,7 +81,7 @@ def made(api: Api, clips: list[Path]) -> dict[str, list[Json]]:
 
 @pytest.fixture(scope="module")
 def videos(request: pytest.FixtureRequest, api: Api, made: dict[str, list[Json]]) -> dict[Pair, str]:
-    """The prompt of each pair's video, which is finished. All that this run wants are asked for at once."""
+    """The prompt of each pair's video, after the video was completed; this run's videos are ordered in parallel."""
     pairs = rings.wanted(request, "pair")
 
     def ask(pair: Pair) -> tuple[str, str]:
@@ -97,7 +97,7 @@ def videos(request: pytest.FixtureRequest, api: Api, made: dict[str, list[Json]]
 
 @pytest.fixture(scope="module")
 def stars(stack: Stack, made: dict[str, list[Json]], videos: Any) -> dict[str, list[Star]]:
-    """What the bucket holds of each character, once all videos are made."""
+    """The bucket's files of each character, after all videos were made."""
     secret = stack.settings.client("secretsmanager").get_secret_value(SecretId=stack.outputs["IdSecretArn"])
     codec, s3, bucket = (
         IdCodec(secret["SecretString"].encode()),
@@ -124,9 +124,10 @@ def encoded(data: bytes) -> str:
 
 
 class Sent(NamedTuple):
-    """What a provider has to be sent: every field of the order, and the files that it then has of the characters.
+    """The request that a provider has to receive: every field of the order, and the files of the characters.
 
-    A function in the place of a field tells whether what is there is right: ids of theirs are not known beforehand.
+    A function in the place of a field decides whether the field's value is right: the provider's ids are not known
+    beforehand.
     """
 
     body: Json
@@ -140,7 +141,7 @@ def to_sora(cast: list[Star], prompt: str) -> Sent:
 
 
 def to_grok(cast: list[Star], prompt: str) -> Sent:
-    """Three stills of each, and who is on which."""
+    """Return the order for Grok: three stills of each character, and a text that says who is on which still."""
     stills = [still for star in cast for still in star.stills[:3]]
     said = ""
     for n, star in enumerate(cast):
@@ -153,7 +154,7 @@ def to_grok(cast: list[Star], prompt: str) -> Sent:
 
 
 def to_omni(cast: list[Star], prompt: str) -> Sent:
-    """A clip of each of 3 s at most, declared, and cited behind the name."""
+    """Return the order for Omni: a clip of at most 3 s of each character, declared and cited after its name."""
     clips = [star.cut or star.clip for star in cast]
     declared = " ".join(f"<VIDEO_REF_{n}>@Video{n + 1}" for n in range(len(cast)))
     for n, star in enumerate(cast):
@@ -180,7 +181,7 @@ def to_runway(cast: list[Star], prompt: str) -> Sent:
 
 
 def to_hailuo(cast: list[Star], prompt: str) -> Sent:
-    """A clip of each, which the provider fetches, of 5 s at most."""
+    """Return the order for Hailuo: the signed address of a clip of each character; the provider fetches the clips."""
     said = "".join(f"{star.name} is the character in Video {n}. " for n, star in enumerate(cast, 1))
     clip = {"type": "video_url", "video_url": {"url": is_signed}, "role": "reference_video"}
     content = [{"type": "text", "text": said + prompt}, *[clip for _ in cast]]
@@ -193,7 +194,10 @@ def is_signed(url: str) -> bool:
 
 
 def to_kling(cast: list[Star], prompt: str) -> Sent:
-    """Elements of a frontal picture and others, cited by name."""
+    """Return the order for Kling: an element of each character, cited by name.
+
+    The best still is the frontal picture of an element.
+    """
     for star in cast:
         prompt = prompt.replace(star.name, f"@{star.name}")
     elements = [{"type": "element", "element_id": str.isdecimal, "id": star.name} for star in cast]
@@ -217,7 +221,7 @@ TO: dict[str, Callable[[list[Star], str], Sent]] = {
 
 
 def differences(sent: Any, wanted: Any, path: str = "") -> Iterator[str]:
-    """Where what was sent is not what it should be."""
+    """Yield each difference between what was sent and what was wanted, with its path."""
     if callable(wanted):
         if not wanted(sent):
             yield f"{path}: {sent!r}"
@@ -244,7 +248,7 @@ def test_what_reaches_the_provider(stack: Stack, pair: Pair, stars: Any, videos:
 
 
 def prompt_of(sent: Sent) -> str:
-    """The whole prompt, wherever it stands."""
+    """Return the whole prompt of an order, in whichever field the provider has it."""
     body = sent.body
     parts = [one for name in ("input", "contents", "content") for one in body.get(name, [])]
     texts = [one["text"] for one in parts if "text" in one]
@@ -262,7 +266,7 @@ def test_a_clip_is_cut_where_the_model_takes_no_longer_one(stars: dict[str, list
 def test_an_element_is_made_of_the_stills_once(
     stack: Stack, stars: dict[str, list[Star]], videos: dict[Pair, str]
 ) -> None:
-    """Kling keeps characters of its own: one for each of ours, however many videos it is in, made when it is used."""
+    """Kling stores characters itself: it gets one element for each of ours when the character is first used there."""
     simulator = stack.simulator("kling")
     elements = [one for one in simulator.requests(method="POST") if one["path"].endswith("/advanced-custom-elements")]
     used = {star.id: star for pair in videos if pair.target == "kling" for star in stars[pair.source][: pair.count]}
@@ -293,7 +297,7 @@ class Remade(NamedTuple):
 
 @pytest.fixture(scope="module")
 def remade(api: Api) -> dict[str, Remade]:
-    """A finished video of each model, its edit and its extension; all are made side by side."""
+    """A finished video of each model with its edit and its extension; the models run in parallel."""
 
     def make(model: str) -> Remade:
         source = api.finished(model=model, seconds="4", size=SIZE)

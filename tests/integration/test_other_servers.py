@@ -1,4 +1,4 @@
-"""OpenAI-shaped servers that do less: vLLM, self-hosted and without a key, and Azure's copy."""
+"""OpenAI-shaped servers that support less: vLLM, self-hosted and without a key, and Azure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WAN, AZURE = "wan-2.2", "azure-sora"
 
 @pytest.fixture(scope="module")
 def video(api: Api) -> dict[str, Any]:
-    """A finished video of vLLM's, of 3 seconds: other lengths than OpenAI's are possible there."""
+    """A finished video of vLLM, 3 seconds long: a length that OpenAI does not support."""
     return api.finished(model=WAN, prompt="a heron", seconds="3", size="832x480")
 
 
@@ -48,12 +48,12 @@ class TestVllm:
             "Models that can: "
             in refused(api.post("/videos/edits", source), 400, "unsupported_operation", "model")["message"]
         )
-        # A remix happens where the video was made or not at all.
+        # Only the deployment that made the video can remix it.
         refused(api.post(f"/videos/{video['id']}/remix", {"prompt": "x"}), 400, "unsupported_operation", "model")
         assert len(server.requests(method="POST")) == before
 
     def test_its_videos_are_extended_here(self, api: Api, stack: Stack, video: dict[str, Any]) -> None:
-        """It has no extensions: a new video from the last picture, joined to the source."""
+        """Since vLLM has no extensions, a new video from the last frame is joined to the source."""
         server = stack.simulator("vllm")
         before = len(server.requests(operation="create_video"))
         body = {"prompt": "it flies off", "seconds": "2", "video": {"id": video["id"]}}
@@ -72,7 +72,7 @@ class TestVllm:
         assert difference(film.frames[-1], first.frames[-1]) > 8
 
     def test_another_model_takes_its_video_over(self, api: Api, video: dict[str, Any]) -> None:
-        """Named on purpose, a model that takes clips edits what vLLM made."""
+        """A model that takes clips can edit a video of vLLM if the request names that model."""
         body = {"model": "sora-2", "prompt": "golden light", "video": {"id": video["id"]}}
         edited = api.wait(api.make("/videos/edits", **body)["id"])
         assert (edited["model"], edited["seconds"]) == ("sora-2", "3")

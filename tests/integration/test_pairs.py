@@ -1,4 +1,7 @@
-"""A video of one provider edited and extended by each other: natively, emulated or refused, as the model list says."""
+"""A video of each provider, edited and extended by every provider.
+
+The operation is native, emulated or refused, as the model list says.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +24,10 @@ SOURCES = ("sora-2", "grok", "omni", "runway", "kling", "hailuo")
 TARGETS = (*SOURCES, "wan-2.2")
 SIZE, SECONDS, ADDED = "1280x720", 4, 4
 SHAPE = 0.03  # by which sizes of one shape may differ: not every model makes the very size that is asked for
-# What is not native, by operation and model.
+# The extensions and edits that are not native, by operation and model.
 NOT_NATIVE = {("extend", "kling"): "emulated", ("extend", "hailuo"): "emulated"}
 TOO_LARGE = {("extend", "hailuo", "wan-2.2")}  # the model makes nothing as large as this source
-# Mean differences of two pictures, of 255: encoding one again makes 1 to 4, what simulators add to one 12 and more.
+# Mean differences of two pictures, 0 to 255: a second encoding causes 1 to 4, a change by a simulator 12 or more.
 ALIKE, OTHER = 6, 10
 
 
@@ -35,7 +38,7 @@ class Pair(NamedTuple):
 
 
 PAIRS = [Pair(*found) for found in product(("edit", "extend"), SOURCES, TARGETS)]
-# Each model does each operation, with the video of another one; a source that is too large is among them.
+# Each model does each operation with another model's video; one of the sources is too large.
 RING = {
     *(Pair("edit", SOURCES[place - 1], target) for place, target in enumerate(TARGETS)),
     *(Pair("extend", SOURCES[place - 2], target) for place, target in enumerate(SOURCES)),
@@ -45,7 +48,7 @@ RING = {
 
 @pytest.fixture(scope="module")
 def says(api: Api) -> dict[Pair, str]:
-    """What the model list says of each pair."""
+    """The model list's word for each pair: native, emulated or none."""
     can = {model["id"]: model["capabilities"] for model in answered(api.get("/models"))["data"]}
     whose = {True: "own", False: "other"}
     return {pair: can[pair.target][pair.operation][whose[pair.source == pair.target]] for pair in PAIRS}
@@ -53,7 +56,7 @@ def says(api: Api) -> dict[Pair, str]:
 
 @pytest.fixture(scope="module")
 def sources(api: Api) -> dict[str, tuple[str, Film]]:
-    """A finished video of each model: its id and the film."""
+    """A finished video of each model: its id and its film."""
     run = secrets.token_hex(2)  # a stack that is used again has drawn the films of earlier runs
 
     def ask(model: str) -> str:
@@ -68,7 +71,7 @@ def sources(api: Api) -> dict[str, tuple[str, Film]]:
 def answers(
     request: pytest.FixtureRequest, api: Api, sources: dict[str, tuple[str, Film]]
 ) -> dict[Pair, httpx.Response]:
-    """All that this run wants are asked for at once, so that they are made side by side."""
+    """The answers to this run's requests, which are sent together so that the videos are made in parallel."""
     pairs = rings.wanted(request, "pair")
 
     def ask(pair: Pair) -> httpx.Response:

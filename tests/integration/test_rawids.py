@@ -1,4 +1,7 @@
-"""What was made at the provider without us, used here by its own id: over the deployed stack, with OpenAI's client."""
+"""Videos and characters that were made at the provider without us, used with the provider's own ids.
+
+The tests use the deployed stack and OpenAI's client.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:The Sora API:DeprecationWarning"
 
 @pytest.fixture(scope="module")
 def account(stack: Stack) -> Iterator[httpx.Client]:
-    """The provider itself, with the account of the deployment `own`."""
+    """An HTTP client of the provider itself, with the account of the deployment `own`."""
     url = f"{providers.url(stack.settings, 'openai')}/v1"
     with httpx.Client(base_url=url, headers={"authorization": "Bearer sim-own"}, timeout=60) as http:
         yield http
@@ -31,13 +34,13 @@ def account(stack: Stack) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="module")
 def scoped(stack: Stack) -> Api:
-    """A caller who may bring its ids."""
+    """A caller whose key allows the provider's ids."""
     return Api(stack.base_url, stack.mint("owners", *SCOPES))
 
 
 @pytest.fixture(scope="module")
 def client(scoped: Api) -> openai.OpenAI:
-    """The same caller with OpenAI's client."""
+    """OpenAI's client for the same caller."""
     return openai.OpenAI(base_url=scoped.base_url, api_key=scoped.key, max_retries=0)
 
 
@@ -57,7 +60,7 @@ def character(account: httpx.Client, luna_clip: Path) -> str:
 
 @pytest.fixture
 def heard(upstream: Simulator) -> Heard:
-    """What the account hears from now on; made after the things that it has."""
+    """The requests that the account receives from now on; the account's video and character were made before."""
     return Heard(upstream, "own")
 
 
@@ -135,7 +138,7 @@ def test_who_has_no_scope_or_comes_second_reaches_nothing(
 
 @pytest.mark.parametrize("where", ["%2e%2e%2fmodels", "a%3Fb=c", "a%2F..%2Fb", "a%23b"])
 def test_no_id_becomes_structure(scoped: Api, heard: Heard, where: str) -> None:
-    """The gateway hands on what it decoded; one with a way out of its place is no id."""
+    """The gateway decodes a path before it forwards it; an id that would leave its path segment is unknown."""
     answer = httpx.get(f"{scoped.base_url}/videos/characters/{where}", headers=scoped.http.headers, timeout=60)
     assert answer.status_code == 404
     assert heard.requests() == []
@@ -143,7 +146,7 @@ def test_no_id_becomes_structure(scoped: Api, heard: Heard, where: str) -> None:
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="this machine has no curl")
 def test_the_ids_of_the_announcement(scoped: Api, upstream: Simulator, account: httpx.Client, luna_clip: Path) -> None:
-    """LiteLLM's announcement reads `char_abc123def456` and edits and extends `video_xyz789`: so do these lines."""
+    """The curl lines of LiteLLM's announcement work, with its ids `char_abc123def456` and `video_xyz789`."""
     upstream.settings(ids={"own": ["char_abc123def456", "video_xyz789"]})
     form: dict[str, Any] = {"data": {"name": "Luna"}, "files": {"video": luna_clip.read_bytes()}}
     assert answered(account.post("/videos/characters", **form))["id"] == "char_abc123def456"

@@ -1,4 +1,4 @@
-"""Two deployments in one model group: everything after the creation goes where the thing was made."""
+"""Two deployments of one model: every later call goes to the deployment that made the video or the character."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.integration.live import Api, Heard, Stack, answered, together
 
 COUNT = 24
 UPSTREAM_ID = re.compile(r"(?:video|char)_[0-9a-f]{40}")
-# Whatever a request says beside the id has no weight. (LiteLLM's own ways to say where it should go.)
+# LiteLLM's own ways to name a deployment: a request's headers and parameters must not matter beside the id.
 MISLEADING = {
     "headers": {"custom-llm-provider": "azure", "x-litellm-model-id": "b", "x-litellm-tags": "b"},
     "params": {"custom_llm_provider": "azure", "model": "wan-2.2", "model_id": "b"},
@@ -26,7 +26,7 @@ MISLEADING = {
 
 @dataclass(frozen=True)
 class Made:
-    """A character and the video with her, and where each was made."""
+    """The ids of a character and of the video with that character."""
 
     character: str
     video: str
@@ -34,7 +34,7 @@ class Made:
 
 @pytest.fixture(scope="module")
 def made(api: Api, luna_clip: Path) -> list[Made]:
-    """Characters and videos, spread by the deployments' equal weights."""
+    """Characters and videos, distributed by the deployments' equal weights."""
     characters = [
         one["id"] for one in together(lambda _: api.character(luna_clip, model="sora-2"), range(COUNT), workers=2)
     ]
@@ -45,7 +45,7 @@ def made(api: Api, luna_clip: Path) -> list[Made]:
 
 
 def inside(public_id: str) -> str:
-    """The provider's own id, which stands in ours."""
+    """Return the provider's own id, which is part of our id."""
     payload = public_id.partition("_")[2]
     found = UPSTREAM_ID.search(base64.urlsafe_b64decode(payload + "==").decode("latin-1"))
     assert found, public_id
@@ -53,12 +53,12 @@ def inside(public_id: str) -> str:
 
 
 def makers(upstream: Simulator) -> dict[str, str]:
-    """Provider's id -> the account that made it."""
+    """Return the account that made each of the provider's ids."""
     return {one["created"]: one["account"] for one in upstream.requests() if one["created"]}
 
 
 def strays(upstream: Simulator, requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Requests that speak of something which another account made."""
+    """Return the requests that name an id which another account made."""
     owner = makers(upstream)
     return [
         one
@@ -69,18 +69,18 @@ def strays(upstream: Simulator, requests: list[dict[str, Any]]) -> list[dict[str
 
 
 class Both:
-    """What the two accounts hear from now on."""
+    """The requests that the two accounts receive from now on."""
 
     def __init__(self, upstream: Simulator) -> None:
         self._upstream = upstream
         self._heard = [Heard(upstream, "a"), Heard(upstream, "b")]
 
     def requests(self, operation: str | None = None) -> list[dict[str, Any]]:
-        """Those of both."""
+        """Return the requests of both accounts, of one operation or of all."""
         return [one for heard in self._heard for one in heard.requests(operation)]
 
-    def all_came_home(self, **counts: int) -> None:
-        """So many requests of each operation, answered well, none at the wrong account."""
+    def all_reached_their_account(self, **counts: int) -> None:
+        """Check the counts of requests by operation, that all succeeded, and that none went to the wrong account."""
         assert {name: len(self.requests(name)) for name in counts} == counts
         assert [one for one in self.requests() if one["status"] != 200] == []
         assert strays(self._upstream, self.requests()) == []
@@ -95,7 +95,7 @@ def test_both_deployments_made_some(upstream: Simulator, made: list[Made]) -> No
     owner = makers(upstream)
     assert {owner[inside(one.character)] for one in made} == {"a", "b"}
     assert {owner[inside(one.video)] for one in made} == {"a", "b"}
-    # A character's home makes the video with her.
+    # A character's home makes the video with the character.
     assert [owner[inside(one.video)] for one in made] == [owner[inside(one.character)] for one in made]
 
 
@@ -106,7 +106,7 @@ def test_every_character_is_read_whatever_the_request_says_beside(api: Api, made
 
 
 def remake(api: Api, video: str, number: int) -> dict[str, Any]:
-    """An edit, an extension or a remix, by turns."""
+    """Edit, extend or remix the video, by turns, and return the new video."""
     source = {"prompt": "now at dusk", "video": {"id": video}}
     match number % 3:
         case 0:
@@ -120,14 +120,14 @@ def test_every_later_call_reaches_the_account_that_made_it(api: Api, made: list[
     new = together(lambda number: remake(api, made[number].video, number)["id"], range(COUNT), workers=2)
     api.wait_all(new)
     third = COUNT // 3
-    heard.all_came_home(edit_video=third, extend_video=third, remix_video=third, get_content=COUNT)
+    heard.all_reached_their_account(edit_video=third, extend_video=third, remix_video=third, get_content=COUNT)
 
 
 @pytest.fixture
 def rotated(stack: Stack, upstream: Simulator) -> Iterator[list[str]]:
-    """Both accounts' keys replaced in Secrets Manager and the old ones worthless. Gives the new ones.
+    """The new keys of both accounts, replaced in Secrets Manager while the simulator refuses the old keys.
 
-    Afterwards the old ones are back. The new ones stay valid, for functions may still hold them.
+    Afterwards the old keys are restored. The new keys stay valid, because functions may still hold them.
     """
     client = stack.settings.client("secretsmanager")
     old, new = {}, []
@@ -146,7 +146,7 @@ def rotated(stack: Stack, upstream: Simulator) -> Iterator[list[str]]:
 def test_also_after_the_providers_keys_were_rotated(
     api: Api, made: list[Made], upstream: Simulator, rotated: list[str]
 ) -> None:
-    """A function that still holds the old key reads the new one when it is refused; nothing is lost by that."""
+    """A function that holds the old key reads the new key when the provider refuses; no request is lost."""
     some = made[:8]
     since = max(one["number"] for one in upstream.requests())
     body = {"model": "sora-2", "prompt": "Luna waits for the tram", "seconds": "4"}
@@ -170,7 +170,7 @@ def test_deletes_reach_it_too(api: Api, made: list[Made], upstream: Simulator, h
 
 
 class TestFailover:
-    """A definite refusal moves on to the next deployment of the group, and closes the first for a while."""
+    """After a definite refusal the next deployment is tried, and the first is skipped for a while."""
 
     def test_the_other_takes_over_and_the_first_is_left_alone(self, api: Api, upstream: Simulator) -> None:
         upstream.revoke(account="first")
@@ -187,7 +187,7 @@ class TestFailover:
         }
 
     def test_a_character_moves_with_the_work(self, api: Api, upstream: Simulator, luna: str) -> None:
-        """Luna was made elsewhere: the deployment that serves the model gets her clip."""
+        """Luna was made elsewhere: the deployment that serves the model gets her clip once."""
         heard = Heard(upstream, "solo")
         body = {"model": "solo", "prompt": "Luna on another account", "seconds": "4"}
         api.finished(**body, characters=[{"id": luna}])

@@ -1,7 +1,7 @@
-"""schemathesis against docs/openapi.json on the deployed stack: what fits the description, and what just does not, is
-answered as described, and never with a 5xx.
+"""schemathesis against docs/openapi.json on the deployed stack.
 
-It runs as a process in an environment of its own: its libraries would change what others import.
+Requests that fit the description, and requests that almost fit, are answered as described and never with a 5xx.
+schemathesis runs as a process in an environment of its own, because its libraries would change what others import.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 SCHEMATHESIS = ROOT / ".venvs" / "schema" / "bin" / "schemathesis"
 DOCUMENT = ROOT / "docs" / "openapi.json"
 HOOKS = Path(__file__).with_name("schema_hooks.py")
-# Of what fits and of what does not, for each operation, beside the boundaries of every field.
+# Valid and invalid requests for each operation, in addition to the boundaries of every field.
 EXAMPLES = rings.size(1, 10)
 CHECKS = [
     *("not_a_server_error", "status_code_conformance", "content_type_conformance", "response_headers_conformance"),
     *("response_schema_conformance", "negative_data_rejection", "ignored_auth", "missing_required_header"),
     *("use_after_free", "ensure_resource_availability"),
 ]
-# Not among them: `positive_data_acceptance`, for what the API allows a model may refuse, and `unsupported_method`, for
-# API Gateway answers 404.
+# Left out: `positive_data_acceptance`, because a model may refuse what the API allows, and `unsupported_method`,
+# because API Gateway answers 404.
 
-# A field or parameter, what is real for it, and how often that is taken instead of something made up.
+# Field or parameter -> (the list of its real values, the probability of a real value instead of a generated one).
 REAL: dict[str, tuple[str, float]] = {
     "path.video_id": ("videos", 0.5),
     "path.character_id": ("characters", 0.5),
@@ -50,13 +50,13 @@ REAL: dict[str, tuple[str, float]] = {
 
 @pytest.fixture(scope="module")
 def caller(stack: Stack) -> Api:
-    """A team of its own, for it fills every list."""
+    """A caller of a team of its own, because the run fills every list."""
     return Api(stack.base_url, stack.mint("schema"))
 
 
 @pytest.fixture(scope="module")
 def report(caller: Api, luna_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What schemathesis has found."""
+    """The findings of schemathesis."""
     folder = tmp_path_factory.mktemp("schemathesis")
     Image.new("RGB", (1280, 720), (30, 120, 60)).save(folder / "image.png")
     upload = {"purpose": "video", "filename": "x.mp4", "bytes": 200 * 2**20, "mime_type": "video/mp4"}
@@ -89,7 +89,7 @@ def report(caller: Api, luna_clip: Path, tmp_path_factory: pytest.TempPathFactor
 
 
 def configuration(things: dict[str, list[str]]) -> Iterator[str]:
-    """schemathesis.toml"""
+    """Yield the lines of schemathesis.toml."""
     yield f"hooks = {json.dumps(str(HOOKS))}"
     yield '[auth.openapi.key]\nbearer = "${KEY}"'
     yield "[dictionaries]"
@@ -107,7 +107,7 @@ def test_everything_is_answered_as_described(report: dict[str, Any]) -> None:
 
 
 def test_it_came_as_far_as_the_answers(report: dict[str, Any]) -> None:
-    """Each operation has done for somebody what it is there for; an upload has no parts here to be completed of."""
+    """Each operation succeeded at least once, except to complete an upload, which has no parts in this run."""
     operations = {
         f"{method.upper()} {path}"
         for path, methods in json.loads(DOCUMENT.read_text("utf-8"))["paths"].items()

@@ -22,7 +22,7 @@ PATIENCE = 120.0
 
 
 def padded(clip: Path, target: Path, size: int) -> Path:
-    """The clip as a valid MP4 of exactly `size` bytes: what is missing stands in a `free` box at its end."""
+    """Write the clip as a valid MP4 of exactly `size` bytes: a `free` box at its end fills the rest."""
     data = clip.read_bytes()
     missing = size - len(data)
     assert missing >= 16
@@ -61,7 +61,7 @@ def finished(api: Api, upload_id: str) -> Json:
 
 @pytest.fixture
 def heard(upstream: Simulator) -> Heard:
-    """What the home of characters made without a model hears."""
+    """The requests of the account where characters without a model are made."""
     return Heard(upstream, "a")
 
 
@@ -84,7 +84,7 @@ def test_every_byte_reaches_the_provider_once(
 
 
 class TestParts:
-    """Over 100 MB an upload is made of parts."""
+    """An upload of more than 100 MB is sent in parts."""
 
     SIZE = 101 * MEBIBYTE
 
@@ -136,7 +136,7 @@ class TestParts:
 
 
 class TestPolicies:
-    """A presigned POST is good for one key, one size, one type and one hour."""
+    """A presigned POST is valid for one key, one size, one type and one hour."""
 
     @pytest.fixture
     def data(self, luna_clip: Path) -> bytes:
@@ -157,7 +157,7 @@ class TestPolicies:
         assert send(upload, data).status_code == 403
 
     def test_an_expired_one(self, stack: Stack, api: Api, data: bytes) -> None:
-        """Signed here with an hour that lasts a second; what the API signs is the same but for that."""
+        """A policy that expired is refused; the test signs a policy for one second instead of an hour."""
         post = stack.settings.client("s3").generate_presigned_post(
             stack.outputs["BucketName"], "uploads/local/expired", ExpiresIn=1
         )
@@ -231,7 +231,7 @@ def test_the_drop_folder(stack: Stack, api: Api, luna_clip: Path, heard: Heard) 
 
 
 def test_the_command(stack: Stack, luna_clip: Path, tmp_path: Path) -> None:
-    """`understudy upload` with one POST, as a person runs it."""
+    """`understudy upload` sends a small file with one POST, as a person runs the command."""
     import os
     import subprocess
     import sys

@@ -1,4 +1,4 @@
-"""The work that goes on without a client, and how little a client's impatience changes it."""
+"""Work without a client: jobs complete without polls, and frequent polls of a client do not reach the provider."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PACE = 1.0  # poll_seconds of the deployment
 
 
 def record(public_id: str) -> str:
-    """The key of the job's row, which stands in its id."""
+    """Return the key of the job's row, which is part of the job's id."""
     payload = base64.urlsafe_b64decode(public_id.removeprefix("video_") + "==")
     found = re.search(rb"[0-9a-f]{28}", payload)
     assert found
@@ -67,7 +67,7 @@ def test_the_official_clients_are_told_the_pace(api: Api) -> None:
 
 
 def test_the_output_survives_the_provider(api: Api, upstream: Simulator) -> None:
-    """Providers' copies die within hours; ours is what is downloaded."""
+    """The download serves our copy, because a provider's copy expires within hours."""
     video = api.finished(model="solo", prompt="a snail")
     heard = Heard(upstream, "solo")
     upstream.revoke(account="solo")

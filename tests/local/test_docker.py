@@ -1,4 +1,7 @@
-"""Whether Docker can be had is said in one line; what was started is ended. The commands are stand-ins."""
+"""A missing or broken Docker is explained in one line, and a daemon that was started is stopped.
+
+The commands `docker` and `dockerd` are stand-ins.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +16,14 @@ import pytest
 from local.lambda_ import docker
 from local.settings import Settings
 
-# Answers while there is a daemon, whose mark is a file.
+# The stand-in client succeeds while the daemon runs; the file MARK exists as long.
 CLIENT = '[ -e "$MARK" ]'
 DAEMON = 'echo "$@" > "$MARK.arguments"; trap "rm $MARK; exit 0" TERM; touch "$MARK"; while :; do sleep 0.1; done'
 
 
 @pytest.fixture
 def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The only folder on PATH that could have Docker in it."""
+    """The only folder on PATH in which Docker could be."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for name in ("sh", "touch", "rm", "sleep"):

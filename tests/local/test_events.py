@@ -1,4 +1,4 @@
-"""Event files become the events that AWS makes, and answers are compared with what they expect."""
+"""Event files become the events that AWS sends, and answers are compared with the expected answers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from local.lambda_ import events, seed
 from local.lambda_.functions import Route
 from local.settings import ROOT
 from understudy.api import bodies
-from understudy.api.fields import FilePart
+from understudy.api.forms import FilePart
 
 ROUTE = Route("POST", "/videos/{video_id}/remix")
 CALLER = {"team": "t", "key_id": "k", "scopes": ""}
@@ -129,6 +129,6 @@ def test_a_difference_says_where_it_is() -> None:
 
 
 def test_the_seed_waits_for_what_the_function_logs() -> None:
-    """Of an object that lands before its upload's row is there."""
+    """The seed waits for the function's own log text about an object whose upload has no row yet."""
     layer = ROOT / "layers" / "understudy" / "understudy"
     assert f'"{seed.UNKNOWN_OBJECT}"' in (layer / "background" / "ingest_upload.py").read_text("utf-8")

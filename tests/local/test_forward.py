@@ -1,4 +1,4 @@
-"""What is forwarded arrives whole, in both directions, and only as long as it is wanted."""
+"""A forwarded port passes bytes complete in both directions, and only while the forwarding is open."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ ADDRESS = "127.0.0.2"
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    """A server on the loopback that answers all that it was sent, in capitals, when its caller has finished."""
+    """The port of a server on the loopback interface.
+
+    When its caller has finished sending, the server returns everything in capitals.
+    """
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:

@@ -1,4 +1,4 @@
-"""AWS's image wins over the stand-in, and a stand-in is made once."""
+"""AWS's image is preferred to the stand-in, and the stand-in is built once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from local.lambda_ import debian, docker, image
 
 
 class Docker:
-    """The commands that were given. `label`: that of the image there is; None when there is none."""
+    """Records the commands; `label` is the label of the existing image, or None if there is no image."""
 
     def __init__(self, label: str | None, *, registry: bool = False) -> None:
         self.label, self.registry = label, registry

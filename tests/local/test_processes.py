@@ -1,4 +1,4 @@
-"""Background processes are found again, replaced when stale, and leave nothing behind."""
+"""Background processes are found again, replaced when their digest changes, and leave nothing behind."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from local.stack import providers
 
 
 class Elsewhere(Settings):
-    """A stack whose folder is a temporary one and whose AWS is moto's."""
+    """The settings of a stack with a temporary folder and with moto as its AWS."""
 
     def client(self, service: str) -> object:
         return boto3.client(service, region_name="us-east-1")  # type: ignore[call-overload]

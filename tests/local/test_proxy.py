@@ -1,4 +1,4 @@
-"""The front hands on what it gets and applies the gateway's limits."""
+"""The proxy in front of the local API forwards requests and applies the gateway's limits."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class _Echo(BaseHTTPRequestHandler):
     do_GET = do_POST = do_DELETE = do_OPTIONS = do_HEAD = _answer
 
     def log_message(self, *_: object) -> None:
-        """Quiet."""
+        """Log nothing."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The recording of AWS's answers: what is played is what was heard, and what was not heard is no answer."""
+"""The recording of AWS's answers: recorded answers are replayed, and a call that was not recorded gets no answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from local.lambda_.runtime import Function
 
 
 class Upstream(BaseHTTPRequestHandler):
-    """Numbers its answers and echoes what it was sent."""
+    """A server that numbers its answers and echoes the requests."""
 
     protocol_version = "HTTP/1.1"
     count = 0
@@ -55,7 +55,7 @@ def player() -> Iterator[Player]:
 def ask(
     player: Player, target: str, body: Any = b"hello", method: str = "POST", **headers: str
 ) -> tuple[int, str, bytes]:
-    """Status, Content-Length and body of an answer."""
+    """Return status, Content-Length and body of an answer."""
     host = player.url.removeprefix("http://")
     connection = http.client.HTTPConnection(host, timeout=10)
     connection.request(

@@ -1,4 +1,4 @@
-"""A sandbox does with a function what Lambda does with it."""
+"""A sandbox runs a function as Lambda does."""
 
 from __future__ import annotations
 
@@ -170,7 +170,10 @@ def handler(event, context):
 
 
 def _gone(pid: int) -> bool:
-    """A child whose parent was killed becomes the init process's, which may take a moment to collect it."""
+    """Wait until the process has ended, and return False if it still runs after 5 s.
+
+    A child whose parent was killed becomes a child of the init process, which may need a moment to collect it.
+    """
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
         try:

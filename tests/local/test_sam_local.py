@@ -1,4 +1,4 @@
-"""What `sam local` is given: addresses that containers can reach, names that SAM CLI understands."""
+"""The inputs of `sam local`: addresses that containers can reach, and names that SAM CLI understands."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The logs of the deployed stack: nothing in them is secret or personal, and every line is one of ours, whole.
+"""The logs of the deployed stack contain nothing secret or personal, and every line is one whole line of ours.
 
-Here for a few marked calls and for what the same process has run before. `judge.everything` looks again when a stack's
-last test is over (tests/conftest.py).
+These tests look at a few marked calls and at the earlier calls of the same process. `judge.everything` looks again when
+the last test of a stack is over (the fixture `stack` in tests/stacks.py).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PROMPT = f"A {MARK} in the rain"
 
 @pytest.fixture(scope="module")
 def request_ids(stack: Stack, api: Api, luna_clip: Path) -> list[str]:
-    """What is told by the log of a few marked calls: some succeed, some are wrong in ways that quote the caller."""
+    """The request ids of a few marked calls: some succeed, some have errors that quote the caller."""
     secret = {"idempotency-key": f"{MARK} key"}
     character = api.character(luna_clip, f"{MARK} Luna")
     video = api.wait(api.video(prompt=PROMPT, model="sora-2", characters=[{"id": character["id"]}])["id"])
@@ -56,7 +56,7 @@ def request_ids(stack: Stack, api: Api, luna_clip: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def lines(stack: Stack, request_ids: list[str]) -> list[str]:
-    """Everything in the log group, once the marked calls have arrived there."""
+    """All lines of the log group, after the log of the marked calls has arrived."""
     until = time.monotonic() + PATIENCE
     while not set(request_ids) <= heard(events(stack, time.time() - 2 * PATIENCE)):
         assert time.monotonic() < until, "the log has not heard of these calls"
@@ -65,7 +65,7 @@ def lines(stack: Stack, request_ids: list[str]) -> list[str]:
 
 
 def heard(messages: Iterator[str]) -> set[str]:
-    """The request ids that stand in messages."""
+    """Return the request ids in the messages."""
     return {found for message in messages for found in re.findall(r'"correlation_id":"([^"]+)"', message)}
 
 
@@ -88,7 +88,7 @@ def test_nothing_looks_like_a_secret(text: str) -> None:
 
 
 def test_no_stored_secret_is_there(stack: Stack, text: str) -> None:
-    """Providers' keys, and what signs ids."""
+    """The providers' keys, the secret that signs ids and the stack's own key are not in the log."""
     secrets = judge.secrets(stack)
     assert len(secrets) > 3
     assert [name for name, value in secrets.items() if value in text] == []

@@ -1,7 +1,7 @@
-"""`make sam-local`: the built functions in Docker, under AWS's own emulator. Not a part of `make test`.
+"""`make sam-local`: the built functions in Docker, under AWS's own emulator; not a part of `make test`.
 
-The stack of PORT is used; one that does not run is started, and stopped again. Events run as many at a time as there
-are processors: each starts SAM CLI, builds an image and starts a container.
+The tests use the stack of PORT. If that stack does not run, it is started and afterwards stopped. As many events run at
+a time as there are processors: each event starts SAM CLI, builds an image and starts a container.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.fixture(scope="session")
 def settings() -> Iterator[Settings]:
-    """A running stack, and Docker beside it."""
+    """The settings of a running stack, with Docker beside it."""
     settings = Settings.from_environment()
     with _or_exit(), docker.daemon(settings):
         ran_already = lifecycle.runs(settings)
@@ -58,7 +58,7 @@ def emulator(settings: Settings, request: pytest.FixtureRequest) -> Iterator[Emu
 
 @contextlib.contextmanager
 def _or_exit() -> Iterator[None]:
-    """Say once why nothing can run, and not for every test."""
+    """End the run with one message if Docker or the image is missing, instead of failing every test."""
     try:
         yield
     except (docker.NoDocker, image.NoImage) as error:
@@ -67,7 +67,7 @@ def _or_exit() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def outcome(emulator: Emulator, request: pytest.FixtureRequest) -> Iterator[Callable[[Path], Ran]]:
-    """What came of an event. All that are to be tested are on their way from the first one on, in their order."""
+    """A function that returns the outcome of an event; all events of the run start with the first test, in order."""
     Seeds(emulator.settings).forget_stale()
     one_at_a_time = threading.Lock()  # seeds remember each other in a file
 

@@ -1,7 +1,7 @@
-"""`sam local start-api`: OpenAI's own client does everything that it can do, through SAM's gateway and our authorizer.
+"""`sam local start-api`: OpenAI's own client makes all its calls through SAM's gateway and our authorizer.
 
-The program is that of tests/clients. SAM's gateway has no gateway responses: what the authorizer refuses is said in
-SAM's own words.
+The program is openai_python.py of tests/clients. SAM's gateway has no gateway responses, so a refusal of the authorizer
+has SAM's own wording.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def base_url(emulator: Emulator) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def seen(emulator: Emulator, base_url: str) -> dict[str, Any]:
-    """What the client has seen, for a team of its own."""
+    """The output of the client, which calls for a team of its own."""
     clip, image = seed_files.path("luna.mp4"), seed_files.path("luna.png")
     environment = {
         "PATH": os.environ["PATH"],

@@ -1,4 +1,4 @@
-"""The backend in one process, as the unit tests have it, and a look at which rows are asked for."""
+"""The backend in one process, as in the unit tests, and the fixture `rows` that records the requested rows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Row = tuple[str, str]  # operation, partition key
 
 @pytest.fixture
 def rows(stage: Stage) -> Iterator[list[Row]]:
-    """Every row that DynamoDB is asked about, in order: (operation, partition key)."""
+    """Every row that DynamoDB is asked for, in order: (operation, partition key)."""
     asked: list[Row] = []
 
     def note(params: dict[str, Any], model: Any, **_: Any) -> None:
@@ -29,7 +29,7 @@ def rows(stage: Stage) -> Iterator[list[Row]]:
 
 
 def _partitions(params: dict[str, Any]) -> Iterator[str]:
-    """The partition keys in a request, one for each row or query that it names."""
+    """Yield the partition keys in a request, one for each row or query that the request names."""
     if "TransactItems" in params:
         for item in params["TransactItems"]:
             for one in item.values():

@@ -1,4 +1,4 @@
-"""Addresses that mean harm, through the whole API: no `image_url` and no file of a provider leads into our network."""
+"""Malicious addresses through the whole API: no `image_url` and no file of a provider reaches our network."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01"
 
 @dataclass
 class Network:
-    """Names and connections as the layer would use them: what is connected to is noted, and answered by `serve`."""
+    """Name lookups and connections of the layer: each connection is recorded, and `serve` answers on it."""
 
     names: dict[str, list[list[str]]] = field(default_factory=dict)  # the answers to one lookup after the other
     lookups: list[str] = field(default_factory=list)
@@ -42,7 +42,10 @@ class Network:
 
 
 def _numeric(host: str) -> str:
-    """What the C library makes of 127.1, 2130706433, 0x7f.1 and 0177.0.0.1; other names do not exist."""
+    """Return the address that the C library makes of 127.1, 2130706433, 0x7f.1 or 0177.0.0.1.
+
+    Raises socket.gaierror for other names, as if they did not exist.
+    """
     if host in ("localhost", "localhost."):
         return "127.0.0.1"
     try:
@@ -57,7 +60,7 @@ def _numeric(host: str) -> str:
 
 
 class Stream(httpcore.NetworkStream):
-    """A connection to somebody who answers each request; TLS is taken for granted."""
+    """A connection to a server that answers each request; TLS is assumed to succeed."""
 
     def __init__(self, network: Network) -> None:
         self._network, self._sent, self._answer = network, b"", b""
@@ -82,7 +85,7 @@ class Stream(httpcore.NetworkStream):
 
 @pytest.fixture
 def network(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[Network]:
-    """The layer's own HTTP client, with names and connections of the test's."""
+    """The layer's own HTTP client, with names and connections controlled by the test."""
     network = Network({"public.example": [[PUBLIC]], "solo.example": [[PUBLIC]]})
 
     def connect_tcp(_: Any, host: str, *__: Any, **___: Any) -> httpcore.NetworkStream:
@@ -155,7 +158,7 @@ def test_nor_does_a_redirect(stage: Stage, network: Network, location: str) -> N
 
 
 def test_nor_does_a_name_that_changes_its_mind(stage: Stage, network: Network) -> None:
-    """DNS rebinding: the checked address is the one connected to, and the next look is checked anew."""
+    """DNS rebinding: the client connects to the address that was checked, and checks the next lookup again."""
     network.names["public.example"] = [[PUBLIC], ["127.0.0.1"]]
     network.serve = redirecting("https://public.example/again.png")
     for _ in range(2):
@@ -164,7 +167,7 @@ def test_nor_does_a_name_that_changes_its_mind(stage: Stage, network: Network) -
 
 
 def test_a_public_image_is_fetched(stage: Stage, network: Network) -> None:
-    """The table above would hold for a gateway that fetches nothing."""
+    """A public image is fetched: without this test a gateway that fetches nothing would pass the tests above."""
     network.serve = lambda request: b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(PNG), PNG)
     reply = stage.create(model="solo", input_reference="https://public.example/a.png")
     assert network.connected[0] == PUBLIC
@@ -194,7 +197,7 @@ def test_a_providers_file_does_not_lead_inside(
 
 
 class TestWhatComesBack:
-    """What an address answers is bounded and looked at."""
+    """The answer of an address is limited in size and checked."""
 
     def test_an_endless_image_is_cut(self, stage: Stage, upstream: Upstream) -> None:
         sent = 0

@@ -1,4 +1,4 @@
-"""`make audit`: which secrets it finds, that there are none to find, and what it says of packages."""
+"""`make audit`: the secrets that it finds, no secret in this repository, and its report on packages."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_what_is_not(line: str) -> None:
 
 
 def tool(folder: Path, *dependencies: dict[str, Any]) -> Path:
-    """What answers as pip-audit does."""
+    """Write an executable that answers as pip-audit does, and return its path."""
     answer = folder / "answer.json"
     answer.write_text(json.dumps({"dependencies": dependencies, "fixes": []}) if dependencies else "")
     file = folder / "pip-audit"

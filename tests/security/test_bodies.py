@@ -1,4 +1,4 @@
-"""Bodies that mean harm: bounded work, little memory, a clear refusal, and nobody is asked anything."""
+"""Malicious bodies: bounded work, little memory, a clear refusal, and no request to a provider."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_no_body_needs_much_memory() -> None:
 
 
 class Passes:
-    """How many bytes or characters each reader of a body has gone over."""
+    """Counts the bytes or characters that each reader of a body has read."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.seen: dict[str, int] = {}
@@ -95,7 +95,7 @@ def test_no_reader_goes_over_a_body_twice(
 
 
 def test_the_readers_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of what is read to its end they see every byte: of three fields of JSON text, all of it, once."""
+    """Each reader sees every byte exactly once of a body that is read to its end."""
     passes = Passes(monkeypatch)
     texts = ['["%s"]' % ("x" * 9000)] * 3
     form = test_bodies.form(*[test_bodies.text(f"characters[{n}]", text) for n, text in enumerate(texts)])
@@ -115,7 +115,7 @@ def test_the_whole_api_refuses_them(stage: Stage, upstream: Upstream) -> None:
 
 @pytest.mark.parametrize("body", ["!", "eyJ", "eyJ9=", "{}", "é", "\ud800"])
 def test_base64_that_is_not(stage: Stage, upstream: Upstream, body: str) -> None:
-    """As no gateway sends it; whoever does is told."""
+    """A body that is not valid base64 is refused; no gateway sends one."""
     event = {
         "resource": "/videos",
         "path": "/videos",

@@ -1,7 +1,8 @@
-"""Slots and money of keys, whatever happens in whatever order: creates, worker steps, deletes, lost answers, deaths at
-any touch of the outside world, and others coming in between.
+"""Slots and money of keys stay right, whatever happens in whatever order.
 
-After every step the rows have to agree with each other; what a job costs is told from how it ended, not from the code.
+The events are creates, worker steps, deletes, lost answers, deaths at any touch of the outside world, and other calls
+in between. After every step the rows have to agree with each other. The expected cost of a job follows from how the job
+ended, not from the code under test.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ HELD = 4 * A_SECOND
 DELIVERED = 3 * A_SECOND  # the stage's clips are 3 s long
 BUDGET = 3 * HELD + 50_000  # three and a bit
 LIMITS = Limits(concurrent=CONCURRENT, budget=BUDGET)
-# Endings after which the provider may bill: nobody knows, or it did make something.
+# Error codes after which the provider may bill: the outcome is unknown, or a video was made.
 OWED = {"outcome_unknown", "provider_timeout", "provider_lost_video", "output_unavailable", "deployment_removed"}
 
 numbers = itertools.count()
@@ -43,7 +44,7 @@ numbers = itertools.count()
 
 @dataclass(repr=False)
 class World:
-    """A team with two keys, which may be rotated, and what has been seen of its jobs."""
+    """A team with two keys, which may be rotated, and what the test has seen of the team's jobs."""
 
     stage: Stage
     upstream: Upstream
@@ -77,7 +78,7 @@ class World:
         self.stage.run(seconds)
 
     def again(self, count: int) -> None:
-        """SQS delivers old messages once more."""
+        """Deliver the last messages once more, as SQS may do."""
         for message in self.stage.queue.sent[-count:]:
             self.stage.deliver(Message(message.body, 0, 0, received=1))
 
@@ -94,7 +95,7 @@ class World:
         self.upstream.script.append(answer)
 
     def meanwhile(self, n: int, act: Callable[[], None]) -> None:
-        """Let something else happen just before the n-th touch of the next thing."""
+        """Let something else happen just before the n-th touch of the next step."""
         edges, touch, touches = self.stage.edges, type(self.stage.edges).touch, itertools.count()
 
         def touched(name: str) -> None:
@@ -118,7 +119,7 @@ class World:
         return {job.id: job for job in found}
 
     def entries(self) -> dict[str, dict[str, table.Row]]:
-        """Entries by job and kind: each is its own row, written once."""
+        """Return the ledger entries by job and kind."""
         found: dict[str, dict[str, table.Row]] = {}
         for row in table.each(table.Key(f"team#{self.team}", ""), "entry#"):
             _, job, kind = row[table.SORT].split("#")
@@ -126,7 +127,7 @@ class World:
         return found
 
     def check(self) -> None:
-        """Looking kills nobody, and nothing happens meanwhile."""
+        """Check the rows, with no death and no other event while the check reads them."""
         plans = vars(self.stage.edges)
         kept = {name: plans.pop(name) for name in ("fatal", "touch") if name in plans}
         self.stage.edges.fatal = None
@@ -164,7 +165,7 @@ class World:
             assert leased <= set(slots) <= still
 
     def budget(self, payer: str) -> table.Row:
-        """The one budget row of the key: the examples end within a month."""
+        """Return the key's only budget row: every example ends within a month."""
         rows = list(table.each(table.Key(f"key#{payer}", ""), "budget#"))
         assert len(rows) <= 1
         return rows[0] if rows else {}
@@ -176,7 +177,7 @@ class World:
         return slots
 
     def finish(self) -> None:
-        """The weather clears, and everything comes to its end."""
+        """Remove all faults, let everything come to its end, and check that every slot is free."""
         if "touch" in vars(self.stage.edges):
             del self.stage.edges.touch  # type: ignore[method-assign]
         self.stage.edges.fatal = None
@@ -193,7 +194,7 @@ class World:
 
 
 def owed(job: Job) -> int:
-    """What a job costs by its ending."""
+    """Return the cost of a job, from how it ended."""
     if job.state == "completed":
         return DELIVERED
     assert job.error is not None
@@ -257,7 +258,7 @@ def test_the_books_are_right_whatever_happens(stage: Stage, upstream: Upstream, 
 
 @pytest.mark.parametrize("act", ["create", "work"])
 def test_death_at_every_touch(stage: Stage, upstream: Upstream, act: str) -> None:
-    """A create, or the work on a job, dies at each touch in turn; slot and money are given back all the same."""
+    """If a create or the work on a job dies at any touch, slot and money are still returned."""
     for n in itertools.count():
         cold_start()  # what an environment has kept is a touch less: the n-th would be another one each time
         world = World(stage, upstream)
@@ -277,7 +278,7 @@ def test_death_at_every_touch(stage: Stage, upstream: Upstream, act: str) -> Non
 
 
 def test_another_create_at_every_touch(stage: Stage, upstream: Upstream) -> None:
-    """One slot is left, and two want it."""
+    """Two creates compete for the last slot, and one of them gets it."""
     for n in range(12):
         world = World(stage, upstream)
         world.create(0, "solo")
@@ -305,7 +306,7 @@ def test_another_create_when_money_for_one_is_left(stage: Stage, upstream: Upstr
 
 
 class TestLeases:
-    """A job that nothing ends loses its slot when its time has passed, and not before."""
+    """A job that never ends loses its slot when its lease has expired, and not before."""
 
     def open(self, stage: Stage) -> tuple[Caller, str]:
         caller = stage.sign_in("blue", limits=Limits(concurrent=1))
@@ -340,7 +341,7 @@ class TestLeases:
 
     @pytest.mark.parametrize("state", ["preparing", "submitting", "running", "archiving"])
     def test_whatever_state_it_was_killed_in(self, stage: Stage, upstream: Upstream, state: str) -> None:
-        """The message comes back, as SQS sees to, and `run_job` gives the slot back."""
+        """SQS delivers the message again, and `run_job` ends the job and frees its slot."""
         upstream.instant = True
         stage.sign_in("blue", limits=Limits(concurrent=1))
         body: dict[str, Any] = {"model": "solo"}

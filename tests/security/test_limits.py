@@ -1,4 +1,4 @@
-"""What a key may do: calls a minute, models, scopes; what revoking and rotating it stops, and when."""
+"""The limits of a key: calls a minute, models, scopes; and the effect of revoking and rotating a key."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ RATE = Limits(requests_per_minute=2)
 
 
 def left(reply: Reply) -> tuple[str | None, str | None]:
-    """What the client is told about its rate: (limit, what remains)."""
+    """Return the rate limit and the remaining calls that the client is told: (limit, remaining)."""
     return (reply.headers.get("x-ratelimit-limit-requests"), reply.headers.get("x-ratelimit-remaining-requests"))
 
 
 class TestRate:
-    """The clock begins 0 s into a minute, and ids move it by milliseconds."""
+    """The rate limit of a key; the clock starts at the beginning of a minute, and each id moves it by 1 ms."""
 
     def test_a_minute_has_so_many(self, stage: Stage, upstream: Upstream) -> None:
         assert START % 60 == 0
@@ -81,7 +81,7 @@ class TestRate:
         assert left(stage.create()) == ("2", "1")
 
     def test_what_signs_or_changes_is_counted_apart(self, stage: Stage, upstream: Upstream) -> None:
-        """Downloads do not use up the creates, and have a limit of their own, ten times as high."""
+        """Downloads have their own limit, ten times as high, and do not count against the creates."""
         upstream.instant = True
         stage.sign_in("blue", limits=RATE)
         video = stage.create().body["id"]
@@ -94,7 +94,7 @@ class TestRate:
         assert stage.create().status == 200
 
     def test_a_refused_call_counts(self, stage: Stage) -> None:
-        """Else a caller could have anything checked without end."""
+        """A refused call counts, so that a caller cannot send bad requests without limit."""
         stage.sign_in("blue", limits=RATE)
         assert [stage.create(seconds="banana").status for _ in range(3)] == [400, 400, 429]
 
@@ -111,13 +111,13 @@ class TestRate:
     @pytest.mark.parametrize(
         "limits", [Limits(requests_per_minute=0), Limits(concurrent=0), Limits(concurrent=-1), Limits(budget=-1)]
     )
-    def test_a_limit_below_one_is_a_mistake(self, stage: Stage, limits: Limits) -> None:
+    def test_a_limit_that_cannot_be_meant_is_refused(self, stage: Stage, limits: Limits) -> None:
         with pytest.raises(ValueError, match="at least"):
             keys.mint("blue", limits=limits)
 
 
 def between(stage: Stage, monkeypatch: pytest.MonkeyPatch, n: int, act: Callable[[], object]) -> None:
-    """Have something else happen just before the n-th call to AWS from now."""
+    """Let something else happen just before the n-th call to AWS from now."""
     touch, numbers, done = stage.edges.touch, itertools.count(), False
 
     def touched(name: str) -> None:
@@ -131,7 +131,7 @@ def between(stage: Stage, monkeypatch: pytest.MonkeyPatch, n: int, act: Callable
 
 
 class TestRaces:
-    """Another environment with the same key comes in between, at every place; its clock is not ours to the second."""
+    """Another environment with the same key calls in between, at every place; its clock may differ by seconds."""
 
     def admitted(self, caller: Caller) -> bool:
         try:
@@ -182,11 +182,11 @@ class TestRaces:
 
 
 class TestModels:
-    """A key for some models reaches the deployments of these and no other."""
+    """A key for some models reaches the deployments of these models and no other."""
 
     @pytest.fixture
     def own(self, stage: Stage, upstream: Upstream) -> str:
-        """A finished video of a model that the key of the test may not use."""
+        """A finished video of a model that the test's key may not use."""
         upstream.instant = True
         video = str(stage.create(model="solo").body["id"])
         stage.run()
@@ -221,7 +221,7 @@ class TestModels:
 
     @pytest.mark.parametrize("named", [{"model": "solo"}, {"target_model_names": "solo"}, {}])
     def test_character(self, stage: Stage, upstream: Upstream, own: str, named: dict[str, str]) -> None:
-        """Without a model it would be made at the default deployment, which the key was not given either."""
+        """Without a model, the character would be made at the default deployment, which the key may not use either."""
         stage.sign_in("blue", models=("wan",))
         body = {"name": "Luna", "video": {"id": own}, **named}
         self.refused(stage.call("create_character", json_body=body), upstream)
@@ -233,7 +233,7 @@ class TestModels:
         self.refused(stage.call("create_upload", json_body=body), upstream)
 
     def test_advice_names_no_others(self, stage: Stage, upstream: Upstream, own: str) -> None:
-        """wan cannot edit, sora-2 and solo can: which of them is named depends on the key."""
+        """The advice names only models that the key may use; wan cannot edit, sora-2 and solo can."""
         body = {"prompt": "x", "model": "wan", "video": {"id": own}}
         for models, advice in (
             (("wan", "solo"), "Models that can: solo."),
@@ -256,7 +256,7 @@ class TestModels:
 
 
 def authorize(key: str) -> dict[str, Any]:
-    """What the authorizer answers for a key."""
+    """Return the authorizer's answer for a key."""
     arn = "arn:aws:execute-api:us-east-1:1:api/v1/GET/videos"
     answer: dict[str, Any] = load("authorizer").handler({"methodArn": arn, "authorizationToken": f"Bearer {key}"}, None)
     return answer
@@ -291,7 +291,10 @@ class TestRevoke:
         assert all(load(name).handler.endpoint.method == "GET" for name in plain)
 
     def test_writes_stop_at_once_and_reads_when_the_authorizer_is_asked(self, stage: Stage, upstream: Upstream) -> None:
-        """Until then API Gateway hands on what the authorizer said before: `stage` calls with that context."""
+        """Writes stop at once; reads stop when API Gateway asks the authorizer again.
+
+        Until then API Gateway sends the cached context, with which `stage` calls.
+        """
         upstream.instant = True
         key, stage.caller = keys.mint("blue")
         assert effect(authorize(key)) == "Allow"
@@ -315,7 +318,7 @@ class TestRevoke:
         assert authorize(key)["context"] == {}
 
     def test_what_a_revoked_key_has_begun_is_finished(self, stage: Stage, upstream: Upstream) -> None:
-        """It is paid for, and it belongs to the team."""
+        """A job of a revoked key is completed: the video is paid for and belongs to the team."""
         upstream.instant = True
         stage.sign_in("blue", limits=Limits(concurrent=1, budget=10_000_000))
         made = stage.create(model="solo")
@@ -341,7 +344,7 @@ class TestRevoke:
 
 
 class TestWithoutACaller:
-    """A function that is invoked past the authorizer refuses, and asks nobody."""
+    """A function that is invoked without the authorizer's context refuses and asks nobody."""
 
     @pytest.mark.parametrize("function", HTTP)
     @pytest.mark.parametrize(
@@ -422,7 +425,7 @@ class TestAuthorizer:
 
 
 class TestOperators:
-    """`understudy keys`, on the stage's table."""
+    """`understudy keys` on the stage's table."""
 
     @pytest.fixture
     def table_engine(self) -> str:
@@ -438,7 +441,7 @@ class TestOperators:
         return capsys.readouterr().out
 
     def ended(self, *arguments: str) -> Any:
-        """The exit code of `understudy keys`."""
+        """Run `understudy keys` and return its exit code."""
         with pytest.raises(SystemExit) as ended:
             main(["keys", *arguments])
         return ended.value.code
@@ -472,14 +475,14 @@ class TestOperators:
         assert stage.call("get_content", path={"video_id": video}).status == 302
         used = stage.create(model="solo", characters=[{"id": character}])
         assert used.status == 200
-        # A rotation is no fresh budget: 4 s of sora-2 more are held in the same one.
+        # A rotation does not renew the budget: 4 s more are reserved in the old one.
         held = (table.get(table.budget_key(caller.key_id, "2027-01")) or {})["committed"]
         assert held == committed + 4 * 100_000
 
     def test_a_rotation_frees_no_slots(
         self, stage: Stage, upstream: Upstream, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """However often: what any key of the line has open counts, until it ends."""
+        """However often a key is rotated, the open jobs of its predecessors count until they end."""
         text = self.run(capsys, "create", "--team", "blue", "--concurrent", "2").split()[0]
         for _ in range(2):
             stage.caller = self.found(text)
@@ -498,7 +501,7 @@ class TestOperators:
     def test_a_create_that_a_rotation_overtakes_counts_for_the_successor(
         self, stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], n: int, status: int
     ) -> None:
-        """Either it is not let in any more, or its job takes the one slot of both."""
+        """A create during a rotation is refused, or its job takes the one slot of both keys."""
         stage.caller = self.found(self.run(capsys, "create", "--team", "blue", "--concurrent", "1").split()[0])
         new: list[str] = []
         between(stage, monkeypatch, n, lambda: new.append(self.run(capsys, "rotate", stage.caller.key_id).split()[0]))
@@ -513,7 +516,7 @@ class TestOperators:
 
     @pytest.fixture(autouse=True)
     def file(self, tmp_path: Path, toml: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The stage's deployments file, where the command looks for it."""
+        """The stage's deployments file, at the place where the command looks for it."""
         (tmp_path / "config").mkdir()
         (tmp_path / "config" / "deployments.toml").write_text(toml)
         monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""What a whole run over all routes leaves in the log and in answers: nothing that is secret or personal."""
+"""A run over all routes leaves nothing secret or personal in the log and in the answers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ CLIP = MP4 + MARKS["clip"].encode()
 
 
 class Collector(logging.Handler):
-    """Every record of every logger, with all that is in it: what the formatter makes of it and what it was given."""
+    """Collects every record of every logger: the formatted text and the record's own data."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
@@ -54,7 +54,7 @@ class Collector(logging.Handler):
 
 @pytest.fixture
 def log() -> Iterator[Collector]:
-    """At the level that Lambda gives the root logger for JSON logs."""
+    """A collector at the level that Lambda gives the root logger for JSON logs."""
     collector, root = Collector(), logging.getLogger()
     level = root.level
     root.addHandler(collector)
@@ -71,13 +71,13 @@ def bucket(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Bucket:
 
 
 def signed(request: httpx.Request) -> httpx.Response:
-    """A provider's redirect to where the file is."""
+    """Answer with a provider's redirect to the file's signed address."""
     location = f"https://cdn.example/file.mp4?sig={MARKS['signature at a provider']}"
     return httpx.Response(302, headers={"location": location})
 
 
 def run(stage: Stage, upstream: Upstream, bucket: Bucket) -> str:
-    """Every route, with and without success; returns the API key."""
+    """Call every route, with and without success, and return the API key."""
     clients.secretsmanager().put_secret_value(SecretId="understudy/c", SecretString=MARKS["provider's key"])
     key, stage.caller = keys.mint("blue")
     assert authorize(key)["principalId"] == stage.caller.key_id
@@ -203,7 +203,7 @@ def test_answers_are_private_and_tell_nothing_of_the_inside(stage: Stage, upstre
 def test_what_breaks_tells_the_log_and_not_the_caller(
     stage: Stage, upstream: Upstream, log: Collector, monkeypatch: pytest.MonkeyPatch, function: str
 ) -> None:
-    """The table is gone, in the middle of whatever it is."""
+    """If the table fails during a call, the log has the error and the caller gets a plain 500."""
 
     def broken(*_: Any, **__: Any) -> Any:
         raise RuntimeError("innermark7Q")
@@ -231,7 +231,7 @@ def test_what_breaks_tells_the_log_and_not_the_caller(
 
 
 def test_nothing_in_the_code_switches_debugging_on() -> None:
-    """Powertools logs whole events for log_event=True, and prompts are in them."""
+    """No code uses log_event, with which Powertools logs whole events, prompts included; no code prints."""
     for file in [*ROOT.glob("functions/*/app.py"), *ROOT.glob("layers/understudy/understudy/**/*.py")]:
         text = file.read_text("utf-8")
         assert "log_event" not in text, file

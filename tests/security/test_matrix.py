@@ -1,6 +1,6 @@
-"""Every route and every place in it where an id can stand, with every kind of id: who gets what.
+"""Who gets what: every route, every place in the route where an id can be, and every kind of id.
 
-Routes and places are read from docs/openapi.json; one that has no line in PLACES is a failure here.
+Routes and places are read from docs/openapi.json; a place that is missing in PLACES fails a test here.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01"
 
 @dataclass(frozen=True)
 class Place:
-    """Where an id can stand in a call that is right in everything else."""
+    """A place of an id in a call that is otherwise correct."""
 
     function: str
     where: str  # the path parameter, the query parameter, or the field of the body
@@ -43,7 +43,7 @@ class Place:
         return f"{self.function} {self.where}"
 
     def call(self, stage: Stage, text: str) -> Reply:
-        """The call with this id."""
+        """Make the call with this id and return the reply."""
         if self.where.endswith("_id") and "." not in self.where:
             return stage.call(self.function, path={self.where: text}, json_body=self.body or None)
         if self.where == "after":
@@ -65,7 +65,7 @@ PLACES = [
     Place("edit_video", "video.upload_id", Kind.UPLOAD, {**PROMPT, "model": "solo"}),
     Place("extend_video", "video.id", Kind.VIDEO, {**PROMPT, "seconds": "8"}),
     Place("extend_video", "video.upload_id", Kind.UPLOAD, {**PROMPT, "model": "solo", "seconds": "8"}),
-    # A page may begin after something that was deleted meanwhile: nothing is looked up.
+    # `after` is not looked up, because a page may begin after something that has been deleted.
     Place("list_videos", "after", Kind.VIDEO, unknown=200),
     Place("list_characters", "after", Kind.CHARACTER, unknown=200),
     Place("create_character", "video.id", Kind.VIDEO, {"name": "Luna"}),
@@ -88,7 +88,7 @@ def operations() -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def documented_places() -> set[tuple[str, str]]:
-    """Where the description has an id: in the path, in the query, in the body."""
+    """Return the places of ids in the description: in the path, in the query, in the body."""
     found = set()
     for name, operation in operations():
         for parameter in operation.get("parameters", []):
@@ -121,14 +121,14 @@ def test_every_route_and_every_id_of_it_is_in_the_matrix() -> None:
 
 @dataclass
 class Things:
-    """One team's video, character and upload, by their public ids, and what the provider calls the first two."""
+    """One team's video, character and upload by their public ids, and the provider's ids of the first two."""
 
     ids: dict[Kind, str]
     upstream: dict[Kind, str]
 
 
 def make(stage: Stage, upstream: Upstream, place: Place, team: str) -> Things:
-    """A finished video, a character and an upload of the team that is signed in."""
+    """Make a finished video, a character and an upload of the team that is signed in."""
     upstream.instant = True
     made = stage.create(model="solo")
     assert made.status == 200, made
@@ -146,7 +146,7 @@ def make(stage: Stage, upstream: Upstream, place: Place, team: str) -> Things:
 
 
 def upload(stage: Stage, place: Place, team: str) -> str:
-    """A completed upload; one in parts has just begun."""
+    """Make an upload and return its id: completed, or just begun if the upload is sent in parts."""
     image = place.purpose == "image"
     mime_type, data = ("image/png", PNG) if image else ("video/mp4", MP4)
     size = uploads.POST_BYTES + 1 if place.in_parts else len(data)
@@ -173,7 +173,7 @@ def signed(kind: Kind, record: str, team: str) -> str:
 
 
 def tampered(text: str) -> Iterator[tuple[str, str]]:
-    """The id with one bit changed: in its version, key id, owner tag, record and MAC; cut, and with an addition."""
+    """Yield the id with one bit changed in version, key id, owner tag, record or MAC, and the id cut or lengthened."""
     prefix, _, encoded = text.partition("_")
     payload = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
     for name, at in {"version": 0, "key id": 1, "owner": 2, "record": 12, "MAC": -1}.items():
@@ -185,14 +185,14 @@ def tampered(text: str) -> Iterator[tuple[str, str]]:
 
 
 def wrapped(kind: Kind, inner: str) -> str:
-    """As LiteLLM's proxy spells an id of a provider's."""
+    """Return a provider's id as LiteLLM's proxy wraps it."""
     name = "video" if kind is Kind.UPLOAD else kind
     plain = f"litellm:custom_llm_provider:openai;model_id:solo;{name}_id:{inner}"
     return f"{kind}_{base64.b64encode(plain.encode()).decode().rstrip('=')}"
 
 
 def never_read(place: Place, own: Things, foreign: Things) -> dict[str, str]:
-    """Ids that are refused by what they are, before anything is read."""
+    """Return ids that are refused because of their form or their owner, before any row is read."""
     others = [kind for kind in Kind if kind is not place.kind]
     found = {
         "foreign": foreign.ids[place.kind],
@@ -212,7 +212,7 @@ def _renamed(text: str, kind: Kind) -> str:
 
 
 def without_scope(place: Place, foreign: Things) -> dict[str, str]:
-    """Ids that providers and LiteLLM gave out, for a key without the `raw_ids` scope."""
+    """Return ids of providers and of LiteLLM, for a key without the `raw_ids` scope."""
     known = foreign.upstream.get(place.kind, foreign.upstream[Kind.VIDEO])
     return {
         "raw": RAW[place.kind],
@@ -230,7 +230,7 @@ def test_who_gets_what(stage: Stage, upstream: Upstream, rows: list[Row], place:
     counted = load(place.function).handler.endpoint.counts is not None
 
     def ask(text: str) -> tuple[Reply, list[Row]]:
-        """The answer, and the rows that were asked about for it."""
+        """Return the answer and the rows that were requested for it."""
         stage.edges.touched.clear()
         rows.clear()
         return place.call(stage, text), list(rows)

@@ -1,4 +1,7 @@
-"""A provider makes a longer video than was ordered, or charges more: the books say so, and the next one is refused."""
+"""If a provider makes a longer video than was ordered, or charges more, the actual cost is booked.
+
+The next order is then refused, because the budget is spent.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ BUDGET = Limits(budget=10 * HELD)
 
 @pytest.fixture(autouse=True)
 def long(stage: Stage, upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every file is 60 s long; 4 s were ordered, and held for."""
+    """Make every file 60 s long, although 4 s are ordered and reserved."""
     facts = {"width": 720, "height": 1280, "duration": 60.0}
     monkeypatch.setattr("understudy.files.clips.previews", lambda key, prefix: facts)
     upstream.instant = True
@@ -50,7 +53,7 @@ def test_the_budget_is_passed_once_and_nothing_is_made_after(stage: Stage, upstr
 
 
 def test_those_under_way_are_settled_as_they_are(stage: Stage, upstream: Upstream) -> None:
-    """They were placed while there was money; each adds what it cost, whatever is left."""
+    """Jobs that were placed within the budget are each booked at their actual cost, even beyond the budget."""
     caller = stage.sign_in("blue", limits=BUDGET)
     for _ in range(3):
         assert stage.create(model="solo").status == 200

@@ -1,4 +1,4 @@
-"""One simulator process for all tests here, emptied between them; clips and clients to use it with."""
+"""One simulator process for these tests, emptied between them, and clips and clients to use with it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def shared_simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simul
 
 @pytest.fixture
 def simulator(shared_simulator: Simulator) -> Iterator[Simulator]:
-    """The shared simulator, empty and with its first settings."""
+    """The shared simulator, emptied and with its first settings."""
     before = shared_simulator.settings()
     shared_simulator.reset()
     yield shared_simulator
@@ -33,7 +33,7 @@ def simulator(shared_simulator: Simulator) -> Iterator[Simulator]:
 
 @pytest.fixture
 def start_simulator(tmp_path: Path) -> Iterator[Callable[..., Simulator]]:
-    """Starts a simulator of one's own; it is stopped at the end."""
+    """A function that starts another simulator, which is stopped at the end of the test."""
     started: list[Simulator] = []
 
     def start(**options: Any) -> Simulator:
@@ -63,20 +63,20 @@ def shared_http(shared_simulator: Simulator) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def client(simulator: Simulator, shared_client: OpenAI) -> OpenAI:
-    """The official SDK as account a."""
+    """The official SDK with the key of account a."""
     return shared_client
 
 
 @pytest.fixture
 def anonymous(simulator: Simulator, shared_http: httpx.Client) -> httpx.Client:
-    """Raw HTTP without a key."""
+    """An HTTP client without a key."""
     shared_http.headers.pop("Authorization", None)
     return shared_http
 
 
 @pytest.fixture
 def http(simulator: Simulator, shared_http: httpx.Client) -> httpx.Client:
-    """Raw HTTP as account a."""
+    """An HTTP client with the key of account a."""
     shared_http.headers["Authorization"] = "Bearer sim-a"
     return shared_http
 

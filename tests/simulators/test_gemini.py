@@ -1,4 +1,4 @@
-"""What the simulator of the Gemini API refuses and how, by raw HTTP: the client's types would not let it through."""
+"""The refusals of the Gemini API's simulator, by raw HTTP: the client's types do not allow such requests."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def inline(path: Path, kind: str = "video/mp4") -> dict[str, str]:
 
 
 def post(http: httpx.Client, document: Any) -> tuple[int, str, str]:
-    """Status, code and message."""
+    """Return status, code and message of the answer."""
     answer = http.post("/interactions", json=document)
     error = answer.json().get("error", {})
     return answer.status_code, str(error.get("code")), error.get("message", "")

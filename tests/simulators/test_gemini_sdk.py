@@ -1,6 +1,7 @@
-"""Google's own client (google-genai 3.4.0) against the simulator, through to files that play.
+"""Google's own client (google-genai 3.4.0) against the simulator, from the order to files that play.
 
-One thing is helped along: the client knows an address of a file by its https://, and the simulator has none.
+One part needs help from the test: the client recognises the address of a file by its https://, and the simulator has no
+https.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The simulator of Kling's API, by raw HTTP: the contract's recorded examples through to a file, and what is refused.
+"""Kling's simulator by raw HTTP: the contract's recorded examples up to a file, and the refusals.
 
-No client can drive it: of those on PyPI and npm (2026-11-22) kling-api 1.0.0 knows the older paths, signs with AK/SK
-and insists on https; klingai-api 0.1.0 wants Python 3.14; the others speak to resellers.
+No client can call the simulator. Of the clients on PyPI and npm (2026-11-22), kling-api 1.0.0 knows only the older
+paths, signs with AK/SK and insists on https, and klingai-api 0.1.0 needs Python 3.14. The others call resellers.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def client(kling: Simulator) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where the examples' files lie: f0.png, f1.png, small.png, a.mp4, short.mp4, small.mp4, page.html."""
+    """The address of the examples' files: f0.png, f1.png, small.png, a.mp4, short.mp4, small.mp4, page.html."""
     folder = tmp_path_factory.mktemp("files")
     for name, seconds, size in (("a", 3, (1280, 720)), ("short", 1, (1280, 720)), ("small", 3, (640, 360))):
         clip = sample_clip(folder / f"{name}.mp4", seconds, size, "Moss")
@@ -93,7 +93,7 @@ def finish(client: httpx.Client, task_id: str) -> dict[str, Any]:
 
 
 def element(client: httpx.Client, files: str, **changes: Any) -> dict[str, Any]:
-    """The contract's example of an element."""
+    """Make the contract's example of an element, wait for its end, and return its task."""
     fields = {
         "element_name": "Moss",
         "element_description": "small red fox with a teal collar",

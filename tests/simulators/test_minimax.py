@@ -1,5 +1,7 @@
-"""MiniMax's simulator: the wire as its reference has it, and two clients driven to a file that plays: mmx, which is the
-vendor's own, and the AI SDK's MiniMax provider."""
+"""MiniMax's simulator: the wire format of MiniMax's reference, and two clients up to a file that plays.
+
+The clients are mmx, which is the vendor's own, and the AI SDK's MiniMax provider.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,7 @@ def film(path: Path, seconds: int, fps: int = 24) -> Path:
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Data URIs of clips, by their seconds; `drawn` has the twelve pictures a second of this project's drawn clips."""
+    """Data URIs of clips by their seconds; `drawn` has the twelve frames a second of this project's drawn clips."""
     folder = tmp_path_factory.mktemp("clips")
     paths = {str(seconds): film(folder / f"{seconds}.mp4", seconds) for seconds in (1, 2, 5, 6, 16)}
     paths["drawn"] = sample_clip(folder / "drawn.mp4", 2, (640, 360))
@@ -86,7 +88,7 @@ def clip(url: str, role: str = "reference_video") -> dict[str, Any]:
 
 
 def order(*content: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    """An order of the vendor's reference; a field that is None is left out."""
+    """Return an order of the vendor's reference; a field that is None is left out."""
     usual = {"model": "MiniMax-H3", "resolution": "768P", "duration": 4, "ratio": "16:9"}
     given = {**usual, "content": list(content) or [text()], **fields}
     return {name: value for name, value in given.items() if value is not None}
@@ -105,7 +107,7 @@ def task(http: httpx.Client, task_id: str) -> dict[str, Any]:
 
 
 def end(http: httpx.Client, task_id: str) -> dict[str, Any]:
-    """The task once it has ended."""
+    """Wait until the task has ended, and return it."""
     until = time.monotonic() + 20
     while (found := task(http, task_id))["status"] not in ("succeeded", "failed", "cancelled"):
         assert time.monotonic() < until, found
@@ -119,7 +121,7 @@ def facts(http: httpx.Client, task_id: str, path: Path) -> footage.VideoFacts:
 
 
 def refused(answer: httpx.Response) -> tuple[int, str, int]:
-    """HTTP status, type and code of a refusal, in the envelope that every one has."""
+    """Return HTTP status, type and code of a refusal, and check the refusal's envelope."""
     body = answer.json()
     error = body["error"]
     assert set(body) == {"type", "error", "request_id"} and body["type"] == "error", body
@@ -258,7 +260,7 @@ def test_clips_that_are_refused(http: httpx.Client, clips: dict[str, str], names
 
 
 def test_references(http: httpx.Client, minimax: Simulator, clips: dict[str, str]) -> None:
-    """They are numbered by their kind, and the seconds of clips are paid for."""
+    """References are numbered by their kind, and the seconds of clips are charged."""
     sent = [clip(clips["2"]), REFERENCE, clip(clips["5"]), REFERENCE]
     usage = end(http, place(http, text("the fox of Video 1 in Image 1"), *sent))["usage"]
     assert usage == {"total_seconds": 11, "input_seconds": 7, "output_seconds": 4, "input_image_count": 2}
@@ -292,7 +294,7 @@ def test_keys_money_and_room(http: httpx.Client, minimax: Simulator) -> None:
 
 
 def test_tasks_that_are_not_there(http: httpx.Client, minimax: Simulator) -> None:
-    """Of another account, never made, or too old."""
+    """A task of another account, a task that never existed and a task that is too old are refused."""
     task_id = place(http)
     others = http.get(f"{QUERY}/{task_id}", headers={"Authorization": "Bearer sim-b"})
     assert refused(others) == refused(http.get(f"{QUERY}/1")) == (500, "server_error", 1000)
@@ -304,7 +306,7 @@ def test_tasks_that_are_not_there(http: httpx.Client, minimax: Simulator) -> Non
 
 
 def test_what_is_deleted(http: httpx.Client, minimax: Simulator) -> None:
-    """A queued task is cancelled and can still be asked for; a finished one is gone, with its file."""
+    """A deleted task that was queued is cancelled and can still be read; a finished task is gone, with its file."""
     minimax.settings(speed=0)
     waiting = place(http)
     assert http.delete(f"{DELETE}/{waiting}").json() == {"task_id": waiting, "status": "cancelled"}
@@ -360,7 +362,7 @@ needs_clients = pytest.mark.skipif(
 
 
 def run(home: Path, *command: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """A program of the client's folder, by Node and in a home of its own."""
+    """Run a program of the client's folder with Node, in a home folder of its own."""
     return subprocess.run(
         [str(node), *command],
         cwd=CLIENT,
@@ -373,7 +375,7 @@ def run(home: Path, *command: str | Path, **environment: str) -> subprocess.Comp
 
 
 def mmx(minimax: Simulator, home: Path, *options: str | Path, key: str = "sim-a") -> tuple[int, dict[str, Any]]:
-    """The exit code of `mmx video generate` and what it says in JSON."""
+    """Run `mmx video generate`, and return its exit code and its JSON output."""
     program = ("--import", "./plain.mjs", "node_modules/mmx-cli/dist/mmx.mjs")
     where = ("--api-key", key, "--base-url", minimax.url, "--region", "global")
     how = ("--non-interactive", "--output", "json", "--poll-interval", "1")
@@ -396,7 +398,7 @@ def test_mmx_from_text_to_a_file(minimax: Simulator, tmp_path: Path) -> None:
 
 @needs_clients
 def test_mmx_with_files(minimax: Simulator, tmp_path: Path) -> None:
-    """It makes data URIs of them; this is how a character and how a first frame arrive."""
+    """The client sends files as data URIs; a character and a first frame arrive in this form."""
     frame, moving = tmp_path / "frame.png", film(tmp_path / "fox.mp4", 2)
     frame.write_bytes(base64.b64decode(still().partition(",")[2]))
     references = ("--reference-video", moving, "--reference-image", frame)

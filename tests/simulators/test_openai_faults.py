@@ -1,4 +1,4 @@
-"""Faults to order: what the client sees, and what the simulator has made all the same."""
+"""Faults on request: what the client sees, and what the simulator has made nevertheless."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_senseless_orders_are_refused(simulator: Simulator, order: dict[str, obj
 
 @pytest.mark.filterwarnings("ignore:The Sora API:DeprecationWarning")
 def test_the_sdk_repeats_a_lost_create(client: OpenAI, simulator: Simulator) -> None:
-    """Why a gateway has to be careful: the official client buys three videos here."""
+    """A gateway must prevent this: the official client retries and so orders three videos."""
     simulator.fault(**CREATE, action="reset", when="after", times=None)
     with pytest.raises(openai.APIConnectionError):
         client.videos.create(prompt="x")

@@ -1,4 +1,4 @@
-"""The two relatives: Azure, and self-hosted servers of the vLLM-Omni kind."""
+"""Two OpenAI-shaped servers: Azure, and self-hosted servers like vLLM-Omni."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The official SDK against the simulator, through to files that play."""
+"""The official SDK against the simulator, from the order to files that play."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_from_clip_to_extended_video(
     assert remixed.remixed_from_video_id == video.id
     download(client, remixed, tmp_path / "remixed.mp4")
 
-    # What a person would see: the extension starts as its source and goes on darker, edit and remix have their tints.
+    # The visible differences: an extension starts like its source and gets darker; edit and remix have their own tint.
     source, warm, cold = (mean(tmp_path / f"{name}.mp4", 1.0) for name in ("video", "edited", "remixed"))
     assert distance(mean(tmp_path / "extended.mp4", 1.0), source) < 6
     assert sum(mean(tmp_path / "extended.mp4", 8.0)) < 0.75 * sum(source)
@@ -92,7 +92,7 @@ def test_from_clip_to_extended_video(
 
 
 def mean(path: Path, at: float) -> tuple[float, ...]:
-    """Mean colour of the middle of a frame, where no caption is."""
+    """Return the mean colour of a part of a frame that contains no caption."""
     picture = footage.still(path, at)
     box = (0, picture.height // 6, picture.width, picture.height // 2)
     pixel = picture.crop(box).resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))

@@ -1,4 +1,4 @@
-"""Accounts and their keys, and what a restart leaves."""
+"""Accounts and their keys, and the state after a restart."""
 
 from __future__ import annotations
 

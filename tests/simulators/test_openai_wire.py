@@ -1,4 +1,4 @@
-"""The shapes in which requests arrive, and what is refused, in raw HTTP."""
+"""The forms in which requests arrive, and the refusals, by raw HTTP."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def data_url(content: bytes) -> str:
 
 
 def form(*pairs: tuple[str, Any]) -> dict[str, Any]:
-    """A multipart body of plain fields (name, text) and files (name, bytes)."""
+    """Return a multipart body of plain fields (name, text) and files (name, bytes)."""
     files = [
         (name, ("upload", value, "application/octet-stream") if isinstance(value, bytes) else (None, value))
         for name, value in pairs
@@ -91,7 +91,7 @@ def test_reference_forms(http: httpx.Client, kind: str) -> None:
 
 
 def test_reference_by_url_is_fetched(http: httpx.Client, simulator: Simulator) -> None:
-    # The simulator itself serves the image: as a finished video's thumbnail it needs no other server.
+    # A fault of the simulator answers for the address, so no other server is needed. The answer is no picture.
     simulator.fault(method="GET", path="/picture", action="answer", status=200, body="no picture", times=None)
     answer = http.post("/videos", json={"prompt": "x", "input_reference": {"image_url": f"{simulator.url}/picture"}})
     refused(answer, 400, "input_reference", "invalid_image")

@@ -1,4 +1,4 @@
-"""Runway's simulator: the wire as the contract has it, and Runway's own client driven to a file that plays."""
+"""Runway's simulator: the wire format of the contract, and Runway's own client up to a file that plays."""
 
 from __future__ import annotations
 
@@ -292,7 +292,7 @@ def test_edit_and_extend(http_: httpx.Client, clips: dict[str, Path], tmp_path: 
 
 
 class Files(http.server.SimpleHTTPRequestHandler):
-    """Gives out a folder as a bucket does; `presigned/` answers GET alone, as a presigned GET does."""
+    """Serves a folder as a bucket does; `presigned/` answers only GET, as a presigned URL for GET does."""
 
     def do_HEAD(self) -> None:
         if "presigned" in self.path:
@@ -374,7 +374,7 @@ def sdk() -> Any:
 
 @pytest.fixture
 def connect(runway: Simulator, sdk: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """Makes a client whose waiting is quick."""
+    """A function that makes a client with short pauses between its polls."""
     from importlib import import_module
 
     polling = import_module("runwayml.lib.polling")
@@ -384,7 +384,7 @@ def connect(runway: Simulator, sdk: Any, monkeypatch: pytest.MonkeyPatch) -> Cal
 
 
 def shape(hint: Any) -> tuple[bool, Any]:
-    """Whether a field is required, and its type without the wrappings."""
+    """Return whether a field is required, and its type without `Required`."""
     required = False
     while get_origin(hint) is not None and getattr(get_origin(hint), "_name", None) == "Required":
         hint, required = get_args(hint)[0], True
@@ -392,7 +392,7 @@ def shape(hint: Any) -> tuple[bool, Any]:
 
 
 def test_the_models_are_those_of_the_sdk(sdk: Any) -> None:
-    """Names, obligations and ratios of every request that the simulator knows."""
+    """The simulator's requests have the SDK's field names, required fields and ratios."""
     from importlib import import_module
 
     from typing_extensions import get_type_hints

@@ -1,4 +1,4 @@
-"""The pictures themselves: exact lengths and sizes, and something to see."""
+"""The simulators' pictures: exact lengths and sizes, and visible content."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from local.simulators.shared.render import Role, Scene, render_scene, sample_cli
 
 
 def difference(one: Image.Image, other: Image.Image) -> float:
-    """Mean difference of two pictures, 0 to 255."""
+    """Return the mean difference of two pictures in the colour channel that differs most, 0 to 255."""
     return max(ImageStat.Stat(ImageChops.difference(one, other)).mean)
 
 

@@ -1,4 +1,4 @@
-"""Large bodies: streamed to the disk, counted, and refused without a length."""
+"""Large bodies are streamed to the disk and counted, and refused without a length."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ _MIB = 1024 * 1024
 
 
 def multipart_pieces(clip: bytes, padding: int) -> tuple[int, Iterator[bytes]]:
-    """A character upload whose clip is followed by `padding` MiB in a box that players skip; never whole in memory."""
+    """Return the length and the pieces of a character upload that is never completely in memory.
+
+    The clip is followed by `padding` MiB in a box that players skip.
+    """
     name = f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="name"\r\n\r\nLuna\r\n'
     video = f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="video"; filename="luna.mp4"\r\n\r\n'
     box = (padding * _MIB + 8).to_bytes(4, "big") + b"free"
@@ -35,7 +38,7 @@ def multipart_pieces(clip: bytes, padding: int) -> tuple[int, Iterator[bytes]]:
 
 
 def peak_memory(pid: int) -> int:
-    """The most memory the process ever had, in MiB."""
+    """Return the largest amount of memory that the process has had, in MiB."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) // 1024
 
@@ -108,7 +111,7 @@ def test_a_client_that_goes_away_leaves_nothing(simulator: Simulator, luna: Path
 
 
 def test_expect_100_continue(simulator: Simulator) -> None:
-    """curl asks before it sends a large body, and would wait a second for nothing."""
+    """The simulator answers `Expect: 100-continue` at once; without an answer curl waits a second for nothing."""
     body = b'{"prompt": "x"}'
     with socket.create_connection(("127.0.0.1", simulator.port), timeout=5) as connection:
         head = (

@@ -1,4 +1,4 @@
-"""xAI's simulator: the wire as its REST reference has it, and the AI SDK's xAI provider driven to a file that plays."""
+"""xAI's simulator: the wire format of its REST reference, and the AI SDK's xAI provider up to a file that plays."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def place(http: httpx.Client, path: str = "generations", **fields: Any) -> str:
 
 
 def end(http: httpx.Client, request_id: str) -> httpx.Response:
-    """The first answer that is not 202."""
+    """Wait for the first answer that is not a 202, and return it."""
     until = time.monotonic() + 20
     while (answer := http.get(f"/videos/{request_id}")).status_code == 202 and time.monotonic() < until:
         time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""The template, as it stands and as CloudFormation gets it."""
+"""The template, as written and as CloudFormation gets it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def template() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def resources() -> Resources:
-    """Every resource of the translated template."""
+    """Every resource of the translated template, by logical id."""
     return dict(translate.translated()["Resources"])
 
 
 @pytest.fixture(scope="session")
 def functions(resources: Resources) -> Resources:
-    """Every function by the name of its folder."""
+    """The properties of every function, by the name of its folder."""
     found = {}
     for resource in resources.values():
         if resource["Type"] == "AWS::Lambda::Function":
@@ -35,15 +35,15 @@ def functions(resources: Resources) -> Resources:
 
 @pytest.fixture(scope="session")
 def roles(resources: Resources, functions: Resources) -> Resources:
-    """The role of every function by the name of its folder."""
+    """The properties of every function's role, by the name of the function's folder."""
     return {name: resources[function["Role"]["Fn::GetAtt"][0]]["Properties"] for name, function in functions.items()}
 
 
 def of_type(resources: Resources, kind: str) -> Resources:
-    """The properties of all resources of a type, by logical id."""
+    """Return the properties of all resources of a type, by logical id."""
     return {name: r.get("Properties", {}) for name, r in resources.items() if r["Type"] == kind}
 
 
 def rights(role: dict[str, Any]) -> set[str]:
-    """What a role may do: the names of this template's policies that it has."""
+    """Return the rights of a role: the names of this template's policies that the role has."""
     return {arn["Ref"] for arn in role["ManagedPolicyArns"] if isinstance(arn, dict) and "Ref" in arn}

@@ -1,4 +1,4 @@
-"""Routes, who may call them, and the gateway's own refusals."""
+"""The routes, their authorizer, and the gateway's own refusals."""
 
 from __future__ import annotations
 
@@ -101,12 +101,12 @@ def test_a_rest_api_of_one_region_with_stage_v1(resources: Resources) -> None:
 
 
 def test_forms_are_binary_and_nothing_else(resources: Resources) -> None:
-    # With every type binary the preflight mocks answer 500 on AWS.
+    # If every type were binary, the preflight mocks would answer 500 on AWS.
     assert resources["Api"]["Properties"]["BinaryMediaTypes"] == ["multipart/form-data"]
 
 
 def test_refusals_are_part_of_the_deployment(body: dict[str, Any], resources: Resources) -> None:
-    # As resources of their own they would race with the first deployment, and later need another.
+    # As separate resources they would race with the first deployment, and a later change would need another deployment.
     assert set(body["x-amazon-apigateway-gateway-responses"]) == set(STATUS)
     assert not of_type(resources, "AWS::ApiGateway::GatewayResponse")
 

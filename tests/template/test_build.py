@@ -1,4 +1,4 @@
-"""`sam build` brings the wheels of the processor that it was asked for, whatever this machine has."""
+"""`sam build` takes the wheels of the requested processor, whatever processor this machine has."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def arch(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def built(arch: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the README's command leaves."""
+    """The folder that the README's build command leaves."""
     folder = tmp_path_factory.mktemp(f"build-{arch}")
     overrides = [f"Arch={arch}", f"PythonRuntime={sam.RUNTIME}"]
     command = [str(sam.SAM), "build", "--build-dir", str(folder), "--parameter-overrides", *overrides]
@@ -61,7 +61,7 @@ def test_functions_bring_nothing_compiled(built: Path) -> None:
 
 
 def _machine(file: Path) -> int | None:
-    """The processor of an ELF file, None for any other file."""
+    """Return the processor number of an ELF file, or None for any other file."""
     if not file.is_file():
         return None
     with file.open("rb") as opened:

@@ -1,4 +1,4 @@
-"""What every function has, and what only some may have."""
+"""What every function has, and what only some functions may have."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The layer as `sam build` makes it: whole, compiled, small. (test_build.py: of the right processor.)"""
+"""The layer as `sam build` makes it: complete, compiled, small; test_build.py checks the processor."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def _build(folder: Path, arch: str) -> Path:
 
 @pytest.fixture(scope="module")
 def layer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The layer for this machine."""
+    """The layer, built for this machine."""
     arch = "arm64" if os.uname().machine in ("arm64", "aarch64") else "x86_64"
     return _build(tmp_path_factory.mktemp("layer"), arch)
 
 
 def _run(layer: Path, code: str) -> str:
-    """Run code that sees the standard library and the layer, as a function does."""
+    """Run code that sees only the standard library and the layer, as a function does, and return its output."""
     command = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(layer)!r})\n{code}"]
     return subprocess.run(command, capture_output=True, text=True, check=True, cwd=layer.parent).stdout.strip()
 

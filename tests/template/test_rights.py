@@ -1,4 +1,4 @@
-"""Least privilege: named actions on named resources, and nobody has a right that it does not use."""
+"""Least privilege: named actions on named resources, and every right is used by a function."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_actions_are_named(resources: Resources) -> None:
 def test_resources_are_named(resources: Resources) -> None:
     for name, statement in _statements(resources):
         wild = [resource for resource in _list(statement["Resource"]) if resource == "*"]
-        # X-Ray knows no resources.
+        # X-Ray has no resource-level permissions.
         assert not wild or all(a.startswith("xray:") for a in _list(statement["Action"])), f"{name}: {statement}"
 
 
@@ -108,7 +108,7 @@ def test_readers_cannot_write(roles: Resources) -> None:
 
 
 def test_what_adopts_writes_no_key(resources: Resources) -> None:
-    """A read may write down what a caller brought, in the partitions where that stands, and no API key."""
+    """The right to adopt a caller's id only writes the partitions for that, and no API key."""
     (statement,) = resources["CanAdopt"]["Properties"]["PolicyDocument"]["Statement"]
     assert statement["Action"] == "dynamodb:PutItem"
     assert statement["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["team#*", "upstream#*"]}}

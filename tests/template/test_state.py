@@ -1,4 +1,4 @@
-"""What is kept: table, bucket, queue, secret. And the alarms over it."""
+"""The stored state (table, bucket, queues, secret) and the alarms."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_the_secret_behind_ids_is_long_and_random(resources: Resources) -> None:
     assert resources["IdSecret"]["Properties"]["GenerateSecretString"]["PasswordLength"] >= 64
 
 
-def test_nothing_is_made_public_by_a_parameter(template: dict[str, Any]) -> None:
+def test_every_parameter_has_a_default(template: dict[str, Any]) -> None:
     for name, parameter in template["Parameters"].items():
         assert "Default" in parameter, f"{name} has to have a default: plain `sam deploy` must work"
 

@@ -1,4 +1,4 @@
-"""Versions and the alias by which they are called: what has changed is what answers."""
+"""Versions and the alias that callers use: a change of a function makes a new version, which then answers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _translate(template: Resources) -> Resources:
 
 
 def _packed(template: Resources) -> Resources:
-    """The template as `sam package` hands it over."""
+    """Return the template as `sam package` passes it on."""
     packed = copy.deepcopy(template)
     for name, resource in packed["Resources"].items():
         for field in {"CodeUri", "ContentUri"} & set(resource.get("Properties", {})):
@@ -29,7 +29,10 @@ def _packed(template: Resources) -> Resources:
 
 
 def _versions(resources: Resources) -> dict[str, Any]:
-    """What decides whether CloudFormation makes a new version of a function: its logical id and its properties."""
+    """Return the logical id and the properties of each function's version.
+
+    CloudFormation makes a new version if one of the two changes.
+    """
     versions = of_type(resources, "AWS::Lambda::Version")
     return {version["FunctionName"]["Ref"]: (name, version) for name, version in versions.items()}
 
@@ -92,8 +95,11 @@ def test_changed_properties_make_a_new_version_of_the_function(template: Resourc
 
 
 def test_parameters_that_a_function_sees_make_a_new_version(resources: Resources, template: Resources) -> None:
-    """SAM does not look at their values (aws/serverless-application-model#3820), so the versions' description has them:
-    CloudFormation replaces a version whose description changes."""
+    """The versions' description contains every parameter that a function sees.
+
+    SAM ignores the values of parameters (aws/serverless-application-model#3820). CloudFormation replaces a version
+    whose description changes.
+    """
     seen = _parameters(of_type(resources, "AWS::Lambda::Function"), template)
     assert "SnapStart" in seen
     for version in of_type(resources, "AWS::Lambda::Version").values():
@@ -102,7 +108,7 @@ def test_parameters_that_a_function_sees_make_a_new_version(resources: Resources
 
 
 def test_the_longest_description_is_not_too_long(resources: Resources, template: Resources) -> None:
-    """Lambda takes 256 characters."""
+    """The description has at most 256 characters, which is Lambda's limit."""
     (described,) = {one["Description"]["Fn::Sub"] for one in of_type(resources, "AWS::Lambda::Version").values()}
     values = {name: str(one.get("Default", "")) for name, one in template["Parameters"].items()}
     values |= {
@@ -117,7 +123,7 @@ def test_the_longest_description_is_not_too_long(resources: Resources, template:
 
 
 def _parameters(functions: Resources, template: Resources) -> set[str]:
-    """The parameters that the functions with an alias refer to, conditions included."""
+    """Return the parameters that the functions with an alias refer to, including those of the condition IsLocal."""
     text = repr([one for one in functions.values() if "SnapStart" in one]) + repr(template["Conditions"]["IsLocal"])
     return {name for name in template["Parameters"] if f"{{'Ref': '{name}'}}" in text}
 

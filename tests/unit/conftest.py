@@ -66,7 +66,7 @@ ENVIRONMENT = {
 
 
 def cold_start() -> None:
-    """Forget what an execution environment keeps, as a new one would; only AWS clients stay, they are dear."""
+    """Clear every cache of an execution environment; only AWS clients stay, because making them is expensive."""
     kept_clients = list(vars(clients).values())
     for module in clocks.layer_modules():
         for value in vars(module).values():
@@ -80,7 +80,7 @@ def cold_start() -> None:
 
 @pytest.fixture(scope="session")
 def aws_clients() -> Iterator[None]:
-    """Clients live for the session: making one costs more than most tests here."""
+    """The environment of the AWS clients, which live for the session: making one costs more than most tests here."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in ENVIRONMENT.items():
             patch.setenv(name, value)
@@ -90,13 +90,13 @@ def aws_clients() -> Iterator[None]:
 
 @pytest.fixture
 def table_engine() -> str:
-    """Who plays DynamoDB: tests.fakes, or moto, which is slow."""
+    """The stand-in for DynamoDB: "fakes" (tests.fakes) or "moto", which is slow."""
     return "fakes"
 
 
 @pytest.fixture
 def edges(aws_clients: None, table_engine: str) -> Iterator[Edges]:
-    """Every call to AWS and to providers, counted."""
+    """The count of every call to AWS and to providers."""
     edges = Edges()
     hooks = {
         clients.s3(): edges.aws,
@@ -112,7 +112,7 @@ def edges(aws_clients: None, table_engine: str) -> Iterator[Edges]:
 
 @pytest.fixture
 def aws_stack(edges: Edges) -> Iterator[None]:
-    """AWS with what the template makes."""
+    """AWS with the template's table, bucket and secrets."""
     cold_start()
     with mock_aws():
         build()
@@ -123,19 +123,19 @@ def aws_stack(edges: Edges) -> Iterator[None]:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Time stands still until the test moves it."""
+    """A clock that stands still until the test moves it."""
     return clocks.install(monkeypatch)
 
 
 @pytest.fixture
 def toml() -> str:
-    """The deployments file; a module or test may bring its own."""
+    """The deployments file; a module or a test may replace it."""
     return TOML
 
 
 @pytest.fixture
 def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Put another deployments file in place, as a deploy would."""
+    """A function that replaces the deployments file, as a deployment does."""
 
     def configure(text: str) -> None:
         file = tmp_path / "deployments.toml"
@@ -148,7 +148,7 @@ def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.fixture
 def upstream(aws_stack: None, edges: Edges, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Upstream:
-    """The providers; nothing reaches a network."""
+    """The providers; no request reaches a network."""
     upstream = Upstream(edges=edges, clock=clock)
     client = httpx.Client(transport=upstream.transport())
     monkeypatch.setattr(http_client, "_http", lambda: client)
@@ -157,7 +157,7 @@ def upstream(aws_stack: None, edges: Edges, clock: Clock, monkeypatch: pytest.Mo
 
 @pytest.fixture
 def queue(aws_stack: None, edges: Edges, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Queue:
-    """The job queue, in the clock's time."""
+    """The job queue, on the test's clock."""
     queue = Queue(clock, edges)
     monkeypatch.setattr(queues, "sqs", lambda: queue)
     return queue
@@ -173,7 +173,7 @@ def stage(
     toml: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Stage:
-    """Handlers, AWS and providers, ready to be called. The sealed media functions answer for a 3 s clip."""
+    """Handlers, AWS and providers, ready to be called; the sealed media functions answer for a 3 s clip."""
     configure(toml)
     monkeypatch.setattr(clips, "_call", _media)
     monkeypatch.setattr(load("run_job"), "time", clock)
@@ -181,7 +181,7 @@ def stage(
 
 
 def _media(_function: str, event: dict[str, Any], _param: str) -> dict[str, Any]:
-    """The media functions' answers, with the objects that they would have written. A clip of MP4's bytes lasts 3 s."""
+    """Answer for the media functions and write the objects that they would write; a clip of MP4's bytes lasts 3 s."""
     for name in ("thumbnail_key", "spritesheet_key"):
         if name in event:
             bucket.put(event[name], b"picture", "image/webp")
@@ -204,7 +204,7 @@ def _media(_function: str, event: dict[str, Any], _param: str) -> dict[str, Any]
 
 
 def stored(key: str) -> bytes:
-    """The object under a key."""
+    """Return the object under a key."""
     return clients.s3().get_object(Bucket=NAMES["bucket"], Key=key)["Body"].read()
 
 

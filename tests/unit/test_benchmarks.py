@@ -1,4 +1,4 @@
-"""The figures that are published: all are made of docs/benchmarks.json, and what they claim of the goals is true."""
+"""All published figures come from docs/benchmarks.json, and their claims about the goals are true."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FUNCTIONS = sorted(file.parent.name for file in (ROOT / "functions").glob("*/app
 README = (ROOT / "README.md").read_text("utf-8")
 COSTS = (ROOT / "docs" / "costs.md").read_text("utf-8")
 
-# Goals that are met, and stay met. Times are not among them: they are the machine's.
+# Goals that have to stay met. They contain no times, because times depend on the machine.
 MOST_LAYER_MB, MOST_ADDED_MB, MOST_IDLE = 40, 64, 2.00
 
 
@@ -36,7 +36,7 @@ def document() -> dict[str, Any]:
 
 
 def test_the_page_is_made_of_the_figures(document: dict[str, Any]) -> None:
-    """Otherwise? `make bench` writes both."""
+    """The page equals what is rendered from the figures; if it differs, `make bench` writes both."""
     assert (DOCS / "benchmarks.md").read_text("utf-8") == render.markdown(document)
 
 

@@ -1,4 +1,4 @@
-"""The command `understudy`: which account and region it works on, and how it says what is wrong."""
+"""The command `understudy`: its account and region, and its error messages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAMES = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_ENDPOINT_URL", 
 
 @pytest.fixture
 def place(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What the AWS SDK would be asked with; no call is made."""
+    """The settings with which the AWS SDK would be called; no call is made."""
     seen: dict[str, Any] = {}
 
     def outputs(stack: str) -> dict[str, str]:
@@ -89,9 +89,7 @@ def test_a_stack_that_is_not_there_is_said_in_one_line(monkeypatch: pytest.Monke
     assert "Traceback" not in ran.output
 
 
-def test_keys_are_listed_as_a_table_on_a_terminal_and_as_lines_elsewhere(
-    place: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_keys_are_listed_as_lines_without_a_terminal(place: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     from understudy_cli import keys
 
     row = {"key_id": "0123", "created_at": 0, "team": "blue", "scopes": [], "models": ["a", "b"], "budget": 2_500_000}
@@ -123,7 +121,7 @@ def test_what_the_gateway_refuses_is_said(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_the_command_is_installed() -> None:
-    """With what `uv tool install .` would need: an entry point and the command's own dependencies."""
+    """The package has what `uv tool install .` needs: an entry point and the command's dependencies."""
     from importlib.metadata import distribution
 
     understudy = distribution("understudy")

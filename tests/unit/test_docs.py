@@ -1,4 +1,4 @@
-"""The documentation is true where a machine can tell: generated files, links, commands, routes, examples, figures."""
+"""The documentation is true where a program can check: generated files, links, commands, routes, examples, figures."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: 
 
 
 def blocks(text: str, language: str) -> list[str]:
-    """The fenced code of a language."""
+    """Return the fenced code blocks of a language."""
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 def prose(text: str) -> str:
-    """The text without its fenced code."""
+    """Return the text without its fenced code blocks."""
     return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
 
 
 def anchors(document: Path) -> set[str]:
-    """The fragments that a document's headings can be linked by, as GitHub makes them."""
+    """Return the link fragments of a document's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.+)$", prose(document.read_text("utf-8")), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def routes_of(command: str) -> tuple[str, str] | None:
-    """Method and path of a curl command that calls the API, or None."""
+    """Return method and path of a curl command that calls the API, or None."""
     command = re.sub(r"\$\([^)]*\)", "ID", command)
     found = re.search(r'\$BASE(/[^"\s]*)', command)
     if not command.startswith("curl ") or found is None:
@@ -57,7 +57,7 @@ def routes_of(command: str) -> tuple[str, str] | None:
 
 
 def known(method: str, path: str) -> bool:
-    """Is it a route of the API?"""
+    """Return whether this is a route of the API."""
     for template, operations in ROUTES.items():
         pattern = re.sub(r"\\{\w+\\}", "[^/]+", re.escape(template))
         if re.fullmatch(pattern, path) and method.lower() in operations:
@@ -66,7 +66,7 @@ def known(method: str, path: str) -> bool:
 
 
 def curls() -> list[tuple[str, str]]:
-    """Every call of the documents' shell blocks; a command ends at a line end outside of quotes."""
+    """Return every call of the API in the documents' shell blocks; a command ends at a line end outside quotes."""
     commands = [
         command
         for document in DOCUMENTS
@@ -105,7 +105,7 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 @each_document
 def test_files_that_are_named_exist(document: Path) -> None:
-    """Paths in code spans, from the root or from the folder that the document says its paths are under."""
+    """Every path in a code span exists below the root, the document's folder or the layer's package."""
     places = [ROOT, document.parent, ROOT / "layers" / "understudy" / "understudy"]
     text = prose(document.read_text("utf-8"))
     for path in re.findall(r"`([\w.-]+(?:/[\w.-]+)+\.(?:py|toml|yaml|json|md|txt)|[\w/.-]+/)`", text):
@@ -188,7 +188,10 @@ def test_codes_of_the_errors_table_are_those_of_the_code() -> None:
 
 
 def test_the_idle_cost_counts_what_the_template_has() -> None:
-    """CloudWatch bills each metric that an alarm reads; the table says how many there are and adds up."""
+    """The table has the template's numbers of alarms and metrics, and its sums are right.
+
+    CloudWatch bills each metric that an alarm reads.
+    """
     template = (ROOT / "template.yaml").read_text("utf-8")
     rows = [row.split("|") for row in COSTS.splitlines() if row.startswith("| ") and "$" in row]
     alarms, metrics = len(re.findall(r"Type: AWS::CloudWatch::Alarm", template)), template.count("MetricName:")
@@ -218,7 +221,7 @@ def test_the_readme_stays_a_front_page() -> None:
 
 
 def test_every_way_in_which_a_job_fails_is_on_the_page_of_errors() -> None:
-    """The codes that `transitions.fail` is given as words."""
+    """Every literal code that is passed to `transitions.fail` is on the page."""
     source = "".join(file.read_text("utf-8") for file in (ROOT / "layers" / "understudy" / "understudy").rglob("*.py"))
     given = set(re.findall(r'transitions\.fail\(\s*job,\s*"(\w+)"', source))
     assert len(given) > 5

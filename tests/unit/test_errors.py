@@ -1,4 +1,4 @@
-"""What callers are told, for everything that can be wrong with a request: status, code, field, and nothing of ours."""
+"""The errors that a caller gets for every wrong request: status, code, field, and nothing internal."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Given = dict[str, Any]
 
 
 def told(reply: Reply, status: int, code: str, param: str | None) -> None:
-    """The envelope says this, in words for a caller."""
+    """Check that the reply is this error, in words for a caller and without internal words."""
     error = reply.error
     assert (reply.status, error["code"], error["param"]) == (status, code, param), reply
     assert error["type"] == ("invalid_request_error" if status < 500 else "server_error")
@@ -270,7 +270,7 @@ REMAKES: dict[str, tuple[str, Given, int, str, str | None]] = {
 
 
 class TestRequests:
-    """Said before anything is stored, sent or paid for."""
+    """Errors that are answered before anything is stored, sent or paid for."""
 
     @pytest.mark.parametrize("case", CHARACTERS)
     def test_characters(self, stage: Stage, upstream: Upstream, case: str) -> None:
@@ -349,7 +349,7 @@ ROUTES: list[tuple[str, str, Callable[[str], Given]]] = [
 def test_an_id_that_does_not_lead_to_something_of_the_callers(
     stage: Stage, upstream: Upstream, function: str, kind: str, call: Callable[[str], Given]
 ) -> None:
-    """Unknown, tampered, deleted, foreign and of another kind: one answer, to the letter."""
+    """An unknown, tampered, deleted, foreign or other kind of id gets exactly the same answer."""
     upstream.instant = True
     mine = {"video": str(stage.create().body["id"]), "character": stage.character()}
     stage.run()
@@ -410,8 +410,10 @@ class TestStates:
 
 
 class TestProviders:
-    """What a provider's answer becomes; all cases of paying are in jobs/test_idempotency.py
-    and jobs/test_submission.py."""
+    """The callers' errors for a provider's answers.
+
+    All cases of payment are in jobs/test_idempotency.py and jobs/test_submission.py.
+    """
 
     def test_moderation_keeps_its_words_and_not_our_key(self, stage: Stage, upstream: Upstream) -> None:
         upstream.script.append(refuse(400, "moderation_blocked", "Against the rules, key-c says."))
@@ -451,7 +453,7 @@ class TestProviders:
 
 
 class TestOurs:
-    """What must not happen."""
+    """Internal errors, which must not happen."""
 
     @pytest.mark.parametrize("error", [RuntimeError("secret of ours"), KeyError("x"), RecursionError()])
     def test_an_unexpected_error_tells_nothing(
@@ -510,7 +512,7 @@ class TestTree:
             assert set(error.envelope()["error"]) == {"message", "type", "param", "code"}
             assert error.code
             assert kind.status == 500 or kind is not ApiError
-        assert len({kind.status for kind in kinds}) == 13
+        assert len({kind.status for kind in kinds}) == 11
 
     @pytest.mark.parametrize("reason", Reason)
     def test_every_refusal_has_an_answer(self, reason: Reason) -> None:

@@ -1,4 +1,4 @@
-"""The fault table is whole, and what judges its rows finds each thing that can be wrong."""
+"""The fault table is complete, and the judge of its rows finds each possible difference."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_the_simulators_understand_it(row: Row) -> None:
 
 
 def completed() -> tuple[Row, Told]:
-    """A row that ends well, and what is told of it."""
+    """Return a row that ends well, and its correct outcome."""
     row = next(row for row in ROWS if row.fault == "polls: 429 with Retry-After" and row.server is OPENAI)
     video = {"id": "video_1", "status": "completed", "progress": 100, "error": None, "completed_at": 5}
     told = Told(1, 200, {}, dict(video), {"queued", "completed"}, video, [video], film_seconds=4.0)
@@ -51,7 +51,7 @@ def completed() -> tuple[Row, Told]:
 
 
 def refused() -> tuple[Row, Told]:
-    """One whose call is refused because nobody knows."""
+    """Return a row whose call is refused because the outcome is unknown, and its correct outcome."""
     row = next(row for row in ROWS if row.sees == LOST and row.ordered)
     error = {"message": "The answer was lost.", "type": "server_error", "param": None, "code": "outcome_unknown"}
     told = Told(1, 502, {"x-should-retry": "false"}, {"error": error})
@@ -62,7 +62,7 @@ def refused() -> tuple[Row, Told]:
 
 
 def failed() -> tuple[Row, Told]:
-    """One that ends badly."""
+    """Return a row that ends with a failed video, and its correct outcome."""
     row = next(row for row in ROWS if row.fault == "the job never ends")
     error = {"code": "provider_timeout", "message": "It was not finished in time."}
     video = {"id": "video_1", "status": "failed", "progress": 5, "error": error, "completed_at": 5}

@@ -22,7 +22,7 @@ short = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 
 
 def refused(text: str, *, kind: Kind = Kind.VIDEO, team: str = "blue", codec: IdCodec = CODEC) -> None:
-    """It is refused, in the one way in which everything is refused."""
+    """Check that the id is refused with the answer that every refused id gets."""
     with pytest.raises(NotFound) as caught:
         codec.decode(text, kind, team=team)
     assert caught.value.envelope() == ids.not_found(kind).envelope()
@@ -116,7 +116,10 @@ def test_no_text_is_believed(text: str) -> None:
 
 @pytest.mark.parametrize("size", [100, 101, 102])
 def test_there_is_one_spelling(size: int) -> None:
-    """Standard base64, padding, and other values in the last character's unused bits spell the same bytes."""
+    """Other spellings of the same bytes are refused.
+
+    They are standard base64, padding, and other values in the unused bits of the last character.
+    """
     managed = ManagedId(Kind.VIDEO, "r" * (size - ids.TAG_BYTES - ids.MAC_BYTES - 6), "", "", "")
     text = CODEC.encode(managed, team="blue")
     raw = payload(text)
@@ -172,7 +175,7 @@ def test_what_litellm_wraps_around_one_of_ours_is_ours(tail: str, padding: str) 
 
 
 class TestRotation:
-    """The MAC key is replaced; ids live longer than keys."""
+    """The MAC key is replaced, and ids live longer than keys."""
 
     def codec(self, current: bytes, *others: bytes) -> IdCodec:
         self.asked = 0

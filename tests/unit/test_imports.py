@@ -1,4 +1,4 @@
-"""What a function loads is what its cold start costs: no library arrives unnoticed."""
+"""Every loaded module adds to a function's cold start, so a new library must not arrive unnoticed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FILE = Path(__file__).parents[1] / "expected_modules.json"
 EXPECTED: dict[str, dict[str, Any]] = json.loads(FILE.read_text("utf-8"))
 
 AWS_SDK = {"boto3", "botocore"}
-# httpx is for those that talk to providers, pydantic for those that read a body.
+# Functions that call providers need httpx, functions that read a body need pydantic.
 HTTP_CLIENT, BODY_PARSER = {"httpx"}, {"pydantic"}
 BODILESS = {
     *("authorizer", "get_character", "list_characters", "delete_character"),
@@ -29,7 +29,11 @@ SEALED = {"inspect_clip", "stitch_clips"}
 
 @pytest.mark.parametrize("name", modules.functions())
 def test_a_function_loads_what_is_expected(name: str) -> None:
-    """Expected otherwise? `python -m tests.fakes.modules > tests/expected_modules.json`, and look at the difference."""
+    """A function loads exactly the expected modules.
+
+    If the expectation has changed, run `python -m tests.fakes.modules > tests/expected_modules.json` and check the
+    diff.
+    """
     assert modules.observe_alone(name) == EXPECTED[name]
 
 
@@ -45,7 +49,7 @@ def test_functions_of_the_table_only_need_no_client_and_no_parser(name: str) -> 
 
 
 def test_an_id_of_a_providers_is_looked_up_without_client_and_parser() -> None:
-    """Only asking a provider for a character needs the one, and nothing here the other."""
+    """Only a question to a provider about a character needs httpx, and nothing here needs pydantic."""
     code = "import sys; from understudy.api import lookup, raw_ids; print([*{'httpx', 'pydantic'} & {*sys.modules}])"
     layer = {"PYTHONPATH": str(FILE.parents[1] / "layers" / "understudy")}
     ran = subprocess.run([sys.executable, "-c", code], env=layer, capture_output=True, text=True, check=True)
@@ -53,7 +57,7 @@ def test_an_id_of_a_providers_is_looked_up_without_client_and_parser() -> None:
 
 
 def test_what_reads_a_video_knows_of_no_provider_and_of_nothing_else_that_is_owned() -> None:
-    """Their dataclasses are half as much work as an empty function's start."""
+    """Importing these modules' dataclasses would take half as long as an empty function's start."""
     code = "import sys; from understudy.api import lookup, responses; print(*sorted(sys.modules))"
     layer = {"PYTHONPATH": str(FILE.parents[1] / "layers" / "understudy")}
     ran = subprocess.run([sys.executable, "-c", code], env=layer, capture_output=True, text=True, check=True)

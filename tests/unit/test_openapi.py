@@ -1,4 +1,4 @@
-"""docs/openapi.json says what the functions do, and says it in valid OpenAPI."""
+"""docs/openapi.json describes what the functions do, in valid OpenAPI."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FORMS |= {"EditVideoForm": "video", "ExtendVideoForm": "video"}
 
 
 def _json(file: Path) -> Any:
-    """The JSON that an event file sends, if it is to be taken."""
+    """Return the JSON body of an event file, or None if the file expects no 200 or has no JSON body."""
     content = events.read(file)
     return content.get("request", {}).get("json") if content["expect"].get("status") == 200 else None
 
@@ -105,7 +105,7 @@ def _operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 
 def _objects(node: Any) -> Iterator[dict[str, Any]]:
-    """Every object in a document, itself first."""
+    """Yield every object in a document, the document itself first."""
     if isinstance(node, dict):
         yield node
     for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():

@@ -1,6 +1,6 @@
-"""What LiteLLM 1.109.1's proxy does wrong with videos (observed 2026-11-22), line by line: each would fail there.
+"""The defects of LiteLLM 1.109.1's proxy with videos (observed 2026-11-22), one by one: each test would fail there.
 
-The last line, memory under large uploads, is measured in bench/ and tested with the uploads.
+The last defect, memory under large uploads, is measured in bench/ and tested with the uploads.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x05\0\0\0\x02\xd0\x08\x02\0\0\0" + b"\
 
 
 def sent_ids(upstream: Upstream) -> list[str]:
-    """The characters of the last order, as the provider got them."""
+    """Return the ids of the last order's characters, as the provider received them."""
     return [one["id"] for one in upstream.submits()[-1].body["characters"]]
 
 
@@ -90,7 +90,7 @@ def test_5_ids_outlive_a_providers_key(stage: Stage, upstream: Upstream) -> None
 def test_6_a_poll_stays_with_the_account_that_made_the_video(
     stage: Stage, upstream: Upstream, configure: Callable[[str], None], toml: str
 ) -> None:
-    """Two names for one upstream model: their accounts are not mixed."""
+    """Several model names for one upstream model do not mix up their accounts."""
     configure(toml.replace('"solo" = "sora-2"', '"solo" = "sora-2", "also" = "sora-2"'))
     ids = [stage.create(model=model).body["id"] for model in ("sora-2", "solo", "also")]
     makers = [one.host for one in upstream.submits()]

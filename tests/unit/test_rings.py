@@ -1,4 +1,4 @@
-"""What `make test` leaves to `make test-all` is a cell of a cross product, and no row or column of it."""
+"""The tests that only `make test-all` runs are single cells of a cross product, never a whole row or column."""
 
 from __future__ import annotations
 

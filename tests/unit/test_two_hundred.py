@@ -1,4 +1,4 @@
-"""Two deployments in a group, 200 characters, 200 videos: every later call reaches the one that made it."""
+"""Two deployments of a model, 200 characters, 200 videos: every later call reaches the deployment that made each."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HOSTS = {"one": "one.example", "two": "two.example"}
 
 
 def make(stage: Stage, upstream: Upstream) -> list[tuple[str, str]]:
-    """Pairs of a character and a finished video with her."""
+    """Make pairs of a character and a finished video with that character, and return their ids."""
     pairs = []
     for _ in range(COUNT):
         form = [("name", "Luna"), ("model", "sora-2"), ("video", ("luna.mp4", MP4, "video/mp4"))]
@@ -31,12 +31,15 @@ def make(stage: Stage, upstream: Upstream) -> list[tuple[str, str]]:
 
 
 def home(public_id: str, kind: Kind) -> str:
-    """The host that an id leads to."""
+    """Return the host that an id leads to."""
     return HOSTS[secrets.id_codec().decode(public_id, kind, team="blue").model_id]
 
 
 def later_calls(stage: Stage, upstream: Upstream, made: list[tuple[str, str]]) -> Counter[str]:
-    """Read, use, edit, extend, remix all of them; each has to succeed and be heard at home alone. Returns counts."""
+    """Read, use, edit, extend and remix all of them, and return the number of calls by function.
+
+    Each call has to succeed, and only the thing's own deployment may be called.
+    """
     counts: Counter[str] = Counter()
     for number, (luna, video) in enumerate(made):
         assert stage.call("get_character", path={"character_id": luna}).status == 200
@@ -61,7 +64,7 @@ def later_calls(stage: Stage, upstream: Upstream, made: list[tuple[str, str]]) -
 
 
 def rotate(upstream: Upstream) -> None:
-    """New keys at both providers; the old ones are refused from now on."""
+    """Replace the keys at both providers; from now on they refuse the old keys."""
     for name in ("a", "b"):
         clients.secretsmanager().put_secret_value(SecretId=f"understudy/{name}", SecretString=f"key-{name}-new")
 
@@ -74,7 +77,7 @@ def rotate(upstream: Upstream) -> None:
         upstream.rules["POST", host, ""] = only_new
 
 
-def test_every_later_call_comes_home_also_after_a_rotation(stage: Stage, upstream: Upstream) -> None:
+def test_every_later_call_reaches_its_deployment_also_after_a_rotation(stage: Stage, upstream: Upstream) -> None:
     made = make(stage, upstream)
     homes = Counter(home(video, Kind.VIDEO) for _, video in made)
     assert sum(homes.values()) == COUNT

@@ -1,7 +1,7 @@
-"""Capacity units of a call to DynamoDB by its own rules, for the local table does not know them.
+"""Capacity units of a call to DynamoDB by DynamoDB's rules, because the local table does not count them.
 
-What is read is counted by 4 KB and what is written by 1 KB; half for a read that need not be consistent, double in a
-transaction.
+A read unit is 4 KB, a write unit is 1 KB. An eventually consistent read counts half. A write in a transaction counts
+double.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/capacity-unit-calculations.html (2026-11)
 """
 
@@ -15,7 +15,7 @@ Item = dict[str, Any]
 
 
 class Units(NamedTuple):
-    """How many items a call looked at, and the units that took."""
+    """The number of items that a call evaluated, and the read and write units of the call."""
 
     items: int = 0
     read: float = 0.0
@@ -23,7 +23,10 @@ class Units(NamedTuple):
 
 
 def units(operation: str, request: dict[str, Any], answer: dict[str, Any], now: Callable[[Item], Item]) -> Units:
-    """Of one call. `now` says how the row with a key looks after it; {} counts as one of 1 KB at most."""
+    """Compute the units of one call. Raises NotImplementedError for an unknown operation.
+
+    `now` returns the row with a key as it is after the call; {} counts as a row of at most 1 KB.
+    """
     if operation == "GetItem":
         return Units(1, read=_read([answer.get("Item", {})], request))
     if operation == "Query":
@@ -47,7 +50,7 @@ def _read(items: list[Item], request: dict[str, Any]) -> float:
 
 
 def _written(request: dict[str, Any], answer: dict[str, Any], now: Callable[[Item], Item]) -> int:
-    """A changed item counts as large as it has become."""
+    """Compute the write units of a call from the size of the item after the change."""
     item = request.get("Item") or answer.get("Attributes") or now(request["Key"])
     return max(1, math.ceil(_size(item) / 1024))
 

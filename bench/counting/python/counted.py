@@ -1,6 +1,6 @@
-"""A handler around a function's own that tells what it asked of the table: growth.py lays it beside the function.
+"""A handler around a function's handler that counts its calls to the table. growth.py adds this module as a layer.
 
-It answers {"answer": what the function answered, "asked": [[operation, items evaluated, capacity units], ...]}.
+It answers {"answer": the function's answer, "asked": [[operation, items evaluated, capacity units], ...]}.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _counts = True
 
 
 def handler(event: Any, context: Any) -> dict[str, Any]:
-    """Have the function handle the event."""
+    """Run the function's handler with the event. Return its answer and its calls to the table."""
     _asked.clear()
     answer = importlib.import_module("app").handler(event, context)
     return {"answer": answer, "asked": list(_asked)}
@@ -34,7 +34,7 @@ def _count(model: Any, parsed: dict[str, Any], context: dict[str, Any], **_: Any
 
 
 def _now(key: dict[str, Any]) -> dict[str, Any]:
-    """The row, by a call that is not counted."""
+    """Read the row with a key. This call is not counted."""
     global _counts
     from understudy.store import clients
 

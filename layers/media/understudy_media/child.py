@@ -1,4 +1,4 @@
-"""Work in a process of its own, which may crash, hang or ask for all the memory without taking the function with it."""
+"""Runs work in a separate process, which may crash, hang or use up memory without ending the function."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class ChildDied(Exception):
 
 
 def run(work: Callable[[], Mapping[str, Any]], *, seconds: float, memory_bytes: int | None) -> dict[str, Any]:
-    """What `work` returns (as JSON), computed by a forked child within `seconds` and `memory_bytes` of data.
+    """Run `work` in a forked child, within `seconds` and `memory_bytes` of data. Return its result, passed as JSON.
 
-    FFmpeg can spin or fault inside C where no Python check runs, and a fault in it must not outlive the file that
-    caused it: the next caller's clip is opened by a new process. Forking costs little, since everything is imported
+    FFmpeg can hang or crash inside C, where no Python check runs. A fault in FFmpeg must not outlive the file that
+    caused it, so a new process opens the next caller's clip. Forking costs little, since everything is imported
     already. Raises ChildTimeout or ChildDied.
     """
     read_end, write_end = os.pipe()
@@ -36,7 +36,7 @@ def run(work: Callable[[], Mapping[str, Any]], *, seconds: float, memory_bytes: 
         data = _read_all(read_end, time.monotonic() + seconds)
     finally:
         os.close(read_end)
-        # Killing a child that has answered is harmless; one that has not must not live on.
+        # Killing a child that has answered does no harm. A child that has not answered must not go on.
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
     try:
@@ -51,7 +51,7 @@ def _be_child(work: Callable[[], Mapping[str, Any]], read_end: int, write_end: i
     try:
         os.close(read_end)
         if memory_bytes is not None:
-            # An allocation beyond it fails, and FFmpeg reports that; without, the kernel would kill the whole function.
+            # An allocation beyond the limit fails, and FFmpeg reports it. Without it, the kernel kills the function.
             resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         data = json.dumps(work()).encode()
@@ -59,7 +59,7 @@ def _be_child(work: Callable[[], Mapping[str, Any]], read_end: int, write_end: i
             data = data[os.write(write_end, data) :]
         status = 0
     finally:
-        # Not sys.exit: the parent's exit handlers and buffers are not ours to run and flush.
+        # Not sys.exit: the child must not run the parent's exit handlers or flush its buffers.
         os._exit(status)
 
 

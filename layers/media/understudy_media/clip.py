@@ -1,4 +1,4 @@
-"""An opened clip: the checks that it must pass, and what it is."""
+"""An opened clip: the checks that it must pass, and the facts about it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _DEMUXERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm"
 
 @dataclass
 class Clip:
-    """One clip, open for reading. Times are in seconds from its first picture."""
+    """One clip, open for reading. Times are in seconds from its first frame."""
 
     media: InputContainer
     kind: Kind
@@ -48,7 +48,7 @@ class Clip:
 
     @property
     def rate(self) -> Fraction:
-        """Pictures a second, as declared within reason; 25 when the file does not say."""
+        """Frames a second as declared, but at least 0.1 and at most 240; 25 if the file does not say."""
         return _rate(self.video)
 
     @property
@@ -57,18 +57,18 @@ class Clip:
 
     @property
     def audio_codec(self) -> str | None:
-        """Null without sound, "unknown" when FFmpeg has no name for it."""
+        """None without sound, and "unknown" if FFmpeg has no name for the codec."""
         if self.audio is None:
             return None
         return getattr(getattr(self.audio.codec_context, "codec", None), "canonical_name", "unknown")
 
     def display_size(self, frame: VideoFrame) -> tuple[int, int]:
-        """Width and height of `frame` as a player shows it: square pixels, upright."""
+        """Return width and height of `frame` as a player shows it: square pixels, upright."""
         width = round(frame.width * _pixel_aspect(self.video))
         return (frame.height, width) if frame.rotation % 180 else (width, frame.height)
 
     def seek(self, seconds: Fraction) -> None:
-        """Moves to the key picture at or before `seconds`."""
+        """Seek to the key frame at or before `seconds`."""
         self.media.seek(int((self.start + seconds) / ticks(self.video)), stream=self.video, backward=True)
 
 
@@ -76,9 +76,10 @@ class Clip:
 def open_clip(
     store: MediaStore, key: str, deadline: Deadline, budget: int, *, with_sound: bool = False
 ) -> Iterator[Clip]:
-    """The clip under `key`, for as long as the context lasts; its sound is read only `with_sound`.
+    """Open the clip under `key` for as long as the context lasts. Its sound is read only `with_sound`.
 
-    Raises Refusal, also in place of any error that FFmpeg raises about the clip inside the context.
+    Raises Refusal, also in place of any error that FFmpeg raises about the clip inside the context. If a read from S3
+    has failed, that first error is raised instead.
     """
     reader = store.open(key, budget=budget, deadline=deadline)
     try:
@@ -87,14 +88,14 @@ def open_clip(
         with _open_media(reader, kind) as media:
             yield _describe(media, kind, reader, deadline, with_sound)
     except (av.error.FFmpegError, ArithmeticError) as error:
-        # Arithmetic: timestamps that no number of FFmpeg's holds.
+        # ArithmeticError: a timestamp is out of FFmpeg's range.
         raise reader.failure or damaged() from error
     if reader.failure is not None:
         raise reader.failure
 
 
 def ticks(stream: Stream) -> Fraction:
-    """The unit of the stream's timestamps, in seconds."""
+    """Return the unit of the stream's timestamps, in seconds. Raises Refusal if the stream has none."""
     base = stream.time_base
     if not base:
         raise damaged()
@@ -132,7 +133,7 @@ def _describe(media: InputContainer, kind: Kind, reader: RangeReader, deadline: 
     # A cover picture is a video stream too, of one picture.
     video = next((s for s in media.streams.video if not s.disposition & Disposition.attached_pic), None)
     if video is None:
-        raise Refusal("no_video_stream", "The file has no pictures, only sound or data. Send a video.")
+        raise Refusal("no_video_stream", "The file has no video track. Send a video.")
     _check_codec(video, limits.VIDEO_DECODERS, "video", "H.264")
     context = video.codec_context
     if context.width * context.height * max(_pixel_aspect(video), Fraction(1)) > limits.MAX_PIXELS:
@@ -142,13 +143,13 @@ def _describe(media: InputContainer, kind: Kind, reader: RangeReader, deadline: 
     sounds = sorted(media.streams.audio, key=lambda stream: _decoder(stream) not in limits.AUDIO_DECODERS)
     audio = sounds[0] if sounds else None
     for stream in media.streams:
-        # Streams that nobody asked for are not even read.
+        # Streams that are not needed are not even read.
         if stream is not video and not (with_sound and stream is audio):
             stream.discard = Discard.all
     context.thread_count = 1
     context.options = {"max_pixels": str(limits.MAX_PIXELS)}
     if max(len(video.index_entries), video.frames) > limits.MAX_PICTURES:
-        raise Refusal("too_large", f"The video has more than {limits.MAX_PICTURES} pictures. Send a shorter one.")
+        raise Refusal("too_large", f"The video has more than {limits.MAX_PICTURES} frames. Send a shorter video.")
     for stream in (video, *([audio] if audio is not None else [])):
         _check_index(stream, reader.size)
     start = (video.start_time or 0) * ticks(video)
@@ -170,7 +171,10 @@ def _rate(video: VideoStream) -> Fraction:
 
 
 def _pixel_aspect(video: VideoStream) -> Fraction:
-    """Width of a pixel over its height. What lies beyond 4 is a mistake, or a way to make a small video huge."""
+    """Return the width of a pixel over its height.
+
+    A ratio outside 1/4 to 4 counts as 1: it is a mistake, or a way to make a small video huge.
+    """
     ratio = video.sample_aspect_ratio
     aspect = Fraction(ratio.numerator, ratio.denominator) if ratio else Fraction(1)
     return aspect if Fraction(1, 4) <= aspect <= 4 else Fraction(1)
@@ -188,25 +192,28 @@ def _decoder(stream: Stream) -> str:
 
 
 def check_audio(stream: AudioStream) -> None:
-    """Raises Refusal when the sound is in a codec that is not opened."""
+    """Raise Refusal if the codec of the sound is not one that is opened."""
     _check_codec(stream, limits.AUDIO_DECODERS, "audio", "AAC")
 
 
 def _check_index(stream: Stream, size: int) -> None:
-    """A file that was cut off has an index that points beyond its end. Without this it would be a shorter video."""
+    """Raise Refusal if the index has too many entries, or points beyond the end of the file.
+
+    The index of a file that was cut off points beyond its end. Without this check the file would be a shorter video.
+    """
     entries = stream.index_entries
-    # Packets of sound are shorter than pictures; ten minutes of them are fewer than this, with every codec in use.
+    # Audio packets are shorter than frames. With every supported codec, ten minutes need fewer packets than this.
     if len(entries) > 8 * limits.MAX_PICTURES:
-        raise Refusal("too_large", "The video has too many packets of sound. Export it with AAC.")
+        raise Refusal("too_large", "The video has too many audio packets. Export it with AAC audio.")
     if any(entry.pos + entry.size > size for entry in entries):
         raise damaged()
 
 
 def _measure(media: InputContainer, video: VideoStream, deadline: Deadline) -> Fraction:
-    """Seconds that the pictures last.
+    """Return the number of seconds that the frames last. Raises Refusal if there are none.
 
-    A WebM straight from a browser's recorder does not declare it: then the packets are looked through, which reads the
-    file but decodes nothing.
+    A WebM straight from a browser's recorder does not declare its length. Then the packets are looked through, which
+    reads the file but decodes nothing.
     """
     if video.duration:
         return video.duration * ticks(video)

@@ -1,4 +1,4 @@
-"""Reading the fields of an event. A wrong one is a Refusal `invalid_request` that names it."""
+"""Readers for the fields of an event. A wrong field is a Refusal `invalid_request` that names the field."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from understudy_media.refusal import Refusal
 
 
 def text(event: Mapping[str, object], name: str) -> str:
-    """A string that is not empty."""
+    """Return a field that is a string and not empty."""
     value = event.get(name)
     if not isinstance(value, str) or not value:
         raise Refusal("invalid_request", f"'{name}' must be a string.")
@@ -18,7 +18,7 @@ def text(event: Mapping[str, object], name: str) -> str:
 
 
 def texts(event: Mapping[str, object], name: str, most: int) -> list[str]:
-    """A list of one to `most` strings."""
+    """Return a field that is a list of one to `most` strings."""
     value = event.get(name)
     if not isinstance(value, list) or not 1 <= len(value) <= most or not all(isinstance(item, str) for item in value):
         raise Refusal("invalid_request", f"'{name}' must be a list of 1 to {most} strings.")
@@ -26,7 +26,7 @@ def texts(event: Mapping[str, object], name: str, most: int) -> list[str]:
 
 
 def whole(event: Mapping[str, object], name: str, most: int) -> int:
-    """A whole number from 0 to `most`."""
+    """Return a field that is a whole number from 0 to `most`."""
     value = event.get(name)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
         raise Refusal("invalid_request", f"'{name}' must be a whole number from 0 to {most}.")
@@ -34,7 +34,7 @@ def whole(event: Mapping[str, object], name: str, most: int) -> int:
 
 
 def number(event: Mapping[str, object], name: str) -> float:
-    """A finite number, 0 or more."""
+    """Return a field that is a finite number, 0 or more."""
     value = event.get(name)
     if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value) or value < 0:
         raise Refusal("invalid_request", f"'{name}' must be a number, 0 or more.")
@@ -42,7 +42,7 @@ def number(event: Mapping[str, object], name: str) -> float:
 
 
 def size(event: Mapping[str, object]) -> tuple[int, int] | None:
-    """`width` and `height` of a picture in pixels, together or not at all."""
+    """Return the fields `width` and `height` of a picture in pixels, or None if both are missing."""
     if "width" not in event and "height" not in event:
         return None
     width, height = whole(event, "width", MAX_SIDE), whole(event, "height", MAX_SIDE)

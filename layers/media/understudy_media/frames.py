@@ -14,16 +14,16 @@ from understudy_media.limits import MAX_PICTURES, Deadline
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
-# Beyond this many seconds without an index a seek is tried rather than decoding on.
+# To go forward more seconds than this without an index, a seek is tried instead of decoding on.
 _BLIND_SEEK_SECONDS = 10
 
 
 class Frames:
-    """The frames of a clip, asked for in rising order of time.
+    """The frames of a clip, requested in rising order of time.
 
-    Decodes on from where it is, or jumps to a nearer key picture when the index knows one. Damaged packets are skipped.
-    Stops (yields no more) after `most` decoded frames or at `deadline`, so that a hostile file costs bounded work and
-    an honest one with far-apart key pictures still gives what was found.
+    Decoding goes on from the current position, or jumps to a nearer key frame if the index knows one. Damaged packets
+    are skipped. After `most` decoded frames, or at `deadline`, no more frames are yielded. So a hostile file costs
+    bounded work, and a good file with distant key frames still gives the frames that were found.
     """
 
     def __init__(self, clip: Clip, deadline: Deadline, most: int = MAX_PICTURES) -> None:
@@ -36,7 +36,7 @@ class Frames:
         self._pending: tuple[float, VideoFrame] | None = None
 
     def between(self, start: float, end: float) -> Iterator[tuple[float, VideoFrame]]:
-        """The frames shown from `start` to `end`, each with its time; at least the first one after `start`."""
+        """Yield the frames shown from `start` to `end`, each with its time; at least the first frame after `start`."""
         self._approach(start)
         found = False
         while True:

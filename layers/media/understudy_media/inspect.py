@@ -1,4 +1,4 @@
-"""What a clip is, and stills of it."""
+"""Facts about a clip, and stills from it."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 STILL_LONG_SIDE = 1920
 # A still after 20 seconds of 30 pictures a second without a key picture is worth it; one after minutes is not.
 _MOST_DECODED = 4000
-# Of the time that is left, what may go into decoding: the stills still have to be written.
+# The share of the time left that decoding may take: the stills still have to be written.
 _DECODING_SHARE = 0.8
 
 
 def inspect_clip(
     store: MediaStore, deadline: Deadline, *, key: str, stills_prefix: str, stills: int
 ) -> dict[str, object]:
-    """Facts about the clip under `key`, and `stills` pictures of it as `{stills_prefix}still-{n}.jpg` from n = 1.
+    """Return facts about the clip under `key`, and write stills from it.
 
-    Width and height are as a player shows them. Fewer stills than asked are written when the clip has no more frames.
-    Raises Refusal; then nothing was written.
+    The stills are `{stills_prefix}still-{n}.jpg`, with n from 1 to `stills`. Fewer stills are written if the clip has
+    no more frames. Width and height are as a player shows them. Raises Refusal; then nothing was written.
     """
     if stills:
         media_key(f"{stills_prefix}still-1.jpg")
@@ -38,7 +38,7 @@ def inspect_clip(
         frames = Frames(clip, deadline.share(_DECODING_SHARE), _MOST_DECODED)
         chosen: list[tuple[float, Picture]] = []
         size: tuple[int, int] | None = None
-        # Also without stills one picture is decoded: a clip that cannot be is not a clip.
+        # One frame is decoded even without stills, so that a clip that cannot be decoded is refused.
         for still in spread(clip, frames, max(1, stills)):
             size = size or clip.display_size(still.frame)
             small = within(clip.display_size(still.frame), STILL_LONG_SIDE)

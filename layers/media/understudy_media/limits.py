@@ -1,4 +1,4 @@
-"""How much work one file may cause."""
+"""Limits on the work that one file may cause."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MIB = 1024 * 1024
 LOOK_BYTES = 512 * MIB
 REWRITE_BYTES = 4096 * MIB
 
-# Decoders that may run. Fewer decoders, fewer of their faults: anything else in a clip is a refusal.
+# Decoders that may run. Fewer decoders have fewer faults. A clip with any other codec is refused.
 VIDEO_DECODERS = ("h264", "hevc", "vp8", "vp9", "libdav1d", "av1", "mpeg4", "mjpeg", "prores")
 AUDIO_DECODERS = (
     *("aac", "mp3float", "mp3", "opus", "libopus", "vorbis", "alac", "ac3", "eac3", "flac"),
@@ -30,21 +30,21 @@ AUDIO_DECODERS = (
 
 
 class Deadline:
-    """A moment on the monotonic clock after which work stops with a refusal."""
+    """A time on the monotonic clock, after which work stops with a Refusal."""
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._end = clock() + seconds
 
     def left(self) -> float:
-        """Seconds that remain; negative afterwards."""
+        """Return the seconds that remain; negative after the deadline."""
         return self._end - self._clock()
 
     def check(self) -> None:
-        """Raises Refusal `timed_out` when the moment has passed."""
+        """Raise Refusal `timed_out` if the deadline has passed."""
         if self.left() <= 0:
-            raise Refusal("timed_out", "The video takes too long to process. Send a shorter or smaller one.")
+            raise Refusal("timed_out", "The video takes too long to process. Send a shorter or smaller video.")
 
     def share(self, part: float) -> Deadline:
-        """A deadline at `part` (0 to 1) of the time that is left."""
+        """Return a deadline at `part` (0 to 1) of the time that is left."""
         return Deadline(self.left() * part, self._clock)

@@ -1,4 +1,4 @@
-"""Turning a decoded frame into a picture file: upright, square pixels, not larger than asked."""
+"""Turns a decoded frame into a picture file: upright, with square pixels, and not larger than requested."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
 MIME_TYPES = {"jpg": "image/jpeg", "jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
-# JPEG and (lossy) WebP are defined in BT.601 colours, JPEG in the full range.
+# JPEG and (lossy) WebP are defined in BT.601 colours; JPEG uses the full range.
 _COLOURS = {
     "jpg": ":out_color_matrix=bt601:out_range=full",
     "webp": ":out_color_matrix=bt601:out_range=limited",
@@ -35,18 +35,21 @@ class Picture:
 
 
 def within(size: tuple[int, int], long_side: int) -> tuple[int, int]:
-    """`size` scaled down, if need be, so that neither side is over `long_side`; never below one pixel."""
+    """Return `size`, scaled down if a side is over `long_side`. Each side stays at least one pixel."""
     factor = min(Fraction(1), Fraction(long_side, max(size)))
     return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
 
 def upright(rotation: int) -> str:
-    """The filters, each followed by a comma, that undo a display rotation of `rotation` degrees counter-clockwise."""
+    """Return the filters that undo a display rotation of `rotation` degrees counter-clockwise.
+
+    A comma follows each filter.
+    """
     return {90: "transpose=cclock,", 180: "hflip,vflip,", 270: "transpose=clock,"}.get(rotation % 360, "")
 
 
 class Chain:
-    """A chain of FFmpeg's filters ("scale=64:64,setsar=1") for frames of one size and format."""
+    """A chain of FFmpeg filters ("scale=64:64,setsar=1") for frames of one size and format."""
 
     def __init__(self, frame: VideoFrame, steps: str) -> None:
         self._graph = Graph()
@@ -64,19 +67,19 @@ class Chain:
         self._pushed = 0
 
     def push(self, frame: VideoFrame | None) -> None:
-        """Gives the next frame in, whose time is lost; None after the last one."""
+        """Push the next frame into the chain, and None after the last frame. The time of the frame is lost."""
         if frame is not None:
             frame.pts = self._pushed
             self._pushed += 1
         self._graph.vpush(frame)
 
     def pull(self) -> VideoFrame:
-        """Takes a frame out."""
+        """Return the next frame from the chain."""
         return self._graph.vpull()
 
 
 def scaled(frame: VideoFrame, size: tuple[int, int], form: str) -> VideoFrame:
-    """`frame` upright in `size`, in the pixel format that pictures of `form` are encoded from."""
+    """Return `frame` upright in `size`, in the pixel format from which pictures of `form` are encoded."""
     steps = f"{upright(frame.rotation)}scale={size[0]}:{size[1]}{_COLOURS[form]},setsar=1,format={_FORMAT[form]}"
     chain = Chain(frame, steps)
     chain.push(frame)
@@ -84,7 +87,7 @@ def scaled(frame: VideoFrame, size: tuple[int, int], form: str) -> VideoFrame:
 
 
 def tiled(frames: Sequence[VideoFrame], columns: int) -> VideoFrame:
-    """`frames`, all of one size, in rows of `columns`; what is left of the last row is black."""
+    """Return `frames`, all of one size, in rows of `columns` as one frame. The rest of the last row is black."""
     rows = -(-len(frames) // columns)
     chain = Chain(frames[0], f"tile=layout={columns}x{rows}:nb_frames={len(frames)}")
     for frame in frames:
@@ -94,7 +97,7 @@ def tiled(frames: Sequence[VideoFrame], columns: int) -> VideoFrame:
 
 
 def encoded(frame: VideoFrame, form: str, quality: int = 3) -> Picture:
-    """`frame` (from `scaled`) as a file. `quality` is JPEG's quantiser: 2 is best, 31 is worst."""
+    """Return `frame` (from `scaled`) as a file. `quality` is JPEG's quantiser: 2 is best, 31 is worst."""
     encoder = cast("VideoCodecContext", CodecContext.create(_ENCODER[form], "w"))
     encoder.width, encoder.height, encoder.pix_fmt = frame.width, frame.height, _FORMAT[form]
     encoder.time_base = Fraction(1, 25)
@@ -109,10 +112,10 @@ def encoded(frame: VideoFrame, form: str, quality: int = 3) -> Picture:
 
 
 def sharpness(frame: VideoFrame) -> int:
-    """Larger for a picture with more detail: the bytes that a JPEG of it takes at a fixed size and quality.
+    """Return the bytes that a JPEG of the frame takes at a fixed size and quality: more for a picture with more detail.
 
-    JPEG spends its bytes on fine contrast, which is what blur, motion and fades take away. FFmpeg does it in C; for a
-    Laplacian we would carry NumPy or loop over pixels in Python.
+    JPEG spends its bytes on fine contrast, and blur, motion and fades reduce fine contrast. FFmpeg computes this in C.
+    A Laplacian would need NumPy, or a loop over pixels in Python.
     """
     width, height = within((frame.width, frame.height), 512)
     return len(encoded(frame.reformat(width=width, height=height, format="yuvj420p"), "jpg", quality=8).data)

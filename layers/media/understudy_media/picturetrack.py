@@ -1,4 +1,4 @@
-"""The pictures of a joined video: packets as they are, or encoded anew."""
+"""The frames of a joined video: packets copied as they are, or encoded anew."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from understudy_media.clip import Clip
 
-# The most pictures a second that are encoded; of more, some are dropped.
+# The most frames a second that are encoded. Frames beyond that are dropped.
 MOST_RATE = 60
 _UNIT = Fraction(1, 90_000)
 # FFmpeg's numbers for how colours are coded, and its scaler's names for the same.
@@ -27,22 +27,22 @@ _MATRICES = {1: "bt709", 5: "bt601", 6: "bt601", 9: "bt2020"}
 
 
 class PictureTrack(Protocol):
-    """Takes packets of pictures, clip after clip, and writes them."""
+    """Takes packets of frames, clip after clip, and writes them."""
 
     def begin(self, clip: Clip, base: Fraction, start: Fraction, end: Fraction) -> None:
-        """The next packets play from `start` to `end` of the result; `base` is the clip's own time at `start`."""
+        """Start a clip that goes from `start` to `end` of the result. `base` is the clip's own time at `start`."""
 
     def take(self, packet: Packet[VideoStream]) -> bool:
-        """Writes what of the packet lies inside; False when the clip's part is over."""
+        """Write what lies inside the clip's part of the result. Return False when that part is over."""
 
     def finish(self) -> None:
-        """All clips are over."""
+        """Write what was held back, after the last clip."""
 
 
 class CopiedPictures:
-    """Passes packets on with new timestamps. Only for clips with equal parameters, cut at key pictures.
+    """Copies packets with new timestamps. Only for clips with equal parameters, cut at key frames.
 
-    `most` is the number of packets for which there is room in the index.
+    `most` is the number of packets for which the index has room.
     """
 
     def __init__(self, output: OutputContainer, first: Clip, most: int) -> None:
@@ -78,7 +78,7 @@ class CopiedPictures:
             raise damaged()
         packet.dts += self._shift
         if packet.dts * self._unit <= self._last:
-            # A clip longer than it declares runs into the next one, and a muxer accepts rising times only.
+            # A clip longer than declared overlaps the next clip, and a muxer accepts rising times only.
             packet.dts = int(self._last / self._unit) + 1
         self._last = packet.dts * self._unit
         packet.pts = max(packet.pts + self._shift, packet.dts)
@@ -87,11 +87,11 @@ class CopiedPictures:
         return True
 
     def finish(self) -> None:
-        """Nothing was held back."""
+        """Do nothing, because no packet was held back."""
 
 
 class EncodedPictures:
-    """Decodes, fits every picture into `size` (even numbers) and encodes H.264."""
+    """Decodes every frame, fits it into `size` (even numbers) and encodes H.264."""
 
     def __init__(self, output: OutputContainer, first: Clip, size: tuple[int, int]) -> None:
         self._output = output
@@ -151,7 +151,7 @@ class EncodedPictures:
         duration = frame.duration * unit if frame.duration else shown
         fitted = self._fit(frame)
         fitted.pts, fitted.time_base, fitted.duration = pts, _UNIT, round(duration / _UNIT)
-        # The decoder's choice of key pictures is not to be the encoder's.
+        # The encoder must choose its own key frames, not the decoder's.
         fitted.pict_type = 0
         self._output.mux(self._stream.encode(fitted))
         return True

@@ -1,4 +1,4 @@
-"""Pictures that stand for a finished video."""
+"""Preview pictures of a finished video."""
 
 from __future__ import annotations
 
@@ -30,9 +30,11 @@ _TAIL_SECONDS = 1.0
 def previews(
     store: MediaStore, deadline: Deadline, *, key: str, thumbnail_key: str, spritesheet_key: str
 ) -> dict[str, object]:
-    """A WebP thumbnail of a good early frame, and a JPEG sheet of up to 25 frames spread over the clip, 5 in a row.
+    """Write a thumbnail and a sprite sheet of the clip.
 
-    Returns both, and the clip's own duration (s), width and height as a player shows them.
+    The thumbnail is a WebP of a good early frame. The sprite sheet is a JPEG of up to 25 frames spread over the clip, 5
+    in a row. Returns facts about both, and the clip's duration in seconds, and its width and height as a player shows
+    them.
     """
     media_key(thumbnail_key)
     media_key(spritesheet_key)
@@ -62,7 +64,10 @@ def previews(
 def last_frame(
     store: MediaStore, deadline: Deadline, *, key: str, output_key: str, size: tuple[int, int] | None = None
 ) -> dict[str, object]:
-    """The last picture of the clip, in full size or in `size`, as PNG, JPEG or WebP by the ending of `output_key`."""
+    """Write the last frame of the clip, in full size or in `size`.
+
+    The ending of `output_key` chooses PNG, JPEG or WebP. Returns facts about the picture.
+    """
     ending = output_key.rpartition(".")[2].lower()
     if ending not in MIME_TYPES:
         raise Refusal("invalid_request", "'output_key' must end in .png, .jpg or .webp.")

@@ -1,4 +1,4 @@
-"""A file object over ranges of something far away, that holds a bounded part of it."""
+"""A file object over byte ranges of a remote file, of which a bounded part is kept in memory."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ RUN_BLOCKS = 8
 
 
 class RangeReader:
-    """Read-only, seekable, for FFmpeg. Memory is CACHE_BLOCKS * BLOCK_BYTES (16 MB) at most, whatever the file's size.
+    """A read-only, seekable file for FFmpeg. It keeps at most CACHE_BLOCKS * BLOCK_BYTES (16 MB) in memory.
 
-    `fetch(start, stop)` returns exactly the bytes in that half-open range. Reading beyond `budget` fetched bytes, or
-    after `deadline`, raises Refusal. FFmpeg may take such an error for the end of the file, so the first one is kept in
-    `failure` for whoever opened the reader to raise again.
+    `fetch(start, stop)` returns exactly the bytes in that half-open range. Refusal is raised by a read that would fetch
+    more than `budget` bytes in all, or that comes after `deadline`. FFmpeg may take such an error for the end of the
+    file, so the first error is kept in `failure`. Whoever opened the reader must raise it again.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class RangeReader:
         return self._position
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Moves as io.IOBase does. Nothing is fetched before the next read."""
+        """Move as io.IOBase does. Nothing is fetched before the next read."""
         position = offset + (0, self._position, self.size)[whence]
         if position < 0:
             raise ValueError("negative seek position")
@@ -54,7 +54,7 @@ class RangeReader:
         return position
 
     def read(self, size: int = BLOCK_BYTES) -> bytes:
-        """At most `size` bytes, and not beyond the current block, as raw files may; b"" at the end of the file."""
+        """Return at most `size` bytes, none from beyond the current block, as raw files may; b"" at the end."""
         if self._position >= self.size or size <= 0:
             return b""
         number, offset = divmod(self._position, BLOCK_BYTES)
@@ -74,12 +74,12 @@ class RangeReader:
 
     def _load(self, number: int) -> None:
         self._deadline.check()
-        # Sound and pictures may lie in different parts of the file, each read on its own: what tells that reading
-        # runs on is the neighbour in the cache, and not the last position.
+        # Sound and frames may be in different parts of the file, each read in sequence. So a sequential read is
+        # recognised by the previous block in the cache, not by the last position.
         blocks = RUN_BLOCKS if number - 1 in self._blocks else 1
         start, stop = number * BLOCK_BYTES, min((number + blocks) * BLOCK_BYTES, self.size)
         if self.fetched_bytes + stop - start > self._budget:
-            raise Refusal("too_large", "The video has too much data to look through. Send a smaller one.")
+            raise Refusal("too_large", "The video has too much data between its frames. Send a smaller video.")
         self.requests += 1
         self._keep(number, self._fetch(start, stop))
 

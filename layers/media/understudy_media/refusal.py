@@ -19,7 +19,7 @@ Code = Literal[
 
 
 class Refusal(ValueError):
-    """The work was not done; `message` is one sentence that tells the caller what to do about it."""
+    """The work was not done. `message` tells the caller what to do about it."""
 
     def __init__(self, code: Code, message: str) -> None:
         super().__init__(message)
@@ -27,12 +27,12 @@ class Refusal(ValueError):
         self.message = message
 
     def as_answer(self) -> dict[str, object]:
-        """The refusal as a sealed function returns it."""
+        """Return the refusal as a sealed function answers it."""
         return {"ok": False, "code": self.code, "message": self.message}
 
 
 def damaged() -> Refusal:
-    """The refusal for a file that names itself a video and cannot be decoded."""
+    """Return the refusal for a file that claims to be a video and cannot be decoded."""
     return Refusal(
         "unreadable",
         "The video cannot be read: it is damaged or incomplete. Export it as MP4 (H.264) and send it again.",

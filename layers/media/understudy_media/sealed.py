@@ -1,4 +1,4 @@
-"""What both sealed functions do around their work: a time limit, a process of its own, an answer, a line in the log."""
+"""What both sealed functions do around their work: a time limit, a child process, an answer and a line in the log."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from understudy_media.storage import MediaStore, storage_refusal
 
 Task = Callable[[MediaStore, Deadline], dict[str, object]]
 
-# Before the function's own end: work stops by itself, then the child is stopped, then the answer is sent.
+# Seconds before the function's own end: work stops by itself, then the child is killed, then the answer is sent.
 _SOFT_MARGIN = 3.0
 _HARD_MARGIN = 1.0
-# Memory of the function that is not the child's: its parent, and the libraries' code.
+# Memory of the function that the child cannot have: its parent, and the libraries' code.
 _RESERVED_BYTES = 192 * MIB
 
 
@@ -37,9 +37,10 @@ class Context(Protocol):
 
 
 def answer(function: str, task: Task, event: dict[str, Any], context: Context) -> dict[str, object]:
-    """What `task` returns with "ok": true, or {"ok": false, "code", "message"}; never an exception, whatever comes.
+    """Run `task` in a child process, and return its result with "ok": true, or {"ok": false, "code", "message"}.
 
-    Writes one line of JSON to the log, with the traceback if the fault is ours.
+    An exception of the task becomes an answer, too. Writes one line of JSON to the log, with the traceback if the fault
+    is ours.
     """
     begun = time.monotonic()
     seconds = context.get_remaining_time_in_millis() / 1000
@@ -54,7 +55,8 @@ def answer(function: str, task: Task, event: dict[str, Any], context: Context) -
         )
         result, log = outcome["answer"], outcome["log"]
     except child.ChildTimeout:
-        result = Refusal("timed_out", "The video takes too long to process. Send a shorter or smaller one.").as_answer()
+        message = "The video takes too long to process. Send a shorter or smaller video."
+        result = Refusal("timed_out", message).as_answer()
     except child.ChildDied:
         result = damaged().as_answer()
         log = {"child_died": True}
@@ -90,8 +92,8 @@ def _outcome(task: Task, store: MediaStore, deadline: Deadline) -> dict[str, obj
         result = damaged().as_answer()
         log["ffmpeg"] = str(error)
     except MemoryError:
-        result = Refusal("too_large", "The video needs more memory to open than there is. Scale it down.").as_answer()
-    except Exception:  # noqa: BLE001 - strangers' files lead everywhere; the log tells where
+        result = Refusal("too_large", "The video needs too much memory to decode. Scale it down.").as_answer()
+    except Exception:  # noqa: BLE001 - strangers' files may cause any error; the log has it
         result = Refusal("internal_error", "The video could not be processed. Try again later.").as_answer()
         log["error"] = traceback.format_exc()
     return {"answer": result, "log": {**store.usage(), **log}}

@@ -1,4 +1,4 @@
-"""A file object that FFmpeg writes an MP4 into while it goes to S3 in parts."""
+"""A file object into which FFmpeg writes an MP4, while the MP4 goes to S3 in parts."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ PART_BYTES = 8 * MIB
 
 
 class PartSink:
-    """Write-only; memory is two parts (16 MB) at most and nothing touches the disk.
+    """A write-only file. It keeps at most two parts (16 MB) in memory and nothing on disk.
 
-    An MP4 muxer goes back to the beginning when all is written, to fill in the index for which it left room there. S3
-    takes parts in any order, so the first part waits here, open to changes, and is sent last. Going back anywhere else
-    is an error.
+    When all is written, an MP4 muxer goes back to the beginning and fills in the index, for which it left room there.
+    S3 takes parts in any order. So the first part is kept here, open to changes, and is sent last. After the first
+    part, the file can only be written at its end.
 
-    Nothing is visible under the key before `finish`; `abort` gives the parts back.
+    The object is not visible under the key before `finish`. `abort` deletes the parts that were sent.
     """
 
     def __init__(self, client: S3Client, bucket: str, key: str, content_type: str) -> None:
@@ -54,7 +54,7 @@ class PartSink:
     def write(self, data: bytes) -> int:
         size = len(data)
         if self._aborted:
-            return size  # A muxer that is thrown away still writes its index.
+            return size  # A muxer still writes its index when it is discarded.
         if self._position < PART_BYTES:
             early = data[: PART_BYTES - self._position]
             # The muxer jumps over the room for the index.
@@ -76,7 +76,7 @@ class PartSink:
         return size
 
     def finish(self) -> int:
-        """Makes the object visible and returns its size in bytes."""
+        """Make the object visible, and return its size in bytes."""
         if not self._tail and self._upload is None:
             self._client.put_object(
                 Bucket=self._bucket, Key=self._key, Body=bytes(self._head), ContentType=self._content_type
@@ -93,7 +93,7 @@ class PartSink:
         return self.length
 
     def abort(self) -> None:
-        """Gives back what was sent; later writes are ignored. Does nothing after `finish`."""
+        """Delete the parts that were sent, and ignore later writes. After `finish`, nothing is deleted."""
         self._aborted = True
         if self._upload is not None:
             upload, self._upload = self._upload, None

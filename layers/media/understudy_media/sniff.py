@@ -1,4 +1,4 @@
-"""What a file is, told from its first bytes and never from its name or declared type."""
+"""Tells what a file is from its first bytes, never from its name or its declared type."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ HEAD_BYTES = 4096
 
 @dataclass(frozen=True)
 class Kind:
-    """A container we open: its public name, its media type and the one demuxer that gets to see it."""
+    """A container format that is opened: its public name, its MIME type and the only demuxer that reads it."""
 
     name: str
     mime_type: str
@@ -34,10 +34,10 @@ _SEGMENT = b"\x18\x53\x80\x67"
 
 
 def sniff(head: bytes, size: int) -> Kind:
-    """The container of a file of `size` bytes that begins with `head` (HEAD_BYTES of it, or all there is).
+    """Return the container of a file of `size` bytes that begins with `head` (HEAD_BYTES of it, or the whole file).
 
-    Raises Refusal: `not_a_video` for anything but MP4, MOV, WebM and Matroska; `unreadable` for a WebM cut off.
-    Sources: ISO/IEC 14496-12 (boxes), RFC 8794 (EBML), RFC 9559 (Matroska).
+    Raises Refusal: `not_a_video` for anything but MP4, MOV, WebM and Matroska; `unreadable` for a WebM that was cut
+    off. Sources: ISO/IEC 14496-12 (boxes), RFC 8794 (EBML), RFC 9559 (Matroska).
     """
     if not head:
         raise Refusal("not_a_video", "The file is empty. Send an MP4, MOV or WebM video.")
@@ -49,7 +49,7 @@ def sniff(head: bytes, size: int) -> Kind:
         return MOV
     elif head.startswith(_EBML):
         return _sniff_ebml(head, size)
-    raise Refusal("not_a_video", "The file is not a video that can be used. Send an MP4, MOV or WebM video.")
+    raise Refusal("not_a_video", "The file is not a supported video. Send an MP4, MOV or WebM video.")
 
 
 def _sniff_ebml(head: bytes, size: int) -> Kind:
@@ -64,7 +64,7 @@ def _sniff_ebml(head: bytes, size: int) -> Kind:
             doctype = head[at : at + length].rstrip(b"\0")
         at += length
     if doctype not in (b"webm", b"matroska"):
-        raise Refusal("not_a_video", "The file is not a video that can be used. Send an MP4, MOV or WebM video.")
+        raise Refusal("not_a_video", "The file is not a supported video. Send an MP4, MOV or WebM video.")
     if head[end : end + 4] == _SEGMENT:
         length, body = _vint(head, end + 4)
         unknown = (1 << 7 * _width(head, end + 4)) - 1
@@ -74,14 +74,14 @@ def _sniff_ebml(head: bytes, size: int) -> Kind:
 
 
 def _width(data: bytes, at: int) -> int:
-    """Bytes of the variable-length number at `at`: one more than the zero bits it begins with."""
+    """Return the bytes of the variable-length number at `at`: one more than the zero bits at its beginning."""
     if at >= len(data) or data[at] == 0:
         raise damaged()
     return 9 - data[at].bit_length()
 
 
 def _vint(data: bytes, at: int) -> tuple[int, int]:
-    """The size at `at` without its length marker, and where what it measures begins."""
+    """Return the number at `at` without its length marker, and the position after the number."""
     width = _width(data, at)
     value = int.from_bytes(data[at : at + width], "big") & ((1 << 7 * width) - 1)
     return value, at + width

@@ -1,4 +1,4 @@
-"""The sound of a joined video: one AAC track without gaps, silent where a clip has none."""
+"""The sound of a joined video: one AAC track without gaps, silent where a clip has no sound."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ _UNIT = Fraction(1, RATE)
 
 
 def most_packets(seconds: Iterable[Fraction]) -> int:
-    """The most packets that clips of these lengths take, with what the encoder puts before and after."""
+    """Return the most packets that clips of these lengths take, with those that the encoder adds before and after."""
     return int(sum(seconds, Fraction(0)) * RATE) // _PACKET_SAMPLES + 4
 
 
 class Soundtrack:
     """Takes packets of sound, clip after clip, and writes them encoded.
 
-    Sound is always encoded anew, also where pictures are copied: a decoder throws away what an AAC encoder puts before
-    its first sample, so copied packets would leave a click or a gap at every joint. It takes little time.
+    Sound is always encoded anew, even where frames are copied. A decoder drops what an AAC encoder puts before its
+    first sample, so copied packets would leave a click or a gap at every joint. Encoding sound takes little time.
     """
 
     def __init__(self, output: OutputContainer) -> None:
@@ -50,12 +50,12 @@ class Soundtrack:
         self._start = self._end = self._taken = self._encoded = 0
 
     def begin(self, base: Fraction, start: Fraction, end: Fraction) -> None:
-        """The next packets play from `start` to `end` of the result; `base` is the clip's own time at `start`."""
+        """Start a clip that goes from `start` to `end` of the result. `base` is the clip's own time at `start`."""
         self._shape, self._resampler = None, AudioResampler(format=FORMAT, layout=LAYOUT, rate=RATE)
         self._base, self._start, self._end = base, round(start * RATE), round(end * RATE)
 
     def take(self, packet: Packet[AudioStream]) -> bool:
-        """Adds the packet's sound at its time, what lies outside cut off; False when the clip's part is over."""
+        """Add the packet's sound at its time, cut to the clip's part. Return False when that part is over."""
         try:
             frames = packet.decode()
         except av.error.InvalidDataError:
@@ -65,17 +65,17 @@ class Soundtrack:
         return self._taken < self._end
 
     def follow(self, seconds: Fraction) -> None:
-        """Fills up with silence to `seconds` after the clip's start, so that pictures do not wait for sound."""
+        """Fill up with silence to `seconds` after the clip's start, so that frames do not wait for sound."""
         self._silence(min(self._start + round(seconds * RATE), self._end) - self._taken)
 
     def end(self) -> None:
-        """The clip is over: what the resampler still holds, then silence to the end of the clip's part."""
+        """End the clip: add what the resampler still holds, then silence to the end of the clip's part."""
         for piece in self._resampler.resample(None):
             self._place(piece)
         self._silence(self._end - self._taken)
 
     def finish(self) -> None:
-        """All clips are over."""
+        """Encode the sound that is left, after the last clip."""
         rest = self._fifo.read(0, partial=True) if self._fifo.samples else None
         if rest is not None:
             self._encode(rest)
@@ -112,7 +112,7 @@ class Soundtrack:
 
     def _append(self, piece: AudioFrame) -> None:
         self._taken += piece.samples
-        # The queue counts by itself, and takes only pieces that agree in everything.
+        # The queue counts samples itself, and takes only pieces with equal properties.
         piece.pts, piece.time_base = None, _UNIT
         self._fifo.write(piece)
         for frame in self._fifo.read_many(_PACKET_SAMPLES):
@@ -125,7 +125,7 @@ class Soundtrack:
 
 
 def _cut(piece: AudioFrame, skipped: int, kept: int) -> AudioFrame:
-    """`kept` samples of `piece` after the first `skipped`."""
+    """Return `kept` samples of `piece` after the first `skipped`."""
     if not skipped and kept == piece.samples:
         return piece
     queue = AudioFifo()

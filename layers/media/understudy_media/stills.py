@@ -1,4 +1,4 @@
-"""Choosing good pictures of a clip."""
+"""Chooses good frames of a clip."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ _EARLY_SECONDS = 1.5
 
 @dataclass(frozen=True)
 class Still:
-    """A chosen picture and when it is shown, in seconds from the start of the clip."""
+    """A chosen frame, and the time at which it is shown, in seconds from the start of the clip."""
 
     seconds: float
     frame: VideoFrame
 
 
 def early(clip: Clip, frames: Frames) -> Still | None:
-    """The sharpest picture of the beginning: where the subject usually is, but not a black or blurred first one."""
+    """Return the sharpest frame of the beginning, where the subject usually is; the first may be black or blurred."""
     return _sharpest(clip, frames, 0.0, min(_EARLY_SECONDS, float(clip.duration) / 4))
 
 
 def spread(clip: Clip, frames: Frames, count: int) -> Iterable[Still]:
-    """`early` and then, over the rest of the clip, the sharpest picture around each of evenly spaced moments.
+    """Yield `early`, then the sharpest frame around each of several evenly spaced times over the rest of the clip.
 
-    Yields at most `count`: fewer when the clip has fewer pictures, or when decoding up to one would be too much work.
+    At most `count` stills are yielded: fewer if the clip has fewer frames, or if decoding is too much work.
     """
     duration = float(clip.duration)
     shown = -1.0

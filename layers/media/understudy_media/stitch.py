@@ -1,4 +1,4 @@
-"""Joining clips and cutting one."""
+"""Joins clips, and cuts a clip."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _INDEX_REST = 8 * 1024
 
 @dataclass(frozen=True)
 class Part:
-    """From `start`, `length` seconds of the clip under `key`, and what decides how it can be joined to others."""
+    """`length` seconds of the clip under `key` from `start` on, and what decides how to join them to others."""
 
     key: str
     start: Fraction
@@ -49,10 +49,10 @@ class Part:
 
 
 def concatenate(store: MediaStore, deadline: Deadline, *, keys: Sequence[str], output_key: str) -> dict[str, object]:
-    """The clips one after the other as one MP4 under `output_key`.
+    """Write the clips one after the other as one MP4 under `output_key`. Return facts about it.
 
-    Pictures are copied when all clips have the same codec and parameters, else encoded as H.264 in the size of the
-    first one, the others fitted in. Sound is kept, with silence where a clip has none.
+    Frames are copied if all clips have the same codec and parameters. Otherwise they are encoded as H.264 in the size
+    of the first clip, into which the other clips are fitted. Sound is kept, with silence where a clip has none.
     """
     if not 1 <= len(keys) <= MAX_KEYS or output_key in keys:
         raise Refusal("invalid_request", f"'keys' must be 1 to {MAX_KEYS} clips, none of them the output.")
@@ -67,9 +67,9 @@ def concatenate(store: MediaStore, deadline: Deadline, *, keys: Sequence[str], o
 def trim(
     store: MediaStore, deadline: Deadline, *, key: str, output_key: str, start: float, seconds: float
 ) -> dict[str, object]:
-    """`seconds` of the clip from `start`, or to its end if that comes first, as an MP4 under `output_key`.
+    """Write `seconds` of the clip from `start`, or up to its end, as an MP4 under `output_key`. Return facts about it.
 
-    Pictures are copied when both cuts fall on key pictures (the clip's end is as good), else encoded as H.264.
+    Frames are copied if both cuts fall on key frames or on the end of the clip. Otherwise they are encoded as H.264.
     """
     if key == output_key:
         raise Refusal("invalid_request", "'output_key' must not be the clip itself.")
@@ -78,9 +78,8 @@ def trim(
         begin = Fraction(start).limit_denominator(90_000)
         frame = 1 / clip.rate
         if seconds <= 0 or begin > clip.duration - frame / 2:
-            raise Refusal(
-                "invalid_request", f"The cut lies outside of the clip, which lasts {float(clip.duration):.2f} seconds."
-            )
+            message = f"The start and the end must lie inside the clip, which lasts {float(clip.duration):.2f} seconds."
+            raise Refusal("invalid_request", message)
         length = min(max(Fraction(seconds).limit_denominator(90_000), frame), clip.duration - begin)
         part = _part(clip, key, begin, length)
     return _write(store, deadline, [part], output_key)
@@ -112,7 +111,7 @@ def _part(clip: Clip, key: str, start: Fraction, length: Fraction) -> Part:
 
 
 def _count(clip: Clip) -> int:
-    """Pictures in the clip. Of a fragmented MP4 nobody declares it, so its packets are counted."""
+    """Return the number of frames in the clip. A fragmented MP4 does not declare it, so its packets are counted."""
     if clip.video.frames and clip.video.frames == len(clip.video.index_entries):
         return clip.video.frames
     clip.media.seek(0)
@@ -124,7 +123,7 @@ def _count(clip: Clip) -> int:
 
 
 def _cut_is_clean(clip: Clip, moment: Fraction) -> bool:
-    """Whether a key picture is shown at `moment` and no picture stored after it is shown before it."""
+    """Return whether a key frame is shown at `moment` and no frame stored after it is shown before it."""
     slack = Fraction(1, 2) / clip.rate
     if moment <= 0 or moment >= clip.duration - slack:
         return True
@@ -155,10 +154,10 @@ def _write(store: MediaStore, deadline: Deadline, parts: Sequence[Part], output_
     size = parts[0].size if copied else (max(2, parts[0].size[0] & ~1), max(2, parts[0].size[1] & ~1))
     pictures = sum(part.pictures if copied else int(part.length * MOST_RATE * 10 / 9) + 2 for part in parts)
     if pictures > MAX_PICTURES:
-        raise Refusal("too_large", f"The result would have more than {MAX_PICTURES} pictures. Use shorter videos.")
+        raise Refusal("too_large", f"The result would have more than {MAX_PICTURES} frames. Use shorter videos.")
     sounds = most_packets(part.length for part in parts) if any(part.has_sound for part in parts) else 0
-    # Room for the index at the beginning of the file, so that players start before they have all of it. The sink keeps
-    # the first part of the file open for it: one pass, no file on disk, and no fragments, which not every player takes.
+    # Room for the index at the beginning of the file, so that players can start before they have the whole file. The
+    # sink keeps the first part open for it: one pass, no file on disk, and no fragments, which not every player takes.
     room = _INDEX_REST + _INDEX_BYTES * (pictures + sounds)
     sink = store.sink(output_key, MP4.mime_type)
     try:
@@ -191,7 +190,7 @@ def _join_all(
     parts: Sequence[Part],
     tracks: Callable[[Clip], tuple[PictureTrack, Soundtrack | None]],
 ) -> None:
-    """Plays the parts into the tracks, which are made to fit the first clip. Only one clip is open at a time."""
+    """Write the parts into the tracks, which are made to fit the first clip. Only one clip is open at a time."""
     pictures: PictureTrack | None = None
     sound: Soundtrack | None = None
     start = Fraction(0)

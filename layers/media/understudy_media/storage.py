@@ -1,4 +1,4 @@
-"""The bucket, as far as the sealed functions see it: keys under media/ and nothing else."""
+"""The bucket as the sealed functions see it: keys under media/ and nothing else."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FETCH_ATTEMPTS = 3
 
 
 def media_key(key: str) -> str:
-    """`key`, if it is one that these functions may touch; otherwise raises Refusal `invalid_request`."""
+    """Return `key` if these functions may touch it. Raises Refusal `invalid_request` if not."""
     steps = key.removesuffix("/").split("/")
     if not key.startswith(PREFIX) or len(steps) < 2 or len(key.encode()) > 1024:
         raise Refusal("invalid_request", "The key must lie under media/.")
@@ -34,7 +34,7 @@ def media_key(key: str) -> str:
 
 
 def storage_refusal(error: ClientError | BotoCoreError) -> Refusal:
-    """What an error of S3 means for the caller."""
+    """Return the Refusal that an error of S3 means for the caller."""
     code = error.response.get("Error", {}).get("Code", "") if isinstance(error, ClientError) else type(error).__name__
     if code in _ABSENT:
         return Refusal("not_found", "There is no such file in the storage.")
@@ -43,7 +43,7 @@ def storage_refusal(error: ClientError | BotoCoreError) -> Refusal:
 
 @cache
 def s3_client() -> S3Client:
-    """The S3 client, made once for each execution environment; botocore finds region and endpoint by itself."""
+    """Return the S3 client, made once for each execution environment. botocore finds region and endpoint by itself."""
     import boto3
     from botocore.config import Config
 
@@ -53,7 +53,7 @@ def s3_client() -> S3Client:
 
 @dataclass
 class MediaStore:
-    """Opens, writes and counts. Every key passes `media_key` here, so no task can forget to."""
+    """Opens and writes objects, and counts reads. Every key passes `media_key` here, so no task can forget that."""
 
     client: S3Client
     bucket: str
@@ -61,13 +61,14 @@ class MediaStore:
 
     @classmethod
     def from_environment(cls) -> MediaStore:
-        """The bucket that BUCKET_NAME names."""
+        """Return the store for the bucket that BUCKET_NAME names."""
         return cls(s3_client(), os.environ["BUCKET_NAME"])
 
     def open(self, key: str, *, budget: int, deadline: Deadline) -> RangeReader:
-        """A reader of the object as it is now: one that is replaced while being read is an error, not a mixture.
+        """Return a reader of the object as it is now. If the object is replaced meanwhile, reading fails.
 
-        Raises Refusal `not_found`, `not_a_video` for an empty object, `storage_error`.
+        Raises Refusal `not_a_video` for an empty object. Errors of S3 are raised as botocore raises them
+        (`storage_refusal`).
         """
         media_key(key)
         try:
@@ -88,15 +89,15 @@ class MediaStore:
         return reader
 
     def put(self, key: str, data: bytes, content_type: str) -> None:
-        """Writes a small object."""
+        """Write a small object."""
         self.client.put_object(Bucket=self.bucket, Key=media_key(key), Body=data, ContentType=content_type)
 
     def sink(self, key: str, content_type: str) -> PartSink:
-        """A target for an object of any size."""
+        """Return a file to write an object of any size."""
         return PartSink(self.client, self.bucket, media_key(key), content_type)
 
     def usage(self) -> dict[str, int]:
-        """What reading has cost so far, for the log."""
+        """Return what reading has cost so far, for the log."""
         return {
             "s3_reads": sum(reader.requests for reader in self.readers),
             "s3_bytes": sum(reader.fetched_bytes for reader in self.readers),
@@ -116,4 +117,4 @@ class MediaStore:
                 continue
             if len(data) == stop - start:
                 return data
-        raise Refusal("storage_error", "The storage answered with too few bytes. Try again later.")
+        raise Refusal("storage_error", "The storage returned too few bytes. Try again later.")

@@ -1,23 +1,22 @@
-"""One error tree, one envelope.
+"""The tree of errors, and their one envelope.
 
 UnderstudyError
 ├── ApiError                    what a caller sees; carries status, type, param, code and headers
 │   ├── InvalidRequest          400
-│   │   ├── Unsupported         400  the model cannot do it; the message names those that can
-│   │   └── NotReady            400  the video is not finished yet
+│   │   ├── Unsupported         400  the model cannot do it; the message names the models that can
+│   │   ├── NotReady            400  the video or the upload is not finished yet
+│   │   └── BodyError           400, 413 or 415  the body cannot be read (api/text.py)
 │   ├── Unauthenticated         401
 │   ├── PermissionDenied        403
 │   ├── NotFound                404  unknown, tampered and foreign ids alike
 │   ├── Conflict                409
-│   ├── TooLarge                413
-│   ├── UnsupportedMediaType    415
 │   ├── KeyReused               422  the Idempotency-Key belongs to another request
 │   ├── RateLimited             429
-│   ├── ProviderFailed          502  ours or the provider's to fix, never the caller's
+│   ├── ProviderFailed          502  for the operator or the provider to fix, never for the caller
 │   ├── Unavailable             503
 │   └── TimedOut                504
 └── ProviderError               what a provider file raises; the core decides what it means
-    ├── Refused                 the provider said no: nothing was made, nothing is owed
+    ├── Refused                 the provider refused: nothing was made, nothing is owed
     └── OutcomeUnknown          bytes were sent and no usable answer came back: never sent again
 """
 
@@ -37,10 +36,10 @@ class UnderstudyError(Exception):
 
 
 class ApiError(UnderstudyError):
-    """An answer in OpenAI's envelope.
+    """An error response in OpenAI's envelope.
 
-    `message` is for the caller and says what to do instead; `param` names the offending field;
-    `code` is stable and meant for programs; `headers` go out with the answer.
+    `message` is for the caller and says what to do instead. `param` names the wrong field. `code` is stable and meant
+    for programs. `headers` are sent with the response.
     """
 
     status = 500
@@ -62,7 +61,7 @@ class ApiError(UnderstudyError):
         self.headers = dict(headers or {})
 
     def envelope(self) -> dict[str, Any]:
-        """The body, as OpenAI shapes it."""
+        """Return the response body, in OpenAI's shape."""
         return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
 
 
@@ -107,18 +106,6 @@ class Conflict(ApiError):
         super().__init__(message, param=param, code=code, headers=NO_RETRY)
 
 
-class TooLarge(ApiError):
-    status = 413
-    type = "invalid_request_error"
-    code = "request_too_large"
-
-
-class UnsupportedMediaType(ApiError):
-    status = 415
-    type = "invalid_request_error"
-    code = "unsupported_media_type"
-
-
 class KeyReused(ApiError):
     status = 422
     type = "invalid_request_error"
@@ -150,7 +137,7 @@ class TimedOut(ApiError):
 
 
 class Reason(StrEnum):
-    """Why a provider said no. The first five may move to another deployment: nothing was made there."""
+    """Why a provider refused. The first five allow asking another deployment, because nothing was made."""
 
     CREDENTIALS = "credentials"  # 401, 403: our key is wrong there
     ARREARS = "arrears"  # 402, or a billing code inside another status
@@ -167,7 +154,7 @@ MOVABLE = frozenset({Reason.CREDENTIALS, Reason.ARREARS, Reason.GONE, Reason.BUS
 
 
 class ProviderError(UnderstudyError):
-    """Base of what a provider file raises. `retry_after` is the header of that name: seconds, or a date."""
+    """Base of what a provider file raises. `retry_after` is the Retry-After header: seconds, or a date."""
 
     def __init__(self, message: str, *, retry_after: str | None = None) -> None:
         super().__init__(message)
@@ -176,7 +163,7 @@ class ProviderError(UnderstudyError):
 
     @property
     def pause(self) -> float:
-        """For how many seconds the provider wants to be left alone; 0 if it does not say, or nothing sensible."""
+        """The seconds that the provider asks to wait; 0 if it does not say, or says nothing sensible."""
         wanted = (self.retry_after or "").strip()
         if re.fullmatch(r"\d{1,9}(\.\d*)?", wanted, re.ASCII):
             return float(wanted)
@@ -189,7 +176,7 @@ class ProviderError(UnderstudyError):
 
 
 class Refused(ProviderError):
-    """A definite no. `status` is the provider's HTTP status (0: never reached)."""
+    """A definite refusal. `status` is the provider's HTTP status, or 0 if the provider was never reached."""
 
     def __init__(
         self,
@@ -209,14 +196,14 @@ class Refused(ProviderError):
 
     @property
     def movable(self) -> bool:
-        """May another deployment be asked instead?"""
+        """Whether another deployment may be asked instead."""
         return self.reason in MOVABLE
 
 
 class OutcomeUnknown(ProviderError):
-    """The request left us and its outcome is unknown: timeout, reset, 5xx or an answer that is not one.
+    """The request was sent, and its outcome is unknown: a timeout, a reset, a 5xx or an unusable response.
 
-    `timed_out` tells a late answer from a broken one.
+    `timed_out` tells a late response from a broken one.
     """
 
     def __init__(self, message: str, *, timed_out: bool = False, retry_after: str | None = None) -> None:
@@ -225,10 +212,10 @@ class OutcomeUnknown(ProviderError):
 
 
 def from_refusal(refused: Refused) -> ApiError:
-    """What the caller is told when a provider said no and no other deployment could take over.
+    """Return the error for the caller when a provider refused and no other deployment could take over.
 
-    A provider's 401 is ours to fix and never looks like the caller's; its message may quote our key, so it stays in
-    the log.
+    A provider's 401 is for the operator to fix, and the caller never gets it as a 401. The provider's message may quote
+    the operator's key, so the message stays in the log.
     """
     retry = {"retry-after": refused.retry_after} if refused.retry_after else {}
     match refused.reason:
@@ -237,45 +224,44 @@ def from_refusal(refused: Refused) -> ApiError:
         case Reason.INVALID:
             return InvalidRequest(refused.message, param=refused.param, code=refused.code or "invalid_value")
         case Reason.NOT_FOUND:
-            return NotFound("The provider no longer has this.", param=refused.param)
+            return NotFound("The provider no longer has this object.", param=refused.param)
         case Reason.LOST:
             return ProviderFailed(
-                "The provider has lost a character and could not be given it again. Nothing was created.",
+                "The provider lost a character, and creating it there again failed. Nothing was created.",
                 code="character_lost",
                 headers=NO_RETRY,
             )
         case Reason.BUSY:
             return RateLimited("The provider is at its rate limit. Try again later.", headers=retry)
         case Reason.UNAVAILABLE:
-            return Unavailable(
-                "The provider is not reachable right now. Nothing was created; try again.", headers=retry
-            )
+            return Unavailable("The provider cannot be reached. Nothing was created. Try again.", headers=retry)
         case Reason.CREDENTIALS:
             return ProviderFailed(
-                "The provider did not accept this gateway's credentials. Nothing was created. "
+                "The provider rejected this gateway's credentials. Nothing was created. "
                 "The operator of the gateway has to renew them.",
                 code="provider_credentials",
                 headers=NO_RETRY,
             )
         case Reason.ARREARS:
             return ProviderFailed(
-                "The gateway's account at the provider cannot pay for this. Nothing was created.",
+                "The gateway's account at the provider has no credit left. Nothing was created. "
+                "The operator of the gateway has to add some.",
                 code="provider_arrears",
                 headers=NO_RETRY,
             )
         case Reason.GONE:
             return ProviderFailed(
-                "The provider no longer serves this model. Nothing was created; use another model.",
+                "The provider no longer serves this model. Nothing was created. Use another model.",
                 code="provider_model_gone",
                 headers=NO_RETRY,
             )
 
 
 def from_unknown(unknown: OutcomeUnknown) -> ApiError:
-    """What the caller is told when a paid-for request got no usable answer. Repeating it would be a second bill."""
+    """Return the error for the caller when a paid request got no usable answer. A retry could be billed again."""
     message = (
-        "The provider was asked and its answer was lost, so the video may exist and may be billed. "
-        "It was not asked again. Look at GET /v1/videos before you send this request again."
+        "The provider received the request, but its answer was lost, so the video may exist and may be billed. "
+        "Understudy did not send it again. Check GET /v1/videos before you send this request again."
     )
     kind = TimedOut if unknown.timed_out else ProviderFailed
     return kind(message, code="outcome_unknown", headers=NO_RETRY)

@@ -1,15 +1,15 @@
-"""Managed ids: the id alone says who made a thing, where it lives and whose it is, and cannot be forged.
+"""Managed ids: the id alone says who made a resource, where its row is and who owns it, and cannot be forged.
 
     video_<base64url>        character_<base64url>        upload_<base64url>
 
 The payload, before base64url without padding:
 
-    version (1 byte) · key id (1 byte) · owner tag (8 bytes) · record · provider · model_id · original id · MAC (16
-    bytes)
+    version (1 byte) · key id (1 byte) · owner tag (8 bytes) · record · provider · model_id · original id
+    · MAC (16 bytes)
 
-where the four in the middle are UTF-8 strings behind a length (unsigned LEB128). `model_id` is the deployment's stable
-id, `original id` the provider's own, `record` the key of our row. The MAC is HMAC-SHA256 over the prefix and everything
-before it, cut to 128 bits; it is checked, in constant time, before anything else in the id is believed.
+The four in the middle are UTF-8 strings, each behind its length (unsigned LEB128). `record` is the key of our row,
+`model_id` the deployment's stable id, `original id` the provider's own id. The MAC is HMAC-SHA256 over the prefix and
+everything before the MAC, cut to 128 bits. It is checked, in constant time, before anything else in the id is trusted.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ VERSION = 1
 MAC_BYTES = 16
 TAG_BYTES = 8
 MAX_LENGTH = 1024  # of an id as text; ordinary ones stay under 200
-MIN_LENGTH = 64  # what has so many characters after one of our prefixes is taken for one of ours
+MIN_LENGTH = 64  # characters after the prefix; a shorter text is not taken for a managed id
 MAX_ORIGINAL_BYTES = 120  # a longer original id (Vertex operation names) stays in the row
 
 
 class Kind(StrEnum):
-    """What an id names: its prefix."""
+    """The kind of resource that an id names. The value is the id's prefix."""
 
     VIDEO = "video"
     CHARACTER = "character"
@@ -44,7 +44,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ManagedId:
-    """What a verified id says. `original_id` is '' when the provider's own was too long to carry."""
+    """The contents of a verified id. `original_id` is '' if the provider's own id was too long to carry."""
 
     kind: Kind
     record: str
@@ -54,9 +54,9 @@ class ManagedId:
 
 
 class IdCodec:
-    """Makes and reads managed ids with the current MAC key, and reads those made with its neighbours.
+    """Makes managed ids with the current MAC key. Reads ids made with the current key and with its neighbours.
 
-    `others` is asked, only when `current` did not make an id, for the keys before and after it.
+    `others` returns the keys before and after `current`. It is called only if `current` did not make an id.
     """
 
     def __init__(self, current: bytes, others: Callable[[], Iterable[bytes]] = tuple) -> None:
@@ -65,11 +65,14 @@ class IdCodec:
 
     @property
     def key_id(self) -> int:
-        """Names the key that signs now; kept with a thing, its id stays the same when another key signs."""
+        """The id of the key that signs now. A row stores it, so that the resource keeps its id after a key rotation."""
         return _key_id(self._current)
 
     def encode(self, managed: ManagedId, *, team: str, key_id: int | None = None) -> str:
-        """The id of a thing that belongs to `team`, signed with the key that `key_id` names while there is one."""
+        """Return the id of a resource that belongs to `team`, signed with the key that `key_id` names.
+
+        Without `key_id`, or if there is no such key any more, the current key signs.
+        """
         key = self._current if key_id is None else next(self._keys(key_id), self._current)
         original = managed.original_id.encode()
         if len(original) > MAX_ORIGINAL_BYTES:
@@ -83,10 +86,10 @@ class IdCodec:
         return f"{managed.kind}_{base64.urlsafe_b64encode(payload).rstrip(b'=').decode()}"
 
     def decode(self, text: str, kind: Kind, *, team: str) -> ManagedId:
-        """Read an id of `kind` that belongs to `team`, also one that a LiteLLM in front of us has wrapped.
+        """Read an id of `kind` that belongs to `team`. Ids that a LiteLLM proxy in front of us has wrapped work, too.
 
-        Raises NotFound, always the same one, for a malformed, tampered or foreign id and for one of another kind,
-        version or key, so that the answer tells an attacker nothing.
+        Raises NotFound for a malformed, tampered or foreign id, and for an id of another kind, version or key. The
+        error is always the same, so it tells an attacker nothing.
         """
         managed = self._verified(text, kind, team)
         if managed is None and (wrapped := unwrap(text, kind)):
@@ -112,7 +115,7 @@ class IdCodec:
         return ManagedId(kind, record, provider, model_id, original_id)
 
     def _keys(self, key_id: int) -> Iterator[bytes]:
-        """The keys that an id may have been made with; a key id is one byte, so two keys may share it."""
+        """Yield the keys that may have made an id. A key id is one byte, so two keys may share it."""
         if key_id == _key_id(self._current):
             yield self._current
         yield from (key for key in self._others() if key_id == _key_id(key))
@@ -120,20 +123,20 @@ class IdCodec:
 
 @dataclass(frozen=True, slots=True)
 class Wrapped:
-    """What one of LiteLLM's ids says. Anybody can write one: nothing in it is verified."""
+    """The contents of a LiteLLM id. Anybody can write a LiteLLM id: nothing in it is verified."""
 
     provider: str
     model_id: str
     original_id: str
 
 
-# LiteLLM's proxy unwraps what it has wrapped, but not in a form's fields, which is how openai-python sends characters
+# LiteLLM's proxy unwraps its ids again, but not in the fields of a form, and openai-python sends characters in a form
 # (litellm/types/videos/utils.py, 1.109.1).
 _WRAPPED = re.compile(r"litellm:custom_llm_provider:([^;]*);model_id:([^;]*);([a-z]+)_id:([^;]+)(?:;[a-z_]+:[^;]*)*")
 
 
 def unwrap(text: str, kind: Kind) -> Wrapped | None:
-    """One of LiteLLM's ids of this kind, read; None if it is none."""
+    """Return the contents of a LiteLLM id of this kind, or None if `text` is no such id."""
     if len(text) > MAX_LENGTH:
         return None
     wrapped = text.removeprefix(f"{kind}_")
@@ -146,21 +149,22 @@ def unwrap(text: str, kind: Kind) -> Wrapped | None:
 
 
 def new_record() -> str:
-    """A record id that sorts by creation time (milliseconds) and cannot be guessed."""
+    """Return a record id that sorts by creation time (milliseconds) and cannot be guessed."""
     return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(8)}"
 
 
 def resembles(text: str) -> bool:
-    """Does it begin like one of ours and is as long? Then it is one, or a forgery, and never one that others gave out.
+    """Return True if `text` starts like a managed id and is as long: then it is a managed id or a forgery.
 
-    The shortest that we can make has 80 characters after its prefix, OpenAI's own have 48 (2026-09).
+    No other system issues such ids. The shortest managed id has 80 characters after its prefix; OpenAI's own ids have
+    48 (2026-09).
     """
     prefix, _, rest = text.partition("_")
     return prefix in list(Kind) and len(rest) >= MIN_LENGTH
 
 
 def not_found(kind: Kind) -> NotFound:
-    """The one answer to every id that does not lead to something of the caller's."""
+    """Return the error for every id that does not lead to a resource of the caller."""
     return NotFound(f"No {kind} with this id exists.", code=f"{kind}_not_found")
 
 
@@ -177,7 +181,10 @@ def _mac(key: bytes, kind: Kind, payload: bytes) -> bytes:
 
 
 def _strict_base64url(text: str) -> bytes | None:
-    """Only the one canonical spelling: otherwise the unused bits of the last character could be changed unnoticed."""
+    """Decode unpadded base64url. Return None unless `text` is the canonical spelling.
+
+    In another spelling the unused bits of the last character could be changed unnoticed.
+    """
     try:
         raw = text.encode("ascii")
         payload = base64.b64decode(raw + b"=" * (-len(raw) % 4), altchars=b"-_", validate=True)
@@ -196,7 +203,7 @@ def _pack(part: bytes) -> bytes:
 
 
 def _unpack(packed: bytes) -> list[str]:
-    """The MAC vouches that we packed this, so it is well formed."""
+    """Split the packed strings. The MAC was checked before, so we packed them and they are well formed."""
     parts, at = [], 0
     while at < len(packed):
         length = shift = 0

@@ -48,7 +48,7 @@ class CharacterObject(TypedDict):
 
 
 def video_id(job: Job) -> str:
-    """The job's public id: the same from its first answer on, whatever becomes of it."""
+    """Return the job's public id. It stays the same from the first response on, whatever happens to the job."""
     provider, model_id, original = job.named or (job.provider, job.deployment, job.id)
     return secrets.id_codec().encode(
         ManagedId(Kind.VIDEO, job.id, provider, model_id, original), team=job.team, key_id=job.signed_with
@@ -56,7 +56,7 @@ def video_id(job: Job) -> str:
 
 
 def video(job: Job, *, created: bool = False) -> Video:
-    """A job as a Video; `created`: as the create call answers it, and answers it again when it is repeated."""
+    """Return a job as OpenAI's Video; if `created`, as the create call shows it, also when that call is retried."""
     return {
         "id": video_id(job),
         "object": "video",
@@ -66,7 +66,7 @@ def video(job: Job, *, created: bool = False) -> Video:
         "created_at": job.created_at,
         "completed_at": None if created else job.completed_at,
         "expires_at": None,
-        "prompt": job.prompt or None,  # of an adopted one it is not known
+        "prompt": job.prompt or None,  # unknown for an adopted video
         "size": job.size or "",
         "seconds": str(job.seconds or ""),
         "remixed_from_video_id": job.remixed_from,
@@ -75,13 +75,13 @@ def video(job: Job, *, created: bool = False) -> Video:
 
 
 def character_id(character: Character) -> str:
-    """The character's public id."""
+    """Return the character's public id."""
     managed = ManagedId(Kind.CHARACTER, character.id, character.provider, character.home, character.original)
     return secrets.id_codec().encode(managed, team=character.team, key_id=character.signed_with)
 
 
 def character(character: Character) -> CharacterObject:
-    """A character as OpenAI shows it."""
+    """Return a character as OpenAI shows it."""
     return {
         "id": character_id(character),
         "object": "character",
@@ -91,7 +91,7 @@ def character(character: Character) -> CharacterObject:
 
 
 class UploadObject(TypedDict):
-    """An upload; `upload` says how to send the bytes and is there while they are awaited."""
+    """An upload. `upload` says how to send the bytes, and only the response to the create call has it."""
 
     id: str
     object: str
@@ -108,7 +108,7 @@ class UploadObject(TypedDict):
 
 
 class UploadParts(TypedDict):
-    """Where to send parts, and those that have arrived."""
+    """Where to send parts, and the parts that have arrived."""
 
     id: str
     object: str
@@ -125,7 +125,7 @@ def upload_id(upload: Upload) -> str:
 
 
 def upload(upload: Upload, made: Character | None = None) -> UploadObject:
-    """An upload as its owner sees it, with the character that it has become."""
+    """Return an upload as its owner sees it, with the character that was made from it."""
     return {
         "id": upload_id(upload),
         "object": "video.upload",

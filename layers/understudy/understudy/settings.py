@@ -1,4 +1,4 @@
-"""The environment, read once. Nothing else touches `os.environ`."""
+"""The environment, read once. No other module of this layer reads `os.environ`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import cache
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Names of what the template made. All are required where they are used; an absent one reads as ''."""
+    """Names of what the template made. Each is required where it is used. A missing one reads as ''."""
 
     table_name: str
     bucket_name: str
@@ -19,13 +19,13 @@ class Settings:
     inspect_function: str
     stitch_function: str
     allowed_origin: str
-    initialization: str  # "snap-start" while Lambda makes what it takes a snapshot of
-    allow_private_networks: bool  # only the local stack says so: providers live on 127.0.0.1 there
+    initialization: str  # "snap-start" if the function uses SnapStart
+    allow_private_networks: bool  # only in the local stack, whose providers are on 127.0.0.1
 
 
 @cache
 def settings() -> Settings:
-    """The settings of this execution environment."""
+    """Return the settings of this execution environment."""
     env = os.environ.get
     return Settings(
         table_name=env("TABLE_NAME", ""),

@@ -1,6 +1,6 @@
-"""The one logger, and the two counts that an operator is woken for (template.yaml: alarms).
+"""The one logger, and the two metrics that have an alarm (template.yaml).
 
-Prompts are personal data and keys are keys: neither is ever passed to the logger.
+Prompts are personal data, and keys are secrets. Neither is ever passed to the logger.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ logger = Logger()
 
 
 def count(what: Literal["ProviderCredentialsRefused", "OutcomeUnknown"]) -> None:
-    """Add one to a metric; it goes out with the logs."""
+    """Add one to a metric. The metric is sent with the logs."""
     from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
     with single_metric(name=what, unit=MetricUnit.Count, value=1):

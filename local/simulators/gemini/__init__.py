@@ -1,19 +1,26 @@
-"""A stand-in for Google's Gemini Developer API, as far as the Omni models need it: Interactions and Files.
+"""A simulator of Google's Gemini Developer API, as far as the Omni models need it: Interactions and Files.
 
 Run from the repository's root:
 
     python -m local.simulators.gemini --port 4107 --state DIR [--speed 1.0] [--set name=value]
 
-Its base URL is http://127.0.0.1:PORT/v1beta (or /v1). Credentials and words in a prompt are those of
-`local.simulators.openai`, with Google's ways of showing them; keys go in `x-goog-api-key`:
+The base URL is http://127.0.0.1:PORT/v1beta (or /v1). The API keys are those of `local.simulators.openai`, sent in the
+header `x-goog-api-key`. The trigger words in a prompt are the same, too. Google's API reports them like this:
 
-    forbidden        refused at once: 400, a text that speaks of SAFETY
-    refused-later    ends withheld, in the form that the setting `moderation` names
-    fails-later      ends failed, with `errors`
-    sticks-forever, slow-render, odd-status    as there
+    forbidden        the request is refused at once: 400, with a message that mentions SAFETY
+    refused-later    the video is withheld at the end, in the form that the setting `moderation` names
+    fails-later      the job ends failed, with `errors`
+    sticks-forever, slow-render, odd-status    as in `local.simulators.openai`
 
-Oddities that are Google's own: durations are strings ("8s"), a bare number is a 400; an unknown id is a 400; errors
-have three shapes; `previous_interaction_id` excludes a task; edits take no duration; a file that was uploaded is
-PROCESSING before it is ACTIVE, and works in background jobs as a `document` only; what is wrong with an address shows
-at the end of the job. Not simulated, and said so with a 501: streams, webhooks.
+Peculiarities of Google's API:
+
+    * A duration is a string ("8s"). A plain number is a 400.
+    * An unknown id is a 400.
+    * Errors have three shapes.
+    * `previous_interaction_id` and a task exclude each other.
+    * An edit takes no duration.
+    * An uploaded file is PROCESSING before it is ACTIVE. A background job takes an uploaded video as a `document` only.
+    * The API reports a bad input address at the end of the job.
+
+Streams and webhooks are not simulated: the simulator answers 501.
 """

@@ -1,4 +1,4 @@
-"""The Gemini Developer API as the contract has it: Interactions with Omni models, and the Files API."""
+"""The Gemini Developer API as documented: Interactions with Omni models, and the Files API."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WITHHELD = "I'm unable to generate this video because it would violate the usag
 
 @dataclasses.dataclass
 class Interaction:
-    """What an Interaction is beside its job; `broken` is what will be said of it at its end."""
+    """The facts of an Interaction that its job does not hold; `broken` is the error that its end reports."""
 
     id: str
     account: str
@@ -39,12 +39,11 @@ class Interaction:
 
 
 class GeminiProvider(KeyedProvider[Settings]):
-    """The Gemini Developer API."""
+    """The simulated Gemini Developer API."""
 
     def __init__(self, state: Path, settings: Settings) -> None:
         super().__init__(state, settings)
-        self._files = Files(self.store, self.vault, self.folder, self.clock)
-        self._files.settings = settings
+        self._files = Files(self.store, self.vault, self.folder, self.clock, lambda: self.settings)
         self._desk = Desk(self.vault, self.folder, self._files)
         self._interactions = Rows(self.store, "interaction")
         self.parts += [self._files, self._interactions]
@@ -133,7 +132,7 @@ class GeminiProvider(KeyedProvider[Settings]):
     # Files
 
     def upload(self, request: Request) -> Response:
-        """Starts an upload, or takes bytes: those need no key, the address is one."""
+        """Start an upload, or append bytes to one. Appending needs no API key, because the address is secret."""
         parts = request.body.files()
         if "X-Goog-Upload-Offset" not in request.headers:
             if not request.account:
@@ -149,7 +148,7 @@ class GeminiProvider(KeyedProvider[Settings]):
             return Response(200, b"", {"X-Goog-Upload-Status": "active"})
         request.created = f"files/{made.id}"
         base = _base(request).replace("/upload/", "/")
-        # Whoever has sent a file is told that it is being looked at, however quick that is.
+        # The answer to an upload always says PROCESSING, even if the file is ACTIVE by now.
         document = {**self._files.present(made, base), "state": "PROCESSING"}
         return Response.of({"file": document}, headers={"X-Goog-Upload-Status": "final"})
 

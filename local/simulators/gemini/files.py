@@ -1,4 +1,4 @@
-"""The Files API: resumable uploads in pieces, files that are PROCESSING before they are ACTIVE, downloads."""
+"""The Files API: resumable uploads, files that are PROCESSING before they are ACTIVE, and downloads."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import hashlib
 import secrets
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,10 @@ from local.simulators.shared.store import Store, Vault
 
 @dataclass
 class File:
-    """`id` is the name without "files/"; `key` is a vault key, `job` says which video it is instead.
+    """An uploaded or a generated file.
 
-    `created` is simulated time, `created_at` unix seconds.
+    `id` is the name without "files/". An uploaded file has `key`, its vault key; a generated file has `job`, the id of
+    its job. `created` is simulated time, `created_at` unix seconds.
     """
 
     id: str
@@ -47,18 +49,19 @@ class _Upload:
 
 
 class Files:
-    """All files of one server; uploads under way are forgotten with the process."""
+    """All files of one server. Unfinished uploads are lost when the process ends."""
 
-    def __init__(self, store: Store, vault: Vault, folder: Path, clock: Clock) -> None:
-        self._store, self._vault, self._folder, self._clock = store, vault, folder, clock
-        self.settings = Settings()
+    def __init__(
+        self, store: Store, vault: Vault, folder: Path, clock: Clock, settings: Callable[[], Settings]
+    ) -> None:
+        self._store, self._vault, self._folder, self._clock, self._settings = store, vault, folder, clock, settings
         self._lock = threading.Lock()
         self._files = {row["id"]: File(**row) for row in store.load("file")}
         self._clock.advance_to(max((file.created for file in self._files.values()), default=0.0))
         self._uploads: dict[str, _Upload] = {}
 
     def start(self, account: str, headers: Any, document: Any) -> str:
-        """Begins a resumable upload; returns its id. Raises Refusal (400)."""
+        """Start a resumable upload and return its id. Raises Refusal (400)."""
         if headers.get("X-Goog-Upload-Protocol") != "resumable" or headers.get("X-Goog-Upload-Command") != "start":
             raise _invalid("The upload must be started as a resumable one.")
         size = headers.get("X-Goog-Upload-Header-Content-Length", "")
@@ -76,7 +79,7 @@ class Files:
         return upload_id
 
     def add(self, upload_id: str | None, offset: str, command: str, part: Part) -> File | None:
-        """Appends bytes; returns the file when it is whole. Raises Refusal (400, 404)."""
+        """Append bytes to an upload. Return the file after the last bytes, else None. Raises Refusal (400, 404)."""
         upload = self._uploads.get(upload_id or "")
         if upload is None:
             raise Refusal(404, "Upload not found.", "NOT_FOUND")
@@ -108,15 +111,15 @@ class Files:
             return self._files[file.id]
 
     def get(self, account: str, file_id: str) -> File:
-        """Raises Refusal (403): of files that are not there they say that one may not see them."""
+        """Return a file of an account. Raises Refusal: an unknown or expired file is a 403, not a 404."""
         file = self._files.get(file_id)
-        if file is None or file.account != account or file.created_at + self.settings.file_seconds <= time.time():
+        if file is None or file.account != account or file.created_at + self._settings().file_seconds <= time.time():
             message = f"You do not have permission to access the File {file_id} or it may not exist."
             raise Refusal(403, message, "PERMISSION_DENIED")
         return file
 
     def usable(self, account: str, uri: str) -> File:
-        """The uploaded file behind an address. Raises Refusal (400, 403)."""
+        """Return the file that a URI names, if the file is ACTIVE. Raises Refusal (400, 403)."""
         name = uri.partition("/files/")[2]
         file = self.get(account, name.partition(":")[0])
         if self.state(file) != "ACTIVE":
@@ -131,7 +134,7 @@ class Files:
     def state(self, file: File) -> str:
         if not file.mime_type.startswith(("video/", "image/")):
             return "FAILED"
-        waiting = file.job is None and self._clock.now() - file.created < self.settings.processing_seconds
+        waiting = file.job is None and self._clock.now() - file.created < self._settings().processing_seconds
         return "PROCESSING" if waiting else "ACTIVE"
 
     def present(self, file: File, base: str) -> dict[str, Any]:

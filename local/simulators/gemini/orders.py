@@ -1,4 +1,4 @@
-"""From a checked request to a job: files fetched, opened and put in their places."""
+"""Builds a job from a checked request: fetches and opens the files and adds them to the job."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BLOCKED = "Input blocked: The prompt could not be processed."
 
 @dataclass
 class _Opened:
-    """Vault keys of what came with a request; `broken` is what will be said at the end of the job."""
+    """Vault keys of the files of a request; `broken` is the error that the end of the job reports."""
 
     images: list[str] = field(default_factory=list)
     clips: list[tuple[str, footage.VideoFacts]] = field(default_factory=list)
@@ -33,13 +33,13 @@ class _Opened:
 
 
 class Desk:
-    """Takes orders for one server."""
+    """Builds the jobs of one server."""
 
     def __init__(self, vault: Vault, folder: Path, files: Files) -> None:
         self._vault, self._folder, self._files = vault, folder, files
 
     def job(self, account: str, wish: Wish, source: Job | None, settings: Settings) -> tuple[Job, str | None]:
-        """The job of a request, and what will be said at its end instead of a video. Raises Refusal."""
+        """Return the job of a request, and the error that its end reports instead of a video. Raises Refusal."""
         inputs = self._opened(account, wish)
         rules.tags(wish.prompt, len(inputs.images), len(inputs.clips))
         lines = rules.RESOLUTIONS[wish.resolution][0]
@@ -60,7 +60,7 @@ class Desk:
         return job, inputs.broken
 
     def _take_source(self, job: Job, wish: Wish, inputs: _Opened) -> int:
-        """Sets the clip that is edited or extended; returns its length in seconds."""
+        """Set the clip that is edited or extended. Return its length in seconds. Raises Refusal."""
         if len(inputs.clips) != 1:
             raise rules.invalid(f"Exactly one input video is required for {wish.task} task.")
         (key, facts), longest = inputs.clips[0], rules.MODELS[wish.model].source
@@ -78,7 +78,7 @@ class Desk:
             raise rules.invalid(f"The extended video would be longer than {longest}s.")
 
     def _opened(self, account: str, wish: Wish) -> _Opened:
-        """Every file of the request, opened and kept."""
+        """Open every file of the request and keep it in the vault. Raises Refusal."""
         inputs = _Opened()
         for item in wish.items:
             part, broken = self._fetched(account, item, wish.background)
@@ -100,7 +100,7 @@ class Desk:
         return inputs
 
     def _fetched(self, account: str, item: Item, background: bool) -> tuple[Part | File | None, str | None]:
-        """The file, or what will be said at the end of the job."""
+        """Return the file, or None and the error that the end of the job reports. Raises Refusal."""
         if item.data is not None:
             try:
                 data = base64.b64decode(item.data, validate=True)
@@ -118,7 +118,7 @@ class Desk:
         return uploaded, None
 
     def _dress(self, job: Job, wish: Wish, inputs: _Opened) -> None:
-        """First frame and references, as the task or the prompt's declarations say."""
+        """Set the first frame and the references, as the task or the tags in the prompt say. Raises Refusal."""
         images = list(inputs.images)
         if wish.task == "image_to_video" and not images:
             raise rules.invalid("At least one image must be provided for image_to_video task.")
@@ -136,7 +136,7 @@ class Desk:
 
 
 def _operation(wish: Wish, source: Job | None) -> str:
-    """generate, edit or extend; without a task the prompt decides, as the model would."""
+    """Return generate, edit or extend. Without a task, words in the prompt decide, as the real model would."""
     if wish.task in ("edit", "extend"):
         return wish.task
     words = wish.prompt.lower()

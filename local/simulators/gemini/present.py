@@ -1,4 +1,4 @@
-"""Interactions and errors as Google shows them."""
+"""Interactions and errors in Google's format."""
 
 from __future__ import annotations
 
@@ -26,7 +26,11 @@ _LAYER = {"invalid_request", "not_found", "content_blocked", "unimplemented"}  #
 
 
 def error(refusal: Refusal, array: bool) -> Response:
-    """A word as code from the Interactions layer, else the front end's number, status and details."""
+    """Return an error response.
+
+    Errors of the Interactions layer have a word as their code. Errors of Google's front end have a number, a status and
+    details; with `array` they come in an array of one.
+    """
     if refusal.code in _LAYER:
         return Response.of({"error": {"code": refusal.code, "message": refusal.message}}, refusal.status)
     status = refusal.code if refusal.code in {*_STATUSES.values(), "FAILED_PRECONDITION"} else None
@@ -45,7 +49,7 @@ def error(refusal: Refusal, array: bool) -> Response:
 def interaction(
     interaction_id: str, model: str, status: str, created_at: int, prompt: str, previous: str | None
 ) -> dict[str, Any]:
-    """What every Interaction has."""
+    """Build the fields that every Interaction has."""
     created = datetime.fromtimestamp(created_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     document = {
         "id": interaction_id,
@@ -60,7 +64,7 @@ def interaction(
 
 
 def with_video(document: dict[str, Any], place: Path | str, resolution: str, new_seconds: int) -> dict[str, Any]:
-    """`place` is the address of a file, or a path to what goes inline."""
+    """Add a video and its usage to an Interaction. `place` is a file's URI, or the path of a file to send inline."""
     video: dict[str, Any] = {"type": "video", "mime_type": "video/mp4"}
     if isinstance(place, Path):
         video["data"] = base64.b64encode(place.read_bytes()).decode()
@@ -78,7 +82,7 @@ def with_video(document: dict[str, Any], place: Path | str, resolution: str, new
 
 
 def with_text(document: dict[str, Any], text: str) -> dict[str, Any]:
-    """A refusal that looks like a success."""
+    """Add a text instead of a video to an Interaction: a refusal that looks like a success."""
     step = {"type": "model_output", "content": [{"type": "text", "text": text}]}
     return document | {"steps": [*document["steps"], step]}
 

@@ -1,4 +1,4 @@
-"""What a video interaction accepts; what the documents leave open is as callers saw it (providers/gemini.py)."""
+"""The rules for a video interaction: from Google's documents, else as callers saw them (providers/gemini.py)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ITEM = {"text": {"text"}, "image": {"mime_type", "data", "uri"}, "video": {"mim
 
 @dataclass(frozen=True)
 class Model:
-    """Limits in seconds: of a new video, of a source, and of an extended whole."""
+    """Limits in seconds: of a new video (`longest`), a source (`source`) and an extended video (`whole`)."""
 
     longest: int
     source: float
@@ -39,7 +39,7 @@ MODELS = {"gemini-omni-1.2-flash": Model(15, 15.2, 30), "gemini-omni-1.1-flash":
 
 @dataclass(frozen=True)
 class Item:
-    """An input: `kind` is image, video or document; one of `data` (base64) and `uri` is set."""
+    """An input file: `kind` is image, video or document; exactly one of `data` (base64) and `uri` is set."""
 
     kind: str
     data: str | None
@@ -48,7 +48,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Wish:
-    """A checked request, without what needs a look into files."""
+    """A request that was checked, except for its files."""
 
     model: str
     prompt: str
@@ -64,12 +64,12 @@ class Wish:
 
 
 def invalid(message: str) -> Refusal:
-    """As the Interactions layer says it: its codes are words in lower case."""
+    """Build a 400 of the Interactions layer, whose codes are words in lower case."""
     return Refusal(400, message, "invalid_request")
 
 
 def wish(document: Any, retired: tuple[str, ...]) -> Wish:
-    """Raises Refusal for what can be seen without opening a file."""
+    """Parse and check a request, without opening its files. Raises Refusal."""
     fields = _only(document, _FIELDS, "the request")
     model = _text(fields, "model")
     if model in retired:
@@ -118,7 +118,7 @@ def _combinations(checked: Wish) -> None:
 
 
 def tags(prompt: str, images: int, clips: int) -> None:
-    """Refuses a citation of an input that is not there."""
+    """Check that every input that the prompt refers to exists. Raises Refusal."""
     for kind, count in (("IMAGE", images), ("VIDEO", clips)):
         cited = [int(number) for number in re.findall(rf"<{kind}_REF_(\d+)>", prompt)]
         declared = [int(number) - 1 for number in re.findall(rf"@{kind.title()}(\d+)\b", prompt)]
@@ -127,7 +127,7 @@ def tags(prompt: str, images: int, clips: int) -> None:
 
 
 def _input(value: Any) -> tuple[str, tuple[Item, ...]]:
-    """Text and items of `input`: a string, contents, or user_input steps with contents."""
+    """Return the text and the files of `input`: a string, contents, or user_input steps with contents."""
     if isinstance(value, str):
         value = [{"type": "text", "text": value}]
     if not isinstance(value, list) or not value:
@@ -167,7 +167,7 @@ def _duration(value: Any, longest: int) -> int | None:
     if value is None:
         return None
     found = re.fullmatch(r"(\d+)(?:\.0+)?s", value) if isinstance(value, str) else None
-    if found is None:  # a protobuf Duration: the number alone is not one
+    if found is None:  # a protobuf Duration is a string with a unit; a plain number is invalid
         raise invalid(f"Invalid value at 'response_format.duration' (Duration): {value!r}.")
     if not 3 <= int(found[1]) <= longest:
         bound = f"exceeds the maximum allowed {longest}s" if int(found[1]) > 3 else "is below the minimum of 3s"

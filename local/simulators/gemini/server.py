@@ -1,4 +1,4 @@
-"""The shared server, taught to keep bodies that are neither JSON nor a form: the Files API is sent bare bytes."""
+"""The shared server, extended for bodies that are neither JSON nor a form: the Files API receives raw bytes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from local.simulators.shared.provider import Provider
 
 
 class GeminiServer(server.SimulatorServer):
-    """Serves the simulator; see the shared server."""
+    """The server of the Gemini simulator; see the shared server."""
 
     def __init__(self, host: str, port: int, provider: Provider, quiet: bool = False) -> None:
         super().__init__(host, port, provider, quiet)

@@ -1,4 +1,4 @@
-"""Kling's API as the contract has it: videos, tasks, elements, and the addresses where videos lie."""
+"""Kling's API as documented: videos, tasks, elements, and the addresses of the videos."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _CODES = {400: 1201, 401: 1002, 403: 1103, 404: 1203, 405: 1202, 413: 1201, 429:
 
 
 class KlingProvider(KeyedProvider[Settings]):
-    """Kling."""
+    """The simulated Kling API."""
 
     def __init__(self, state: Path, settings: Settings) -> None:
         super().__init__(state, settings)
         self._media = Media(self.vault, self.inputs)
         self._elements = Elements(self.store, self.clock)
         self._desk = Desk(self._media, self._elements)
-        # What a task is beside its job: external id, resolution, sound, and whether a video went in.
+        # The facts of a task that its job does not hold: external id, resolution, and which price applies.
         self._tasks = Rows(self.store, "task")
         self.parts += [self._elements, self._tasks]
 
@@ -101,7 +101,7 @@ class KlingProvider(KeyedProvider[Settings]):
             for job in self.studio.list(request.account)
             if (job.id if given[0] == "task_ids" else self._tasks[job.id]["external_id"]) in wanted
         ]
-        return _answer([self._present(request, job) for job in jobs])  # of those that are not there it says nothing
+        return _answer([self._present(request, job) for job in jobs])  # unknown ids are left out, without an error
 
     def list_tasks(self, request: Request) -> Response:
         names = {"start_time", "end_time", "cursor", "limit", "filters"}
@@ -170,7 +170,7 @@ class KlingProvider(KeyedProvider[Settings]):
     # Parts of operations
 
     def _admit(self, account: str, external_id: str | None) -> None:
-        """Money, room and a reference of its own."""
+        """Check the account's balance, its concurrency limit, and that the external id is new. Raises Refusal."""
         if account in self.settings.arrears:
             raise Refusal(429, "Account balance not enough.", "1102")
         if self.settings.concurrency and self.unfinished(account) >= self.settings.concurrency:
@@ -231,6 +231,6 @@ def _document(request: Request) -> Any:
 
 
 def _answer(data: Any, status: int = 200, code: int = 0, message: str = "SUCCEED") -> Response:
-    """The envelope; without data when something is wrong."""
+    """Build an answer in Kling's envelope. An error has no data."""
     document = {"code": code, "message": message, "request_id": secrets.token_hex(16)}
     return Response.of(document if data is None else {**document, "data": data}, status)

@@ -1,4 +1,4 @@
-"""Elements: made in a while, numbered with 64 bits, used in videos until they are deleted."""
+"""Elements (characters): created with a delay, named by 64-bit numbers, used in videos until they are deleted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ _TAGS = {f"o_{number}" for number in range(101, 109)}
 
 @dataclass
 class Element:
-    """`picture` is the vault key of its face or clip; `created` is simulated time, `created_at` unix milliseconds."""
+    """An element. `picture` is the vault key of its frontal picture or its clip.
+
+    `created` is simulated time, `created_at` unix milliseconds.
+    """
 
     task_id: str
     element_id: int
@@ -42,7 +45,7 @@ class Element:
 
 @dataclass(frozen=True)
 class Wish:
-    """A checked request: one clip, or a frontal picture and others."""
+    """A checked request for an element, made of one clip, or of a frontal picture and other pictures."""
 
     name: str
     description: str
@@ -52,7 +55,7 @@ class Wish:
 
 
 def wish(document: Any) -> Wish:
-    """Raises Refusal."""
+    """Parse and check a request for an element. Raises Refusal."""
     fields = rules.only(document, _FIELDS, "the body")
     if fields.get("element_voice_id") or fields.get("callback_url"):
         raise Refusal(501, "The simulator has neither voices nor callbacks.", "501")
@@ -109,14 +112,14 @@ class Elements:
         return element
 
     def by_task(self, account: str, task_id: str) -> Element:
-        """By the task's id or ours. Raises Refusal: a 1201, whatever the table of codes says."""
+        """Return the element with this task id or external id. Raises Refusal with code 1201, not the usual 1203."""
         for element in self._of(account):
             if task_id in (element.task_id, element.external_id):
                 return element
         raise Refusal(400, f"Task not found by id/external id: {task_id}", "1201")
 
     def usable(self, account: str, element_id: str) -> Element:
-        """Raises Refusal for one that is not there, not finished or deleted."""
+        """Return an element by its id. Raises Refusal if the account has no such element or it was deleted."""
         for element in self._of(account):
             if str(element.element_id) == element_id and not element.deleted:
                 return element
@@ -131,7 +134,7 @@ class Elements:
             return [element for element in self._elements.values() if element.account == account]
 
     def page(self, account: str) -> list[Element]:
-        """Newest first."""
+        """Return the elements of an account, newest first."""
         return self._of(account)[::-1]
 
     def present(self, element: Element, seconds: float) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Pictures and clips that come with a request: by an address, or a picture as bare base64."""
+"""The pictures and clips of a request: given by a URL, or (pictures only) as base64 without a data: prefix."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _IMAGE_BYTES, _ELEMENT_IMAGE_BYTES, _VIDEO_BYTES = (size * 1024 * 1024 for size 
 
 
 class Media:
-    """Takes inputs for one server and keeps them in its vault."""
+    """Fetches and checks the inputs of one server and keeps them in its vault."""
 
     def __init__(self, vault: Vault, inputs: Inputs) -> None:
         self._vault, self._inputs = vault, inputs
 
     def image(self, place: str, name: str, element: bool = False) -> tuple[str, footage.ImageFacts]:
-        """Vault key and facts of a picture. Raises Refusal."""
+        """Fetch, check and keep a picture. Return its vault key and its facts. Raises Refusal."""
         limit = _ELEMENT_IMAGE_BYTES if element else _IMAGE_BYTES
         if place.startswith("data:"):
             raise rules.invalid(f"{name}: base64 must come without the data: prefix.")
@@ -39,7 +39,7 @@ class Media:
         return self._vault.keep(file.path, file.sha256), facts
 
     def video(self, place: str, name: str, seconds: tuple[float, float]) -> tuple[str, footage.VideoFacts]:
-        """Vault key and facts of a clip, which comes by an address only. Raises Refusal."""
+        """Fetch, check and keep a clip, given by a URL. Return its vault key and its facts. Raises Refusal."""
         if not place.startswith(("http://", "https://")):
             raise rules.invalid(f"{name}: a video must be given by an https URL.")
         file = self._fetched(place, name, _VIDEO_BYTES)

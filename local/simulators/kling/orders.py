@@ -1,4 +1,4 @@
-"""From a checked request to a job: files fetched, opened and put in their places."""
+"""Builds a job from a checked request: fetches and opens the files and adds them to the job."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from local.simulators.shared.studio import Job
 
 
 class Desk:
-    """Takes orders for one server."""
+    """Builds the jobs of one server."""
 
     def __init__(self, media: Media, elements: Elements) -> None:
         self._media, self._elements = media, elements
 
     def job(self, account: str, wish: Wish, settings: Settings) -> Job:
-        """Every file of the request, opened and put in its place."""
+        """Build the job of a request: fetch and check every file and add it to the job. Raises Refusal."""
         rules.cited(wish.prompt, wish)
         width, height = rules.pixels(wish.ratio or "16:9", wish.resolution)
         task_id = str(secrets.randbelow(10**17) + 8 * 10**17) + settings.id_suffix
@@ -52,6 +52,6 @@ class Desk:
 
 
 def _scaled(width: int, height: int, resolution: str) -> tuple[int, int]:
-    """The shape of an input in the resolution asked for; sides are even."""
+    """Return the width and height of an input scaled to the requested resolution; both are even."""
     factor = rules.RESOLUTIONS[resolution] / min(width, height)
     return round(width * factor / 2) * 2, round(height * factor / 2) * 2

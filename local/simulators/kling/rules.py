@@ -1,4 +1,4 @@
-"""What the create operations accept (the vendor's documents, copies of 2026-09-20)."""
+"""The rules of the create operations (the vendor's documents, copies of 2026-09-20)."""
 
 from __future__ import annotations
 
@@ -26,8 +26,10 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class Model:
-    """`audio` and `multi_shot` tell which settings exist; `rates` are units a second by resolution: silent, native,
-    with a video as input."""
+    """Limits and prices of a model. `audio` and `multi_shot` tell which settings the model has.
+
+    `rates` are units a second for each resolution: silent, with native audio, and with a video as input.
+    """
 
     families: tuple[str, ...]
     seconds: tuple[int, ...]
@@ -66,7 +68,7 @@ def invalid(message: str) -> Refusal:
 
 @dataclass(frozen=True)
 class Content:
-    """An entry of `contents`; `place` is an address, base64 or an element's id."""
+    """An entry of `contents`; `place` is a prompt, a URL, base64 or an element's id."""
 
     kind: str
     place: str
@@ -75,7 +77,7 @@ class Content:
 
 @dataclass(frozen=True)
 class Wish:
-    """A checked create, without what needs a look into files or elements."""
+    """A create request that was checked, except for its files and elements."""
 
     name: str
     model: Model
@@ -92,7 +94,7 @@ class Wish:
 
 
 def wish(family: str, name: str, document: Any) -> Wish:
-    """Raises Refusal."""
+    """Parse and check a create request, without opening its files. Raises Refusal."""
     model = MODELS.get(name)
     if model is None or family not in model.families:
         raise Refusal(404, f"The model '{name}' does not exist or has no {family}.", "1203")
@@ -126,7 +128,7 @@ def wish(family: str, name: str, document: Any) -> Wish:
 
 
 def _combinations(family: str, wish: Wish, multi_shot: Any) -> None:
-    """What excludes what, and how many of each."""
+    """Check which fields exclude each other, and how many contents of each type there are. Raises Refusal."""
     if not isinstance(multi_shot, bool):
         raise invalid("settings.multi_shot must be a boolean.")
     frames, videos = wish.of("first_frame", "last_frame"), wish.of("feature_video", "base_video")
@@ -181,14 +183,17 @@ def _seconds(settings: dict[str, Any], model: Model) -> int:
 
 
 def cited(prompt: str, wish: Wish) -> None:
-    """Elements act only where the prompt cites them; the vendor would draw without them, which hides a mistake."""
+    """Check that the prompt mentions every element. Raises Refusal.
+
+    The real API ignores an element that the prompt does not mention, which hides a mistake.
+    """
     for content in wish.of("element"):
         if not re.search(rf"@{re.escape(content.id or '')}(?!\w)", prompt):
             raise invalid(f"The prompt does not mention @{content.id}.")
 
 
 def only(value: Any, names: set[str], where: str) -> dict[str, Any]:
-    """An object with no other fields than these, without those that are null."""
+    """Return an object without its null fields. Raises Refusal if the object has fields that are not in `names`."""
     if not isinstance(value, dict):
         raise invalid(f"{where}: expected an object.")
     for name in value:
@@ -212,7 +217,7 @@ def choice(fields: dict[str, Any], name: str, allowed: tuple[str, ...], default:
 
 
 def pixels(ratio: str, resolution: str) -> tuple[int, int]:
-    """Width and height: the shorter side is the resolution."""
+    """Return width and height; the shorter side is the resolution."""
     across, down = RATIOS[ratio]
     lines = RESOLUTIONS[resolution]
     return (lines * across // min(across, down), lines * down // min(across, down))

@@ -1,4 +1,4 @@
-"""MiniMax's second video API as the contract has it: create, query, list, delete, and where the videos lie."""
+"""MiniMax's second video API as documented: create, query, list, delete, and the addresses of the videos."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FAILURES = {
     "moderation": {"code": "1027", "message": "output video contains sensitive content (1027)"},
     "internal": {"code": "1000", "message": "internal error (1000)"},
 }
-# HTTP status -> their word for it, and the code where a refusal brings none of theirs.
+# HTTP status -> the error type in the answer, and the code if the refusal itself has none.
 _ERRORS = {
     400: ("bad_request_error", "2013"),
     401: ("authorized_error", "1004"),
@@ -35,14 +35,14 @@ _TASK, _TASKS = "/v2/query/video_generation/{id}", "/v2/query/video_generation"
 
 
 class MiniMaxProvider(KeyedProvider[Settings]):
-    """MiniMax."""
+    """The simulated MiniMax API."""
 
     content_folder = "videos"
 
     def __init__(self, state: Path, settings: Settings) -> None:
         super().__init__(state, settings)
         self._media = Media(self.vault, self.inputs, lambda: self.settings)
-        # What a task is beside its job: resolution, ratio, what went in, and whether it was cancelled.
+        # The facts of a task that its job does not hold: resolution, ratio, inputs, and whether it was cancelled.
         self._tasks = Rows(self.store, "task")
         self.parts.append(self._tasks)
 
@@ -106,7 +106,7 @@ class MiniMaxProvider(KeyedProvider[Settings]):
         return Response.of({"task_id": job.id, "status": "deleted"})
 
     def content(self, request: Request) -> Response:
-        """The file, for whoever has its address; a key has no business here."""
+        """Return the file to anyone who has its address. Raises Refusal if the request carries an API key."""
         if request.account:
             raise rules.invalid("the host of videos was sent an API key")
         job = self.addressed(request)
@@ -115,7 +115,7 @@ class MiniMaxProvider(KeyedProvider[Settings]):
     # Parts of operations
 
     def _admit(self, account: str) -> None:
-        """Money and room."""
+        """Check the account's balance and its concurrency limit. Raises Refusal."""
         if account in self.settings.arrears:
             raise Refusal(402, "insufficient balance", "1008")
         running = [job for job in self.studio.list(account) if self._word(job) in {"queued", "running"}]
@@ -131,7 +131,7 @@ class MiniMaxProvider(KeyedProvider[Settings]):
         return job
 
     def _furnished(self, job: Job, wish: rules.Wish) -> dict[str, Any]:
-        """Fetches what the order brings and puts it into the job; returns what else there is to know of it."""
+        """Fetch the files of a request and add them to the job. Return the facts that the job does not hold."""
         shapes: list[tuple[int, int]] = []
         images = wish.of("first_frame") + wish.of("last_frame") + wish.of("reference_image")
         for number, url in enumerate(images, 1):
@@ -183,5 +183,5 @@ class MiniMaxProvider(KeyedProvider[Settings]):
 
 
 def _new_id() -> str:
-    """Fifteen digits, in a string."""
+    """Return a new id: a string of fifteen digits."""
     return str(400_000_000_000_000 + secrets.randbelow(100_000_000_000_000))

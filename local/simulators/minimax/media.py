@@ -1,4 +1,4 @@
-"""Pictures and clips that come with an order: by an https address or as a data URI, looked at before it is taken."""
+"""The pictures and clips of a request: given by an https URL or as a data URI, and checked before the job exists."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _TYPES = {"image": ("jpeg", "png", "webp"), "video": ("mp4", "mov")}
 
 
 class Media:
-    """Takes inputs for one server and keeps them in its vault."""
+    """Fetches and checks the inputs of one server and keeps them in its vault."""
 
     def __init__(self, vault: Vault, inputs: Inputs, settings: Callable[[], Settings]) -> None:
         self._vault, self._inputs, self._settings = vault, inputs, settings
 
     def image(self, url: str) -> tuple[str, footage.ImageFacts]:
-        """Vault key and facts of a picture. Raises Refusal."""
+        """Fetch, check and keep a picture. Return its vault key and its facts. Raises Refusal."""
         file = self._fetched(url, "image", _IMAGE_BYTES)
         try:
             facts = footage.probe_image(file.path)
@@ -40,7 +40,10 @@ class Media:
         return self._vault.keep(file.path, file.sha256), facts
 
     def videos(self, urls: list[str]) -> list[tuple[str, footage.VideoFacts]]:
-        """Vault keys and facts of the reference clips, which have a limit together. Raises Refusal."""
+        """Fetch, check and keep the reference clips. Return their vault keys and facts.
+
+        Raises Refusal, also if the clips together are too long.
+        """
         found = [self._video(url) for url in urls]
         if (total := sum(facts.duration for _, facts in found)) > _SECONDS_IN_ALL:
             raise rules.invalid(f"reference videos have {total:.1f} s, at most {_SECONDS_IN_ALL:g} s in all")

@@ -1,4 +1,4 @@
-"""What an order may say, by the types and checks of the vendor's own client (mmx-cli 1.0.27) and its reference."""
+"""The rules for a request, from the types and checks of the vendor's client (mmx-cli 1.0.27) and its reference."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from local.simulators.shared.errors import Refusal
 PROMPT = 7000
 MOST = {"image_url": 9, "video_url": 3, "audio_url": 3}
 RATIOS = ("21:9", "16:9", "4:3", "1:1", "3:4", "9:16")
-# 480P and 768P as published by resellers, sides that divide by 32; of 2K only 16:9 and 9:16 are known.
+# 480P and 768P as resellers published them; their sides are multiples of 32. Of 2K only 16:9 and 9:16 are known.
 _PIXELS = {
     "480P": ((960, 416), (832, 480), (640, 480), (480, 480), (480, 640), (480, 832)),
     "768P": ((1536, 672), (1344, 768), (1024, 768), (768, 768), (768, 1024), (768, 1344)),
@@ -26,7 +26,7 @@ _ROLES = {
 
 @dataclass(frozen=True)
 class Model:
-    """Limits of a model; the first resolution is what it makes unless told otherwise."""
+    """Limits of a model; the first resolution is the default."""
 
     resolutions: tuple[str, ...]
     seconds: tuple[int, int]
@@ -41,7 +41,7 @@ MODELS = {
 
 @dataclass
 class Wish:
-    """A checked order; `files` are pairs of role and address, in their order."""
+    """A checked request; `files` are pairs of role and URL, in the order of the request."""
 
     model: str
     prompt: str
@@ -59,7 +59,7 @@ def invalid(message: str) -> Refusal:
 
 
 def wish(document: Any, retired: tuple[str, ...]) -> Wish:
-    """The order in a body. Raises Refusal for what the vendor's client would not have sent."""
+    """Parse and check a request. Raises Refusal for a request that the vendor's client would not send."""
     if not isinstance(document, dict):
         raise invalid("the body must be an object")
     if unknown := sorted(set(document) - _FIELDS):
@@ -90,7 +90,7 @@ def wish(document: Any, retired: tuple[str, ...]) -> Wish:
 
 
 def _content(content: Any) -> tuple[str, list[tuple[str, str]]]:
-    """The text, and pairs of role and address."""
+    """Return the text, and the files as pairs of role and URL. Raises Refusal."""
     if not isinstance(content, list):
         raise invalid("content must be an array")
     texts: list[str] = []
@@ -119,7 +119,7 @@ def _content(content: Any) -> tuple[str, list[tuple[str, str]]]:
 
 
 def _combined(name: str, model: Model, files: list[tuple[str, str]]) -> None:
-    """What may not go together, and how many there may be."""
+    """Check which files exclude each other, and how many of each kind there are. Raises Refusal."""
     roles = [role for role, _ in files]
     frames = [role for role in roles if role.endswith("_frame")]
     references = [role for role in roles if role.startswith("reference_")]
@@ -143,7 +143,7 @@ def pixels(resolution: str, ratio: str) -> tuple[int, int]:
 
 
 def nearest(width: int, height: int) -> str:
-    """The ratio that is most like this shape."""
+    """Return the ratio that is nearest to this shape."""
 
     def distance(ratio: str) -> float:
         wide, high = map(int, ratio.split(":"))

@@ -1,4 +1,4 @@
-"""What tests change while the simulator runs."""
+"""Settings that tests may change while the simulator runs."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from local.simulators.shared.settings import JobSettings
 
 
 class Settings(JobSettings):
-    """What this simulator has beside the settings of all."""
+    """The settings of this simulator, in addition to those that all simulators have."""
 
-    arrears: tuple[str, ...] = ()  # accounts without money
-    concurrency: int = 0  # tasks of an account at once; 0: no limit
-    error_shape: Literal["v2", "base_resp"] = "v2"  # base_resp: as the first API says it, in an answer of 200
-    clip_rates: tuple[float, float] = (23.976, 60.0)  # pictures a second of reference clips
-    known_seconds: float = 7 * 86_400.0  # real seconds that a task can be asked for
-    output_seconds: float = 86_400.0  # real seconds that a video's address lives
+    arrears: tuple[str, ...] = ()  # accounts that cannot pay: 402
+    concurrency: int = 0  # concurrency limit of an account; 0: no limit
+    error_shape: Literal["v2", "base_resp"] = "v2"  # base_resp: errors as in the first API, with status 200
+    clip_rates: tuple[float, float] = (23.976, 60.0)  # frames a second that a reference clip may have
+    known_seconds: float = 7 * 86_400.0  # real seconds that a task can be queried
+    output_seconds: float = 86_400.0  # real seconds until a video's address expires
     local_inputs: bool = True  # http:// addresses of this machine are allowed for inputs

@@ -12,7 +12,7 @@ from local.simulators.shared import command
 
 
 def main() -> None:
-    """Serve one flavour; does not return."""
+    """Serve one flavour. This function does not return."""
     options = command.parser("openai", description)
     options.add_argument("--flavour", choices=get_args(Flavour), default="openai")
     options.add_argument("--models", help="names that are served, by comma")

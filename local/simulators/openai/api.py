@@ -1,4 +1,4 @@
-"""OpenAI's Videos API as the contract has it, for the flavours openai and azure."""
+"""OpenAI's Videos API as documented, for the flavours openai and azure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from local.simulators.shared.studio import Job
 
 
 class OpenAIProvider(KeyedProvider[Settings]):
-    """An OpenAI-shaped server."""
+    """A simulated server with OpenAI's Videos API."""
 
     def __init__(self, state: Path, settings: Settings, flavour: Flavour = "openai") -> None:
         super().__init__(state, settings)
@@ -39,7 +39,7 @@ class OpenAIProvider(KeyedProvider[Settings]):
         ]
 
     def served(self) -> list[Any]:
-        """Method, path, name and handler of what this flavour serves."""
+        """Return method, path, name and handler of every operation of this flavour."""
         served = [
             ("POST", "/videos", "create_video", self.create_video),
             ("GET", "/videos", "list_videos", self.list_videos),
@@ -101,7 +101,7 @@ class OpenAIProvider(KeyedProvider[Settings]):
     def edit_video(self, request: Request) -> Response:
         fields = forms.document(request.body)
         source = rules.video_source(fields)
-        # The model is the source's; only a file needs to be told one, although the schema has no such field.
+        # The model is that of the source. Only a file needs the field `model`, which the schema does not have.
         rules.only(fields, "prompt", "video", *(["model"] if isinstance(source, File) else []))
         prompt = rules.text(fields, "prompt", rules.MAX_PROMPT)
         triggers.moderate(prompt, rules.blocked("prompt"))

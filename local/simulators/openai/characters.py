@@ -1,4 +1,4 @@
-"""Characters of a simulated server: a name and the clip it was made from, per account."""
+"""The characters of a simulated server. A character has a name, a clip and an account."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from local.simulators.shared.store import Store
 
 @dataclass
 class Character:
-    """`clip` is a vault key, `created_at` unix seconds."""
+    """A character; `clip` is a vault key, `created_at` unix seconds."""
 
     id: str
     account: str
@@ -22,7 +22,7 @@ class Character:
     created_at: int = 0
 
     def present(self) -> dict[str, Any]:
-        """As OpenAI shows it: no `object`, no status."""
+        """Build OpenAI's JSON of the character, which has no `object` and no status."""
         return {"id": self.id, "name": self.name, "created_at": self.created_at}
 
 

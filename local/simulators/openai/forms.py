@@ -1,4 +1,4 @@
-"""From the wire to one document: JSON as it is, form fields with their brackets unfolded as OpenAI's servers do."""
+"""Turns a request body into one document. Brackets in form fields are expanded as OpenAI's servers do it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ _KEY = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
 
 
 def document(body: Body) -> dict[str, Any]:
-    """The fields of a request: strings, files, and objects or lists from JSON or from `a[b]`, `a[][b]`, `a[0][b]`.
+    """Return the fields of a request: strings, files, and objects or lists.
 
-    Raises Refusal for a body that is no object, and for a field given twice.
+    Objects and lists come from JSON or from form fields like `a[b]`, `a[][b]` and `a[0][b]`. Raises Refusal (400, 415),
+    for example if the body is not an object or a field is given twice.
     """
     if body.kind == "json":
         if not isinstance(body.json, dict):
@@ -46,7 +47,7 @@ def _put(fields: dict[str, Any], name: str, value: str | File) -> None:
 
 
 def _put_item(items: Any, keys: list[str], value: str | File, name: str) -> None:
-    """`a[]=x` appends; `a[][b]=x` starts a new object when the last one has its `b` already."""
+    """Add a value to a list: `a[]=x` appends; `a[][b]=x` starts a new object if the last object already has a `b`."""
     if not isinstance(items, list) or len(keys) > 2:
         raise Refusal(400, f"The field {name} does not fit the ones before it.", "invalid_type", name)
     if len(keys) == 1:

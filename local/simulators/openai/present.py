@@ -1,4 +1,4 @@
-"""Objects as an OpenAI-shaped server shows them: videos, pages of videos, errors."""
+"""Objects in OpenAI's format: videos, pages of videos, errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from local.simulators.shared.studio import Job, Studio
 
 
 def video_document(job: Job, studio: Studio, settings: Settings) -> dict[str, Any]:
-    """The Video object as it is now; all its keys are always there."""
+    """Build the current Video object. It always has all keys."""
     status, progress = studio.status(job)
     error = None
     if status == "failed":
@@ -37,7 +37,10 @@ def video_document(job: Job, studio: Studio, settings: Settings) -> dict[str, An
 
 
 def page(jobs: list[Job], query: dict[str, str]) -> dict[str, Any]:
-    """A page of jobs by `limit` (0 to 100, default 20), `order` (default desc), `after`; `jobs` come oldest first."""
+    """Return a page of jobs by `limit` (0 to 100, default 20), `order` (default desc) and `after`.
+
+    `jobs` has the oldest job first. Raises Refusal (400, 404).
+    """
     limit, order, after = query.get("limit", "20"), query.get("order", "desc"), query.get("after")
     if not limit.isdigit() or int(limit) > 100:
         raise Refusal(400, "Invalid 'limit': expected an integer from 0 to 100.", "invalid_value", "limit")
@@ -56,7 +59,7 @@ def page(jobs: list[Job], query: dict[str, str]) -> dict[str, Any]:
 
 
 def error_envelope(refusal: Refusal, flavour: Flavour) -> Response:
-    """The error body of each flavour; Azure's has more keys, vLLM's code is the HTTP status."""
+    """Build the error response of a flavour. Azure's has more keys; vLLM's code is the HTTP status."""
     kind = "invalid_request_error" if refusal.status < 500 else "server_error"
     error: dict[str, Any] = {"message": refusal.message, "type": kind, "param": refusal.param, "code": refusal.code}
     if flavour == "azure":

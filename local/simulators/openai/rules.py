@@ -1,4 +1,4 @@
-"""What OpenAI's video operations accept (openapi.yaml of 2026-08-21, video guide); each refusal names its field."""
+"""The rules of OpenAI's video operations (openapi.yaml of 2026-08-21, video guide). Each Refusal names its field."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Fields = dict[str, Any]
 
 
 def only(fields: Fields, *allowed: str) -> None:
-    """Refuses fields that the operation does not have."""
+    """Check that the operation has all of these fields. Raises Refusal."""
     for name in fields:
         if name not in allowed:
             raise Refusal(400, f"Unknown parameter: '{name}'.", "unknown_parameter", name)
 
 
 def text(fields: Fields, name: str, limit: int) -> str:
-    """A required string of 1 to `limit` characters that is not blank."""
+    """Return a required string of 1 to `limit` characters that is not blank. Raises Refusal."""
     value = fields.get(name)
     if value is None:
         raise Refusal(400, f"Missing required parameter: '{name}'.", "missing_required_parameter", name)
@@ -42,7 +42,7 @@ def text(fields: Fields, name: str, limit: int) -> str:
 
 
 def choice(fields: Fields, name: str, allowed: tuple[str, ...], default: str | None = None) -> str:
-    """One of the allowed strings; required when there is no default."""
+    """Return one of the allowed strings. Without a default the field is required. Raises Refusal."""
     value = fields.get(name, default)
     if value is None:
         raise Refusal(400, f"Missing required parameter: '{name}'.", "missing_required_parameter", name)
@@ -55,13 +55,13 @@ def choice(fields: Fields, name: str, allowed: tuple[str, ...], default: str | N
 
 
 def size(fields: Fields, model: str) -> tuple[int, int]:
-    """Width and height; the larger sizes are for pro models only."""
+    """Return width and height; the larger sizes are for pro models only. Raises Refusal."""
     width, height = choice(fields, "size", _PRO_SIZES if "pro" in model else _SIZES, "720x1280").split("x")
     return int(width), int(height)
 
 
 def file(fields: Fields, name: str) -> File:
-    """A required file that is not empty."""
+    """Return a required file that is not empty. Raises Refusal."""
     value = fields.get(name)
     if value is None:
         raise Refusal(400, f"Missing required parameter: '{name}'.", "missing_required_parameter", name)
@@ -73,7 +73,7 @@ def file(fields: Fields, name: str) -> File:
 
 
 def character_ids(fields: Fields) -> list[str]:
-    """The ids of `characters`, an array of objects with an id and nothing else."""
+    """Return the ids of `characters`, an array of objects with an id and nothing else. Raises Refusal."""
     value = fields.get("characters", [])
     if not isinstance(value, list):
         raise Refusal(400, "Invalid type for 'characters': expected an array of objects.", "invalid_type", "characters")
@@ -84,7 +84,7 @@ def character_ids(fields: Fields) -> list[str]:
 
 
 def video_source(fields: Fields) -> str | File:
-    """The `video` of an edit or extension: the id in `{"id": ...}`, or a file."""
+    """Return the `video` of an edit or extension: the id in `{"id": ...}`, or a file. Raises Refusal."""
     value = fields.get("video")
     if isinstance(value, File) or value is None:
         return file(fields, "video")
@@ -101,5 +101,5 @@ def _id_in(value: Any, name: str) -> str:
 
 
 def blocked(param: str) -> Refusal:
-    """The refusal of a field for its content."""
+    """Build the Refusal for a field whose content moderation blocks."""
     return Refusal(400, "Your request was blocked by the moderation system.", "moderation_blocked", param)

@@ -1,4 +1,4 @@
-"""A self-hosted server of the vLLM-Omni 0.30 kind: create, get, list, delete, download; forms only."""
+"""A simulated self-hosted vLLM-Omni 0.30 server: create, get, list, delete, download. Create takes forms only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ _IMAGE_LIMIT = 30 * 1024 * 1024
 
 
 class VllmProvider(OpenAIProvider):
-    """Fields it does not know are ignored, as the real one does; `variant` too, so a thumbnail is the whole video."""
+    """A simulated vLLM-Omni server. Like the real server, it ignores unknown fields.
+
+    It ignores `variant`, too: a request for a thumbnail returns the whole video.
+    """
 
     def served(self) -> list[Any]:
         wanted = ("create_video", "list_videos", "get_video", "delete_video", "get_content", "list_models")
@@ -52,7 +55,7 @@ class VllmProvider(OpenAIProvider):
         return self._start(request, job)
 
     def get_video(self, request: Request) -> Response:
-        """A failed job is answered with a 4xx or 5xx status and the job as body: the trap of this kind of server."""
+        """Return a job. A failed job is returned with a 4xx or 5xx status, as vLLM-Omni does it."""
         job = self._job(request.account, request.params["id"])
         self.studio.prepare(job)
         document = self._present(job)
@@ -63,7 +66,7 @@ class VllmProvider(OpenAIProvider):
 
     def delete_video(self, request: Request) -> Response:
         job = self._job(request.account, request.params["id"])
-        self.studio.delete(job)  # whatever its state: one that runs is aborted
+        self.studio.delete(job)  # in any state: deleting a running job aborts it
         return Response.of({"id": job.id, "object": "video.deleted", "deleted": True})
 
     def get_content(self, request: Request) -> Response:
@@ -74,7 +77,10 @@ class VllmProvider(OpenAIProvider):
         return Response(200, self.studio.video(job), {"Content-Type": "video/mp4"})
 
     def _references(self, fields: dict[str, Any], field: str) -> list[str]:
-        """Vault keys of a JSON string: an object with a URL, or a list of them."""
+        """Fetch the files of a field and return their vault keys. Raises Refusal.
+
+        The field is a JSON string: an object with a URL, or a list of such objects.
+        """
         if field not in fields:
             return []
         kind = field.partition("_")[0]

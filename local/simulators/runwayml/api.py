@@ -1,4 +1,4 @@
-"""Runway's API as the contract has it: three ways to order, tasks, uploads, and the addresses where outputs lie."""
+"""Runway's API as documented: three operations that create a task, tasks, uploads, and the addresses of outputs."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _OPERATIONS = {"text_to_video": "generate", "image_to_video": "generate", "video
 
 
 class RunwayProvider(KeyedProvider[Settings]):
-    """Runway."""
+    """The simulated Runway API."""
 
     def __init__(self, state: Path, settings: Settings) -> None:
         super().__init__(state, settings)
-        self._assets = Assets(self.store, self.vault, self.folder, settings)
+        self._assets = Assets(self.store, self.vault, self.folder, lambda: self.settings)
         self.parts.append(self._assets)
 
     def operations(self) -> Iterable[Route]:
@@ -91,7 +91,7 @@ class RunwayProvider(KeyedProvider[Settings]):
         return Response.of(self._present(job, str(request.headers["Host"])))
 
     def delete_task(self, request: Request) -> Response:
-        self.studio.delete(self._task(request))  # whatever its state: one that runs is cancelled
+        self.studio.delete(self._task(request))  # in any state: deleting a running task cancels it
         return Response(204)
 
     def create_upload(self, request: Request) -> Response:
@@ -106,7 +106,7 @@ class RunwayProvider(KeyedProvider[Settings]):
         return Response(204)
 
     def content(self, request: Request) -> Response:
-        """The file, for whoever has its address; a key has no business here."""
+        """Return the file to anyone who has its address. Raises Refusal if the request carries an API key."""
         if request.account:
             raise Refusal(400, "Only one auth mechanism is allowed: this address takes no Authorization header.")
         job = self.addressed(request)
@@ -131,7 +131,7 @@ class RunwayProvider(KeyedProvider[Settings]):
         return Job(str(uuid.uuid4()), account, operation, model, prompt, seconds, width, height)
 
     def _furnish(self, job: Job, known: models.Request, body: dict[str, Any]) -> None:
-        """Fetches what the order brings and puts it into the job."""
+        """Fetch the files of a request and add them to the job. Raises Refusal."""
         prompt_image = body.get("promptImage", [])
         entries = [{"uri": prompt_image, "position": "first"}] if isinstance(prompt_image, str) else prompt_image
         for index, entry in enumerate(entries):
@@ -168,7 +168,7 @@ class RunwayProvider(KeyedProvider[Settings]):
         job.source_file, job.width, job.height = key, width // 2 * 2, height // 2 * 2
         seconds = max(1, math.floor(duration + 0.5))
         if job.operation == "extend":
-            job.source_seconds = seconds  # the file holds both parts, as Google's own does for this model
+            job.source_seconds = seconds  # the output holds source and extension, as with Google's own API
         else:
             job.seconds = seconds
 

@@ -1,4 +1,4 @@
-"""Files that come with a request: uploads, data URIs, and addresses that are asked with HEAD and then with GET."""
+"""The files of a request: uploads, data URIs, and URLs that are requested with HEAD and then with GET."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import secrets
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -30,15 +31,15 @@ _UPLOAD_SIZES = (512, 200 * 1024**2)
 
 
 def issue(path: str, message: str) -> Refusal:
-    """A validation error of one field; `path` has dots."""
+    """Build the validation error of one field; `path` is a path with dots."""
     return Refusal(400, message, "custom", path)
 
 
 class Assets:
-    """Takes files for one server."""
+    """The uploads and input files of one server."""
 
-    def __init__(self, store: Store, vault: Vault, folder: Path, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, store: Store, vault: Vault, folder: Path, settings: Callable[[], Settings]) -> None:
+        self._settings = settings
         self._store, self._vault = store, vault
         self._inputs = Inputs(vault, folder)
         self._uploads = {row["id"]: row for row in store.load("upload")}
@@ -48,7 +49,10 @@ class Assets:
         self._store.clear("upload")
 
     def begin_upload(self, account: str, document: Any, host: str) -> dict[str, Any]:
-        """A place for a file: its address, the fields to send there, and the URI that the file will have."""
+        """Create an upload. Return its address, the fields to send there, and the URI that the file will have.
+
+        Raises Refusal.
+        """
         if not isinstance(document, dict) or set(document) != {"filename", "type"}:
             raise issue("filename", "Invalid input: expected filename and type")
         if not isinstance(document["filename"], str) or "." not in document["filename"]:
@@ -61,7 +65,7 @@ class Assets:
         return {"uploadUrl": f"http://{host}/uploads/{name}", "fields": fields, "runwayUri": f"runway://{name}"}
 
     def receive(self, upload_id: str, body: Body) -> None:
-        """Takes the form: all fields as they were given, then the file."""
+        """Receive the form of an upload: all fields as they were given, then the file. Raises Refusal (400, 403)."""
         upload = self._uploads.get(upload_id)
         if upload is None or upload["file"] is not None:
             raise Refusal(403, "The policy of this upload is not valid.")
@@ -74,7 +78,7 @@ class Assets:
         self._keep(upload | {"file": self._vault.keep(last[1].path, last[1].sha256)})
 
     def take(self, account: str, uri: str, kind: Kind, path: str) -> tuple[str, float, int, int]:
-        """The file behind a URI: vault key, seconds, width, height."""
+        """Fetch the file of a URI. Return its vault key, seconds (0 for an image), width and height. Raises Refusal."""
         key = self._uploaded(account, uri, path) if uri.startswith("runway://") else self._fetched(uri, kind, path)
         file = self._vault.path(key)
         try:
@@ -88,7 +92,7 @@ class Assets:
 
     def _uploaded(self, account: str, uri: str, path: str) -> str:
         upload = self._uploads.get(uri.removeprefix("runway://"))
-        alive = upload is not None and upload["made"] + self.settings.upload_seconds > time.time()
+        alive = upload is not None and upload["made"] + self._settings().upload_seconds > time.time()
         if upload is None or not alive or upload["account"] != account or upload["file"] is None:
             raise issue(path, "Invalid asset: the upload does not exist or has expired")
         return str(upload["file"])
@@ -109,9 +113,9 @@ class Assets:
         return self._vault.keep(file.path, file.sha256)
 
     def _ask(self, url: str, kind: Kind, path: str) -> None:
-        """The HEAD before the GET; what it does not answer well is not fetched."""
+        """Send the HEAD before the GET, and check the URL and the answer. Raises Refusal."""
         parts = urlsplit(url)
-        local = self.settings.local_inputs
+        local = self._settings().local_inputs
         if parts.scheme != "https" and not (local and parts.scheme == "http"):
             raise issue(path, "Only HTTPS URLs are allowed.")
         if _is_address(parts.hostname or "") and not local:

@@ -1,6 +1,6 @@
-"""The requests that each model takes, field by field (runwayml 5.24.0), and what a second costs in credits.
+"""The fields of each model's requests (runwayml 5.24.0), and the price of a second in credits.
 
-A test compares names, obligations and ratios with the SDK's types.
+A test compares the names, the required fields and the ratios with the SDK's types.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-Check = Callable[[Any], str | None]  # says what is wrong with a value, or nothing
+Check = Callable[[Any], str | None]  # returns what is wrong with a value, or None
 
 
 def text(limit: int) -> Check:
@@ -50,7 +50,7 @@ def uri(value: Any) -> str | None:
 
 
 def files(most: int, *, kind: str | None = None) -> Check:
-    """A list of {uri}, or of {type, uri} where a kind is to be named."""
+    """Return a check for a list of {uri}, or, with a `kind`, a list of {type, uri}."""
     keys = {"uri"} if kind is None else {"type", "uri"}
 
     def check(value: Any) -> str | None:
@@ -64,7 +64,10 @@ def files(most: int, *, kind: str | None = None) -> Check:
 
 
 def images(*positions: str, references: int = 0) -> Check:
-    """`promptImage`: a URI, or a list of {uri, position}; without a position an entry is a reference, if any may be."""
+    """Return a check for `promptImage`: a URI, or a list of {uri, position}.
+
+    An entry without a position is a reference, if the model takes references.
+    """
 
     def check(value: Any) -> str | None:
         if isinstance(value, str):
@@ -95,7 +98,10 @@ def not_simulated(_: Any) -> str | None:
 
 @dataclass(frozen=True)
 class Request:
-    """A model's request at one endpoint; `clip_seconds` are the limits of each reference video, and of all together."""
+    """A model's request at one endpoint.
+
+    `clip_seconds` are the shortest and the longest reference video, and the limit of all together.
+    """
 
     required: dict[str, Check]
     optional: dict[str, Check] = field(default_factory=dict)
@@ -226,7 +232,7 @@ _CREDITS = {
 
 
 def price(model: str, width: int, height: int) -> int:
-    """What a second of this size costs."""
+    """Return the price of a second of video of this size, in credits."""
     size = f"{width}:{height}"
     if model == "seedance2":
         return 150 if size in _SEEDANCE_4K else 40 if size in _SEEDANCE_1080 else 36
@@ -236,7 +242,7 @@ def price(model: str, width: int, height: int) -> int:
 
 
 def combined(endpoint: str, model: str, body: dict[str, Any]) -> tuple[str, str] | None:
-    """What fields may not be together: (field, sentence), or nothing."""
+    """Check fields that exclude or require each other. Return (field, sentence) for an error, else None."""
     if model != "seedance2_5" or endpoint != "video_to_video":
         return None
     mode = body.get("mode", "reference")

@@ -1,1 +1,1 @@
-"""What several simulators share."""
+"""Modules that several simulators share."""

@@ -1,4 +1,4 @@
-"""Credentials: any key `sim-<account>` or `sim-<account>.<number>` is good until it is revoked."""
+"""API keys: any key `sim-<account>` or `sim-<account>.<number>` is valid until it is revoked."""
 
 from __future__ import annotations
 
@@ -13,27 +13,30 @@ _KEY = re.compile(r"sim-([\w-]+?)(?:\.\d+)?")
 
 
 class Accounts:
-    """Reads keys and knows the revoked ones. `sim-a.1` and `sim-a.2` are two keys of one account, for rotation."""
+    """The accounts, with their revoked keys. `sim-a.1` and `sim-a.2` are two keys of one account, for rotation."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._revoked = {row["name"] for row in store.load("revoked") if row["on"]}
 
     def identify(self, headers: Message) -> Caller:
-        """The caller by `Authorization: Bearer` or Azure's `api-key`, not yet judged; other keys are never shown."""
+        """Return the caller by `Authorization: Bearer` or Azure's `api-key`, without checking whether the key is valid.
+
+        The Caller holds only keys of a simulator, never other keys.
+        """
         key = _credential(headers)
         found = _KEY.fullmatch(key)
         return Caller(found[1], key) if found else Caller(None)
 
     def authorise(self, caller: Caller, headers: Message) -> str:
-        """The account. Raises Refusal (401)."""
+        """Return the account of a valid key. Raises Refusal (401)."""
         key = _credential(headers)
         if not key:
             raise Refusal(
                 401, "You did not provide an API key: send it as 'Authorization: Bearer KEY'.", "missing_api_key"
             )
         if caller.account is None or f"key {key}" in self._revoked:
-            # Vendors do repeat a part of the key in this sentence; whoever passes it on must not.
+            # Real providers repeat a part of the key in this message, so Understudy must not pass the message on.
             raise Refusal(401, f"Incorrect API key provided: {key[:4]}****{key[-2:]}.", "invalid_api_key")
         if f"account {caller.account}" in self._revoked:
             raise Refusal(401, "The account behind this API key was deactivated.", "account_deactivated")

@@ -1,4 +1,4 @@
-"""Reading a request's body: counted, hashed, files streamed to the disk and never held in memory."""
+"""Reads the body of a request: counts and hashes its bytes, and streams files to the disk, not into memory."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from local.simulators.shared.errors import Refusal
 
 _CHUNK = 256 * 1024
 _MEMORY_LIMIT = 48 * 1024 * 1024  # JSON bodies and plain form fields: room for a data URL of 20 MB and more
-_SHOWN = 2000  # characters of one value that the recorder repeats
+_SHOWN = 2000  # characters of one value that the recorder keeps unchanged; longer values are shortened
 
 
 @dataclass(frozen=True)
 class File:
-    """A file part: `path` is a temporary file that the handler may take; what it leaves is removed."""
+    """A file part. `path` is a temporary file, which a handler may move away; otherwise the server deletes the file."""
 
     path: Path
     filename: str
@@ -35,7 +35,7 @@ class File:
 
 @dataclass
 class Body:
-    """A parsed body. `kind` is json, multipart, urlencoded, other or empty; `parts` keep the order of the wire."""
+    """A parsed body. `kind` is json, multipart, urlencoded, other or empty; `parts` are in the order of the request."""
 
     kind: str = "empty"
     size: int = 0
@@ -50,7 +50,7 @@ class Body:
             file.path.unlink(missing_ok=True)
 
     def describe(self) -> dict[str, Any]:
-        """For the recorder: everything but the bytes of files; long strings are cut and hashed."""
+        """Return everything for the recorder except the bytes of files. Long strings are shortened and hashed."""
         fields: dict[str, Any] = {}
         files = []
         for name, value in self.parts:
@@ -66,9 +66,9 @@ class Body:
 
 
 class Incoming(Iterator[bytes]):
-    """The bytes of one request, by Content-Length or in chunks, handed out once; `count` is how many came so far.
+    """An iterator over the bytes of one request body, sent with a Content-Length or in chunks.
 
-    Raises ConnectionError when the client goes away in the middle.
+    `count` is the number of bytes read so far. Raises ConnectionError if the client disconnects before the end.
     """
 
     def __init__(self, stream: BinaryIO, headers: Message) -> None:
@@ -87,7 +87,7 @@ class Incoming(Iterator[bytes]):
         return data
 
     def drain(self) -> None:
-        """Reads what is left and forgets it."""
+        """Read the rest of the body and discard it."""
         for _ in self:
             pass
 
@@ -115,7 +115,7 @@ class Incoming(Iterator[bytes]):
 
 
 def read(incoming: Incoming, headers: Message, folder: Path, limit: int) -> Body:
-    """Parses the body. Raises Refusal (400, 413) for what cannot be read, ConnectionError when the client has gone."""
+    """Read and parse a body. Raises Refusal (400, 413), and ConnectionError if the client disconnects."""
     if incoming.length > limit:
         raise Refusal(413, f"The request is larger than {limit} bytes.", "request_too_large")
     body = Body()
@@ -175,7 +175,7 @@ def _read_multipart(body: Body, incoming: Incoming, boundary: str, folder: Path,
 
 
 class _Part:
-    """One part in the making: a file goes to the disk, a plain field to memory."""
+    """A part that is still being read. A file goes to the disk, a plain field to memory."""
 
     def __init__(self, segment: multipart.MultipartSegment, folder: Path) -> None:
         self.name = segment.name
@@ -201,7 +201,7 @@ class _Part:
             raise Refusal(413, f"The field {self.name} is too large.", "request_too_large")
 
     def abandon(self) -> None:
-        """For a part that never came to its end."""
+        """Delete the file of a part that was not received completely."""
         if self._file is not None and self._path is not None:
             self._file.close()
             self._path.unlink(missing_ok=True)

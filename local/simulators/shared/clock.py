@@ -1,4 +1,4 @@
-"""Time as the simulated provider sees it: faster, slower or standing still."""
+"""The time of a simulated provider: faster or slower than real time, or stopped."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 
 
 class Clock:
-    """Seconds that pass `speed` times as fast as real ones; a speed of 0 holds every job where it is."""
+    """A clock that runs `speed` times as fast as real time. At a speed of 0 no job makes progress."""
 
     def __init__(self, speed: float = 1.0, start: float = 0.0) -> None:
         self._lock = threading.Lock()
@@ -20,14 +20,14 @@ class Clock:
             return self._read()
 
     def set_speed(self, speed: float) -> None:
-        """Goes on from the present reading at another pace."""
+        """Change the speed. The clock continues from its current reading."""
         with self._lock:
             self._base = self._read()
             self._since = time.monotonic()
             self._speed = speed
 
     def advance_to(self, reading: float) -> None:
-        """Never less than `reading`: after a restart no job may seem to lie in the future."""
+        """Move the clock forward to at least `reading`, so that after a restart no job is in the future."""
         with self._lock:
             self._base += max(0.0, reading - self._read())
 

@@ -25,13 +25,13 @@ def serve(
     make: Callable[[Path, Chosen], Provider],
     server: type[SimulatorServer] = SimulatorServer,
 ) -> None:
-    """Serve a simulator that has no options of its own; does not return."""
+    """Serve a simulator that has no options of its own. This function does not return."""
     arguments = parser(name, description).parse_args()
     run(name, make(arguments.state, chosen(settings, arguments)), arguments, server)
 
 
 def parser(name: str, description: str | None) -> argparse.ArgumentParser:
-    """The options of every simulator."""
+    """Build the parser with the options that every simulator has."""
     program, raw = f"python -m local.simulators.{name}", argparse.RawDescriptionHelpFormatter
     options = argparse.ArgumentParser(program, description=description, formatter_class=raw)
     options.add_argument("--port", type=int, required=True, help="0: any free port")
@@ -51,7 +51,7 @@ def parser(name: str, description: str | None) -> argparse.ArgumentParser:
 
 
 def chosen(settings: Chosen, arguments: argparse.Namespace, **others: Any) -> Chosen:
-    """The settings as the options change them. Raises pydantic.ValidationError."""
+    """Return the settings, changed by the options. Raises pydantic.ValidationError."""
     changes = {"speed": arguments.speed, **others, **dict(_setting(item) for item in arguments.set)}
     return type(settings).model_validate({**settings.model_dump(), **changes})
 
@@ -59,7 +59,10 @@ def chosen(settings: Chosen, arguments: argparse.Namespace, **others: Any) -> Ch
 def run(
     name: str, provider: Provider, arguments: argparse.Namespace, server: type[SimulatorServer] = SimulatorServer
 ) -> None:
-    """Serve until SIGTERM or SIGINT; says where on standard output and in DIR/simulator.json. Does not return."""
+    """Serve until SIGTERM or SIGINT. This function does not return.
+
+    The address of the server is printed and written to simulator.json in the state folder.
+    """
     serving = server(arguments.host, arguments.port, provider, quiet=arguments.quiet)
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -69,7 +72,7 @@ def run(
         threading.Thread(target=_follow_parent, args=(stopped,), daemon=True).start()
     _announce(name, arguments.state, f"http://{arguments.host}:{serving.server_port}")
     stopped.wait()
-    os._exit(0)  # nothing is in memory only, and a rendering in progress would hold an orderly exit back
+    os._exit(0)  # all state is on the disk; a normal exit would wait for a rendering in progress
 
 
 def _setting(item: str) -> tuple[str, Any]:

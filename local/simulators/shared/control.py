@@ -1,17 +1,19 @@
-"""The control API under `/_sim/`: what tests and the local stack use to look and to steer. It needs no credential.
+"""The control API under `/_sim/`, with which tests and the local stack inspect and control a simulator.
+
+The control API needs no API key.
 
 GET    /_sim/health            {"ok": true, "provider", "pid"}
 GET    /_sim/requests          records, oldest first; filters: method, account, operation, outcome, path (regex), since
-DELETE /_sim/requests          forgets them
+DELETE /_sim/requests          deletes the records
 GET    /_sim/counts            requests, operations, statuses, accounts, created
 GET    /_sim/jobs              every job of every account; `references` are pairs of name and SHA-256 of the file
 GET    /_sim/faults            faults with their counters
-POST   /_sim/faults            orders a fault (or a list); see the module `faults`
-DELETE /_sim/faults[/<id>]     removes all faults, or one
+POST   /_sim/faults            adds a fault (or a list of faults); see the module `faults`
+DELETE /_sim/faults[/<id>]     removes all faults, or one fault
 GET    /_sim/settings          the settings
-POST   /_sim/settings          changes some of them
-POST   /_sim/revoke            {"account": "a"} or {"key": "sim-a.1"}, with "restore": true to undo
-POST   /_sim/reset             forgets jobs, characters, files, requests, faults and revocations; settings stay
+POST   /_sim/settings          changes some settings
+POST   /_sim/revoke            {"account": "a"} or {"key": "sim-a.1"}; with "restore": true the revocation is undone
+POST   /_sim/reset             deletes jobs, characters, files, requests, faults and revocations; settings stay
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ PREFIX = "/_sim/"
 
 
 class Control:
-    """Answers the control API for one provider."""
+    """The control API of one provider."""
 
     def __init__(self, provider: Provider, recorder: Recorder, faults: FaultBook) -> None:
         self._provider = provider
@@ -40,7 +42,7 @@ class Control:
         self._faults = faults
 
     def answer(self, method: str, path: str, query: str, body: bytes) -> Response:
-        """Always answers; mistakes in the call are a 400 or 404 with `{"error": sentence}`."""
+        """Handle a call of the control API. A mistake in the call is a 400 or 404 with `{"error": sentence}`."""
         try:
             document = json.loads(body) if body else {}
             result = self._act(method, path.removeprefix(PREFIX).strip("/"), dict(parse_qsl(query)), document)

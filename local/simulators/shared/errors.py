@@ -1,10 +1,10 @@
-"""A refusal by a simulated provider, before its envelope is put around it."""
+"""An error of a simulated provider, before the provider's error format is applied."""
 
 from __future__ import annotations
 
 
 class Refusal(Exception):
-    """What a provider says instead of doing it: HTTP status, sentence, machine code, and the field at fault."""
+    """A provider's refusal: HTTP status, message, machine-readable code, the wrong field, and headers."""
 
     def __init__(
         self,

@@ -1,19 +1,19 @@
-"""Faults to order: the next requests that match go wrong in the way asked for.
+"""Faults that tests inject: the next matching requests fail in the way that the fault describes.
 
-A fault is a JSON object; unknown keys are refused, so that a slip of the pen does not pass as a test.
+A fault is a JSON object. Unknown keys are refused, so that a test with a typing error fails.
 
-    method, path, account   which requests: method, regular expression searched in the path, account; all optional
-    about                   only those that carry this text, or ask for what an order with it has made: by its id, its
-                            reference or an address that an answer gave. Such a fault strikes nobody else's requests
-    skip, times             let the first `skip` matches pass, then strike `times` times (default 1; null: always)
-    when                    "before" the request is processed (nothing is made) or "after" it (the job exists)
+    method, path, account   which requests match: method, regular expression searched in the path, account; all optional
+    about                   only requests whose body has this text, and later requests for what these requests created:
+                            by id, by reference or by an address in an answer. Other requests never match
+    skip, times             skip the first `skip` matches, then apply the fault `times` times (default 1; null: always)
+    when                    "before" the request is processed (nothing is created) or "after" it (the job exists)
     delay                   seconds to wait at that moment
-    action                  "reset"   the connection is reset; before: without reading the body, unless `about` has to
-                            "answer"  `status`, `headers`, `body` (a string as it is, else JSON) instead of the real one
-                            "alter"   the real answer with `replace` done to its body: regular expression -> text
-                            "half"    the real answer's head and half of its body, then the connection is closed
-                            "die"     the whole simulator process ends at once
-                            omitted   nothing but the delay
+    action                  "reset"   reset the connection; before: without reading the body, unless `about` needs it
+                            "answer"  send `status`, `headers`, `body` (a string unchanged, else JSON) as the answer
+                            "alter"   send the real answer after `replace` in its body: regular expression -> text
+                            "half"    send the head and half of the body of the real answer, then close the connection
+                            "die"     end the whole simulator process at once
+                            omitted   only wait for `delay`
 
 `when` is "before" by default for "answer" and "reset", else "after".
 """
@@ -31,7 +31,7 @@ from local.simulators.shared.errors import Refusal
 
 
 class Fault(BaseModel):
-    """One order; see the module's docstring. `matched` and `fired` count the requests it met and struck."""
+    """One fault; see the module's docstring. `matched` and `fired` count requests that it matched and applied to."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -51,7 +51,7 @@ class Fault(BaseModel):
     replace: dict[str, str] = {}
     matched: int = 0
     fired: int = 0
-    trail: list[str] = []  # what names the things that the requests it is about have made
+    trail: list[str] = []  # ids, references and addresses of what the requests with the text `about` created
 
     @model_validator(mode="after")
     def _must_do_something(self) -> Fault:
@@ -80,13 +80,13 @@ class Fault(BaseModel):
         )
 
     def concerns(self, target: str, words: Callable[[], str]) -> bool:
-        """Is the request for `target`, path and query, about what the fault is about? `words` reads its body."""
+        """Return whether the fault's `about` fits a request. `target` is path and query; `words` returns the body."""
         named = any(re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", target) for name in self.trail)
         return self.about is None or named or self.about in words()
 
 
 class FaultBook:
-    """The faults still to come, oldest first; a request meets at most one."""
+    """The faults of one server, oldest first. At most one fault applies to a request."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -94,7 +94,7 @@ class FaultBook:
         self._last = 0
 
     def order(self, document: Any) -> Fault:
-        """Adds a fault. Raises Refusal (400) for an order that makes no sense."""
+        """Add a fault. Raises Refusal (400) if the fault is not valid."""
         try:
             fault = Fault.model_validate(document)
         except ValidationError as error:
@@ -108,9 +108,10 @@ class FaultBook:
     def take(
         self, method: str, path: str, account: str | None, query: str = "", words: Callable[[], str] = str
     ) -> Fault | None:
-        """The fault that strikes this request, used up by one. The body is read only for one that is about something.
+        """Return the fault that applies to this request, if any, and count that use.
 
-        Without the lock while it is: a slow body must not hold up other requests.
+        The body is read only if a matching fault has `about`. The lock is not held during the reading, because a slow
+        body must not delay other requests.
         """
         with self._lock:
             left = [one for one in self._faults if one.matches(method, path, account) and one.fired != one.times]
@@ -127,7 +128,10 @@ class FaultBook:
         return None
 
     def follow(self, target: str, words: Callable[[], str], names: Callable[[], list[str]]) -> None:
-        """Whatever a request has made, told or been told by name belongs to what it was about."""
+        """Add names to the trail of every fault whose `about` fits this request.
+
+        `names` returns the ids, references and addresses of what the request created or was told.
+        """
         with self._lock:
             for fault in self._faults:
                 if fault.about is not None and fault.concerns(target, words):
@@ -138,6 +142,6 @@ class FaultBook:
             return [fault.model_dump(mode="json") for fault in self._faults]
 
     def remove(self, fault_id: int | None = None) -> None:
-        """Removes one fault, or all of them."""
+        """Remove one fault, or all faults."""
         with self._lock:
             self._faults = [fault for fault in self._faults if fault_id is not None and fault.id != fault_id]

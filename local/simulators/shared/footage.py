@@ -1,4 +1,4 @@
-"""Reading media: what a file is, its facts, and pictures taken from it."""
+"""Reads media files: their type, their facts and their frames."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _IMAGE_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
 
 
 class UnreadableMedia(ValueError):
-    """The bytes are not the media they were sent as; the message says what was found instead."""
+    """The file is not a readable video or image; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class ImageFacts:
 
 
 def sniff(path: Path) -> str | None:
-    """The container or image type by its first bytes: mp4, mov, webm, png, jpeg, webp; None for anything else."""
+    """Return the file type by its first bytes: mp4, mov, webm, png, jpeg or webp; None for any other type."""
     with path.open("rb") as file:
         head = file.read(16)
     if head[4:8] == b"ftyp":
@@ -55,7 +55,7 @@ def sniff(path: Path) -> str | None:
 
 
 def probe(path: Path) -> VideoFacts:
-    """Opens a video and decodes its first frame. Raises UnreadableMedia."""
+    """Open a video, decode its first frame and return its facts. Raises UnreadableMedia."""
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
@@ -73,7 +73,7 @@ def probe(path: Path) -> VideoFacts:
 
 
 def probe_image(path: Path) -> ImageFacts:
-    """Opens and decodes a png, jpeg or webp image. Raises UnreadableMedia."""
+    """Open and decode a png, jpeg or webp image and return its facts. Raises UnreadableMedia."""
     try:
         with Image.open(path) as image:
             media_type = _IMAGE_TYPES.get(image.format or "")
@@ -86,7 +86,7 @@ def probe_image(path: Path) -> ImageFacts:
 
 
 def still(path: Path, at: float) -> Image.Image:
-    """The frame shown `at` seconds into a video, or its last one. Raises UnreadableMedia."""
+    """Return the first frame at or after `at` seconds, or the last frame of the video. Raises UnreadableMedia."""
     found: av.VideoFrame | None = None
     try:
         with av.open(str(path)) as container:
@@ -102,7 +102,10 @@ def still(path: Path, at: float) -> Image.Image:
 
 
 def frames(path: Path, fps: int, seconds: int) -> Iterator[av.VideoFrame]:
-    """Exactly `fps * seconds` frames at a steady pace: late ones are dropped, missing ones repeated."""
+    """Yield exactly `fps * seconds` frames at a constant rate: extra frames are dropped, missing frames are repeated.
+
+    Raises UnreadableMedia if the video has no frame.
+    """
     wanted = fps * seconds
     given = 0
     current: av.VideoFrame | None = None
@@ -121,8 +124,8 @@ def frames(path: Path, fps: int, seconds: int) -> Iterator[av.VideoFrame]:
 
 
 def as_image(frame: av.VideoFrame) -> Image.Image:
-    """The frame as an RGB picture."""
-    # PyAV leaves this one method's result untyped.
+    """Return the frame as an RGB image."""
+    # PyAV does not annotate the result of this method.
     return cast(Image.Image, cast(Any, frame).to_image())
 
 

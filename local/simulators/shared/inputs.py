@@ -1,4 +1,4 @@
-"""Images and videos that come with a request: fetched or decoded, looked at, and put in the vault."""
+"""The images and videos of a request: fetched or decoded, checked, and kept in the vault."""
 
 from __future__ import annotations
 
@@ -24,16 +24,17 @@ _CHUNK = 256 * 1024
 
 
 class Inputs:
-    """Takes inputs for one server; `folder` is where unfinished ones lie."""
+    """Fetches and checks the inputs of one server; `folder` holds unfinished files."""
 
     def __init__(self, vault: Vault, folder: Path) -> None:
         self._vault = vault
         self._folder = folder
 
     def reference(self, value: Any, width: int, height: int) -> str:
-        """`input_reference`: a file, or an object with exactly one of image_url and file_id. Returns a vault key.
+        """Check and keep an `input_reference`. Return its vault key.
 
-        The image must have the very size of the video.
+        It is a file, or an object with exactly one of image_url and file_id. The simulator knows no file_id. The image
+        must have exactly the size of the video. Raises Refusal.
         """
         name = "input_reference"
         if isinstance(value, File):
@@ -55,7 +56,7 @@ class Inputs:
         return self.image(self.fetch(url, f"{name}.image_url", MAX_IMAGE_URL), name, (width, height))
 
     def image(self, file: File, name: str, size: tuple[int, int] | None = None) -> str:
-        """Checks a png, jpeg or webp and keeps it; returns its vault key."""
+        """Check a png, jpeg or webp image and keep it. Return its vault key. Raises Refusal."""
         with _dropped_if_refused(file):
             try:
                 facts = footage.probe_image(file.path)
@@ -68,7 +69,10 @@ class Inputs:
         return self._vault.keep(file.path, file.sha256)
 
     def video(self, file: File, name: str, types: tuple[str, ...] = ("mp4", "mov")) -> tuple[str, footage.VideoFacts]:
-        """Checks a video, whatever its part called itself, and keeps it; returns its vault key and its facts."""
+        """Check a video by its bytes, not by its declared type, and keep it. Return its vault key and its facts.
+
+        Raises Refusal.
+        """
         with _dropped_if_refused(file):
             if footage.sniff(file.path) not in types:
                 listed = ", ".join(types)
@@ -80,7 +84,7 @@ class Inputs:
         return self._vault.keep(file.path, file.sha256), facts
 
     def fetch(self, url: str, name: str, limit: int) -> File:
-        """Downloads an http(s) URL or decodes a data URL, up to `limit` bytes."""
+        """Download an http(s) URL, up to `limit` bytes, or decode a data URL of any size. Raises Refusal."""
         if url.startswith("data:"):
             head, comma, data = url.partition(",")
             try:

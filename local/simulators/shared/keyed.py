@@ -1,4 +1,4 @@
-"""The base of simulated providers: accounts with keys, jobs that a studio makes, and addresses where files lie."""
+"""The base of simulated providers: accounts with API keys, the jobs of a Studio, and addresses of files."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ Handler = Callable[[Request], Response]
 
 
 class Part(Protocol):
-    """A part of a provider that forgets when it is reset."""
+    """A part of a provider that is cleared when the provider is reset."""
 
     def clear(self) -> None: ...
 
 
 class KeyedProvider(Provider, Generic[Chosen]):
-    """One server with all its accounts; everything it remembers is under `state`.
+    """One server with all its accounts. All state is in the folder `state`.
 
-    A subclass says which operations it has, how it refuses, and what is special of its jobs. Parts of its own that
-    remember something are put into `parts`; those with `settings` get changed ones.
+    A subclass defines its operations, its error format and additional facts of its jobs. A subclass adds its parts that
+    keep state to `parts`.
     """
 
     settings: Chosen
@@ -43,40 +43,40 @@ class KeyedProvider(Provider, Generic[Chosen]):
         self.settings = settings
         self.store = Store(state)
         self.folder = state / "incoming"
-        Vault(self.folder).clear()  # what a process that died left there
+        Vault(self.folder).clear()  # files that a killed process left there
         self.vault = Vault(state / "files")
         self.clock = Clock(settings.speed)
         self.inputs = Inputs(self.vault, self.folder)
         self.accounts = Accounts(self.store)
-        self.studio = Studio(self.store, self.vault, state / "renders", self.clock, settings)
+        self.studio = Studio(self.store, self.vault, state / "renders", self.clock, lambda: self.settings)
         self.parts: list[Part] = [self.studio, self.accounts, self.vault]
 
-    # What a subclass brings
+    # Methods that a subclass defines
 
     @abstractmethod
     def operations(self) -> Iterable[Route]:
-        """Its operations. Those that need a key have handlers made by `members`."""
+        """Return the operations. An operation that needs an API key has a handler made by `members`."""
 
     @abstractmethod
     def no_key(self) -> Refusal:
-        """How an operation of members refuses a request without a key."""
+        """Build the Refusal for a request without an API key, if the operation needs a key."""
 
     def wrong_key(self, refusal: Refusal) -> Refusal:
-        """How a key that is not good is refused; `refusal` says why it is not."""
+        """Build the Refusal for a key that is not valid; `refusal` says why."""
         return refusal
 
     def credentials(self, headers: Message) -> Message:
-        """The header with the key, if there is one, where `Accounts` looks for it."""
+        """Return the header with the API key, if there is one, under a name that `Accounts` reads."""
         found = Message()
         if headers.get("Authorization"):
             found["Authorization"] = headers["Authorization"]
         return found
 
     def facts(self, job: Job) -> dict[str, Any]:
-        """What the control API shows of a job besides what it shows of all."""
+        """Return additional facts of a job for the control API."""
         return {}
 
-    # The shared server's side
+    # Methods that the shared server calls
 
     @cached_property
     def _routes(self) -> list[Route]:
@@ -89,7 +89,7 @@ class KeyedProvider(Provider, Generic[Chosen]):
         return self.accounts.identify(self.credentials(headers))
 
     def authorise(self, caller: Caller, headers: Message) -> str:
-        """The account, or '' for a request without a key: files are fetched so."""
+        """Return the account, or '' for a request without an API key, such as a download. Raises Refusal."""
         found = self.credentials(headers)
         if not found.keys():
             return ""
@@ -118,9 +118,6 @@ class KeyedProvider(Provider, Generic[Chosen]):
 
     def configure(self, changes: dict[str, Any]) -> None:
         self.settings = type(self.settings).model_validate({**self.settings.model_dump(), **changes})
-        for part in self.parts:
-            if hasattr(part, "settings"):
-                part.settings = self.settings
         self.clock.set_speed(self.settings.speed)
 
     def revoke(self, account: str | None, key: str | None, restore: bool) -> None:
@@ -133,7 +130,7 @@ class KeyedProvider(Provider, Generic[Chosen]):
     # Parts of operations
 
     def members(self, handler: Handler) -> Handler:
-        """The handler, for requests with a key only."""
+        """Return a handler that refuses requests without an API key."""
 
         def checked(request: Request) -> Response:
             if not request.account:
@@ -143,30 +140,30 @@ class KeyedProvider(Provider, Generic[Chosen]):
         return checked
 
     def unfinished(self, account: str) -> int:
-        """How many jobs of an account are not finished."""
+        """Return the number of jobs of an account that are not finished."""
         return sum(self.studio.status(job)[0] not in ("completed", "failed") for job in self.studio.list(account))
 
     def address(self, request: Request, job: Job, seconds: float) -> str:
-        """Where the file of a job can be fetched without a key, for so many seconds.
+        """Return the address of a job's file. It needs no API key and is valid for `seconds`.
 
         The route is /FOLDER/{id}/{until}.
         """
         return f"http://{request.headers['Host']}/{self.content_folder}/{job.id}/{int(time.time() + seconds)}.mp4"
 
     def addressed(self, request: Request) -> Job | None:
-        """The job whose file such an address leads to; None once it has expired, or the job was deleted."""
+        """Return the job whose file a request for such an address names. None if it has expired or was deleted."""
         until = request.params["until"].removesuffix(".mp4")
         job = next((job for job in self.studio.list() if job.id == request.params["id"]), None)
         expired = not until.isdecimal() or int(until) <= time.time()
         return None if job is None or job.deleted or expired else job
 
     def sent(self, job: Job) -> Response:
-        """The file of a job."""
+        """Return a response with the file of a job."""
         return Response(200, self.studio.video(job), {"Content-Type": "video/mp4"})
 
 
 class Rows:
-    """Rows of a table of the store, by id: what a task is beside its job."""
+    """The rows of one table of the store, by id: facts of a task that its job does not hold."""
 
     def __init__(self, store: Store, table: str) -> None:
         self._store, self._table = store, table
@@ -188,5 +185,5 @@ class Rows:
 
 
 def expired() -> Response:
-    """What the host of files answers for an address that has expired."""
+    """Build the response of the file host for an expired address."""
     return Response(403, b"<Error><Code>AccessDenied</Code></Error>", {"Content-Type": "application/xml"})

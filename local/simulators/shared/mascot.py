@@ -1,4 +1,4 @@
-"""A drawn animal that wanders about under its name: the clip from which demos and tests make a character.
+"""Draws a clip of a named animal that walks about. Demos and tests make a character from this clip.
 
 python -m local.simulators.shared.mascot luna.mp4 [--name Luna] [--seconds 3] [--size 1280x720]
 """
@@ -19,7 +19,7 @@ Colour = tuple[int, int, int]
 
 
 def sample_clip(path: Path, seconds: int = 3, size: tuple[int, int] = (1280, 720), label: str = "Luna") -> Path:
-    """Writes an MP4 of `seconds` at `size` in which a mascot named `label` walks about; returns `path`."""
+    """Write an MP4 of `seconds` at `size` in which a mascot named `label` walks about. Return `path`."""
     width, height = size
     coat, scarf, sky = _palette(label)
     backdrop = _backdrop(width, height, sky)
@@ -36,7 +36,7 @@ def sample_clip(path: Path, seconds: int = 3, size: tuple[int, int] = (1280, 720
 
 
 def _palette(label: str) -> tuple[Colour, Colour, Colour]:
-    """Coat, scarf and sky, always the same for one name."""
+    """Return the colours of coat, scarf and sky, always the same for one name."""
     hue = hashlib.sha256(label.encode()).digest()[0] / 255
     return _colour(hue, 0.25, 0.95), _colour(hue + 0.45, 0.75, 0.85), _colour(hue + 0.1, 0.55, 0.35)
 
@@ -81,7 +81,7 @@ def _animal(
             fill=ink,
         )
     draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=coat, outline=ink, width=4)
-    # A crescent on the brow: something to know the character again by.
+    # A crescent on the forehead makes the character recognisable.
     draw.ellipse((x - radius * 0.2, y - radius * 0.85, x + radius * 0.2, y - radius * 0.45), fill=(255, 214, 92))
     draw.ellipse((x - radius * 0.08, y - radius * 0.88, x + radius * 0.28, y - radius * 0.52), fill=coat)
     for side in (-1, 1):
@@ -111,7 +111,7 @@ def _name(picture: Image.Image, label: str, x: int) -> None:
 
 
 def main() -> None:
-    """The command line of the module's docstring."""
+    """Run the command line that the module's docstring describes."""
     parser = argparse.ArgumentParser(description="Draws a clip of a mascot.")
     parser.add_argument("path", type=Path)
     parser.add_argument("--name", default="Luna")

@@ -1,4 +1,4 @@
-"""What a simulated provider brings to the shared server: who calls, which operation, how it says no."""
+"""The interface between a simulated provider and the shared server: callers, operations and errors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from local.simulators.shared.store import Store
 
 @dataclass(frozen=True)
 class Caller:
-    """The account behind a credential. `key` is the credential if it is a simulator's (`sim-...`): it may be shown."""
+    """The account of an API key. `key` is set only for a simulator's key (`sim-...`), which is no secret."""
 
     account: str | None
     key: str | None = None
@@ -30,8 +30,11 @@ class Caller:
 
 @dataclass
 class Request:
-    """A request with its body parsed. `params` are decoded parts of the path; handlers set `created` to a new id, and
-    `reference` to the name that the caller has given it."""
+    """A request with its body parsed.
+
+    `params` are decoded parts of the path. Handlers set `created` to the id of the new object, and `reference` to the
+    name that the caller gave to the object.
+    """
 
     method: str
     path: str
@@ -46,7 +49,7 @@ class Request:
 
 @dataclass
 class Response:
-    """An answer: bytes, or a file to be streamed."""
+    """An answer: bytes, or a file to stream."""
 
     status: int = 200
     body: bytes | Path = b""
@@ -60,7 +63,7 @@ class Response:
 
 @dataclass(frozen=True)
 class Route:
-    """An operation: `path` has `{name}` for parts that are ids; they are matched raw and handed over decoded."""
+    """An operation. `path` has `{name}` for each id: the raw path is matched, the handler gets the decoded id."""
 
     method: str
     path: str
@@ -77,7 +80,7 @@ class Route:
 
 
 class BaseSettings(BaseModel):
-    """What can be changed while a simulator runs, by `POST /_sim/settings` or `--set`."""
+    """Settings that `--set` changes at the start and `POST /_sim/settings` while a simulator runs."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -87,7 +90,7 @@ class BaseSettings(BaseModel):
 
 
 class Provider(ABC):
-    """Base of every simulated provider. `store` keeps what outlives a restart, bodies are streamed to `folder`."""
+    """The base of every simulated provider. `store` keeps state over restarts; bodies are streamed to `folder`."""
 
     settings: BaseSettings
     store: Store
@@ -98,34 +101,34 @@ class Provider(ABC):
 
     @abstractmethod
     def identify(self, headers: Message) -> Caller:
-        """Reads the credential without judging it."""
+        """Read the API key, without checking whether the key is valid."""
 
     @abstractmethod
     def authorise(self, caller: Caller, headers: Message) -> str:
-        """The account that may go on. Raises Refusal."""
+        """Check the API key and return its account. Raises Refusal."""
 
     @abstractmethod
     def refuse(self, refusal: Refusal) -> Response:
-        """Puts the provider's envelope around a refusal."""
+        """Build the response for a refusal, in the provider's error format."""
 
     @abstractmethod
     def jobs(self) -> list[dict[str, Any]]:
-        """All jobs of all accounts, for the control API."""
+        """Return all jobs of all accounts, for the control API."""
 
     @abstractmethod
     def configure(self, changes: dict[str, Any]) -> None:
-        """Applies changed settings. Raises pydantic.ValidationError."""
+        """Apply changed settings. Raises pydantic.ValidationError."""
 
     @abstractmethod
     def revoke(self, account: str | None, key: str | None, restore: bool) -> None:
-        """Makes an account's credentials, or one credential, worthless; or good again."""
+        """Revoke all keys of an account, or one key. With `restore`, undo the revocation."""
 
     @abstractmethod
     def reset(self) -> None:
-        """Forgets everything that was made."""
+        """Delete everything that was created."""
 
     def find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
-        """The operation asked for. Raises Refusal (404, 405)."""
+        """Return the operation for a method and path, and the ids in the path. Raises Refusal (404, 405)."""
         others = False
         for route in self.routes():
             params = route.match(path)

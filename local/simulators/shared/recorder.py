@@ -1,4 +1,4 @@
-"""What was asked of the simulator: one record a request, kept over restarts, without file bytes or real keys."""
+"""Records the simulator's requests: one record for each, kept over restarts, without file bytes or real keys."""
 
 from __future__ import annotations
 
@@ -34,11 +34,12 @@ Record = dict[str, Any]
 
 
 class Recorder:
-    """One record a request, as `begin` lays it out; `headers` are those of interest only.
+    """The records of one server: one record for each request, with the keys that `begin` sets.
 
-    `body` is its kind, `bytes` its length as it came; `fields`, `files` and `json` are what `Body.describe` tells.
-    `created` is the id of what was made, `names` all that it can be asked for by. `outcome` is answered, reset, half,
-    died or client_gone; null until the answer is about to be sent. It becomes client_gone if the client leaves then.
+    `headers` holds the headers in `_HEADERS` only. `body` is the kind of the body, `bytes` the number of bytes
+    received. `fields`, `files` and `json` come from `Body.describe`. `created` is the id of the created object. `names`
+    are its id and its reference. `outcome` is answered, reset, half, died or client_gone. The outcome is null until
+    just before the answer is sent, and becomes client_gone if the client disconnects then.
     """
 
     def __init__(self, store: Store) -> None:
@@ -88,7 +89,10 @@ class Recorder:
         self.save(record)
 
     def list(self, filters: dict[str, str]) -> list[Record]:
-        """Records by method, account, operation, outcome, path (regular expression), since (number, exclusive)."""
+        """Return the records that pass all filters.
+
+        Filters: method, account, operation, outcome, path (regular expression), since (number, exclusive).
+        """
         with self._lock:
             records = list(self._records)
         for name in ("method", "account", "operation", "outcome"):
@@ -101,7 +105,10 @@ class Recorder:
         return records
 
     def counts(self) -> dict[str, Any]:
-        """Requests in all, by operation, by account and operation, by status; things made by account and kind."""
+        """Count all requests, and requests by operation, by account and operation, and by status.
+
+        `created` counts the created objects by account and operation.
+        """
         records = self.list({})
         accounts: dict[str, Counter[str]] = {}
         created: dict[str, Counter[str]] = {}

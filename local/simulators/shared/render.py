@@ -1,6 +1,6 @@
-"""Pictures for simulated videos: a person who plays the file sees which operation made it, from what, and with whom.
+"""Renders simulated videos. The picture shows the operation, the source, the prompt and the characters.
 
-`render_scene` draws half-second steps only and repeats them, so that a clip of four seconds at 1280x720 costs a
+`render_scene` draws one picture for each half second and repeats it, so a clip of four seconds at 1280x720 takes a
 fraction of a second. The same scene always gives the same file.
 """
 
@@ -29,7 +29,7 @@ _TINTS = {"edit": (255, 150, 40), "remix": (150, 70, 220)}
 
 @dataclass(frozen=True)
 class Role:
-    """A character or reference in a scene: a still of `clip` (a video or an image) is shown over `name`."""
+    """A character or reference in a scene. The video shows a still of `clip` (a video or an image) above `name`."""
 
     name: str
     clip: Path
@@ -37,7 +37,10 @@ class Role:
 
 @dataclass(frozen=True)
 class Scene:
-    """What to draw. `seconds` is the length of the new part; `extend` puts `source_seconds` of `source` before it."""
+    """A scene to draw. `seconds` is the length of the new part.
+
+    The operation `extend` puts `source_seconds` of `source` before the new part.
+    """
 
     prompt: str
     operation: str
@@ -52,7 +55,7 @@ class Scene:
 
 
 def render_scene(scene: Scene, path: Path) -> Path:
-    """Writes the scene as MP4 (H.264, AAC) to `path` and returns it. Raises footage.UnreadableMedia for bad inputs."""
+    """Write the scene as MP4 (H.264, AAC) to `path` and return `path`. Raises footage.UnreadableMedia."""
     with Mp4Writer(path, scene.width, scene.height, tone=_TONES.get(scene.operation, 0)) as writer:
         if scene.operation == "extend" and scene.source is not None:
             last = None
@@ -68,14 +71,14 @@ def render_scene(scene: Scene, path: Path) -> Path:
             backgrounds = _still_background(scene, _opening(scene))
         stage = _Stage(scene)
         if scene.first_frame is not None:
-            stage.bare_steps = 1  # the reference is the first frame, so nothing is drawn over it at first
+            stage.bare_steps = 1  # the first half second shows the given first frame, without captions
         for step, background in enumerate(backgrounds):
             writer.add(stage.draw(step, background), _STEP)
     return path
 
 
 def thumbnail(video: Path, path: Path) -> Path:
-    """Writes a WebP of an early frame, 480 pixels wide at most."""
+    """Write a WebP of the frame at 0.5 s, at most 480 pixels wide and high. Return `path`."""
     picture = footage.still(video, 0.5)
     picture.thumbnail((480, 480))
     picture.save(path, "WEBP", quality=80)
@@ -83,7 +86,7 @@ def thumbnail(video: Path, path: Path) -> Path:
 
 
 def spritesheet(video: Path, path: Path) -> Path:
-    """Writes a JPEG of eight frames spread over the video, in two rows."""
+    """Write a JPEG of eight frames spread over the video, in two rows. Return `path`."""
     seconds = max(1, round(footage.probe(video).duration))
     every = seconds * FPS // 8
     pictures = [footage.as_image(frame) for frame in islice(footage.frames(video, FPS, seconds), 0, None, every)][:8]
@@ -98,7 +101,7 @@ def spritesheet(video: Path, path: Path) -> Path:
 
 
 def _opening(scene: Scene) -> Image.Image:
-    """The background of a new video: the reference image, else a landscape that belongs to the prompt."""
+    """Return the background of a new video: the given first frame, else a landscape whose colours follow the prompt."""
     size = (scene.width, scene.height)
     if scene.first_frame is not None:
         with Image.open(scene.first_frame) as image:
@@ -127,7 +130,7 @@ def _still_background(scene: Scene, picture: Image.Image) -> Iterator[Image.Imag
     elif scene.first_frame is not None:
         hue = hashlib.sha256(scene.prompt.encode()).digest()[0] / 255
         tinted = Image.blend(picture, Image.new("RGB", picture.size, _colour(hue, 0.9, 0.9)), 0.35)
-        steps[1:] = [tinted] * (len(steps) - 1)  # what was given is seen as it is, what is new as new
+        steps[1:] = [tinted] * (len(steps) - 1)  # the given frame comes unchanged, all later frames are tinted
     for step in steps:
         yield step.copy()
 
@@ -145,7 +148,7 @@ def _colour(hue: float, saturation: float, value: float) -> tuple[int, int, int]
 
 
 class _Stage:
-    """Draws what is the same in each step once (captions, character cards) and puts it over the backgrounds."""
+    """Draws captions and character cards once, because all steps share them, and puts them over each background."""
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
@@ -185,7 +188,7 @@ class _Stage:
         scene, unit = self._scene, self._unit
         layer = Image.new("RGBA", (scene.width, scene.height))
         draw = ImageDraw.Draw(layer)
-        panel = (10, 12, 20, 190 if scene.source is None else 255)  # a source has captions of its own, to be hidden
+        panel = (10, 12, 20, 190 if scene.source is None else 255)  # opaque over a source, to hide its captions
         draw.rectangle((0, 0, scene.width, 64 * unit), fill=panel)
         draw.text((24 * unit, 32 * unit), scene.operation.upper(), font=self._font(36), anchor="lm", fill="white")
         facts = f"{scene.maker}  {scene.width}x{scene.height}".strip()

@@ -1,7 +1,7 @@
-"""The HTTP server all simulators share: records every request, injects the faults that were ordered, streams both ways.
+"""The HTTP server of all simulators. It records every request, injects faults, and streams bodies in both directions.
 
-The standard library's threading server: one thread a connection is enough for a laptop, and a fault can get hold of
-the socket.
+It is the standard library's threading server: one thread for each connection is enough for a laptop, and a fault can
+reach the socket.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _CHUNK = 256 * 1024
 
 
 class SimulatorServer(ThreadingHTTPServer):
-    """Serves one provider on `host:port` (0: any free port; `server_port` tells which)."""
+    """The server of one provider on `host:port`. Port 0 means any free port; `server_port` tells which."""
 
     daemon_threads = True
     request_queue_size = 256
@@ -46,14 +46,14 @@ class SimulatorServer(ThreadingHTTPServer):
         self._abandoned: set[int] = set()
 
     def abandon(self, connection: socket.socket) -> None:
-        """Ends a connection with a reset instead of a farewell."""
+        """Close a connection with a reset (RST) instead of a normal close (FIN)."""
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._abandoned.add(id(connection))
 
     def shutdown_request(self, request: Any) -> None:
         if id(request) in self._abandoned:
             self._abandoned.discard(id(request))
-            request.close()  # with no shutdown before it, which would send a FIN and not a RST
+            request.close()  # without `shutdown`, which would send a FIN and not a RST
         else:
             super().shutdown_request(request)
 
@@ -76,7 +76,7 @@ class _Handler(BaseHTTPRequestHandler):
         path, _, query = self.path.partition("?")
         try:
             incoming = Incoming(cast(BinaryIO, self.rfile), self.headers)
-        except Refusal as refusal:  # nobody can say where this request ends
+        except Refusal as refusal:  # the end of this request is unknown, so the connection cannot be used again
             self.close_connection = True
             self._send(self.simulator.provider.refuse(refusal))
             return
@@ -116,8 +116,8 @@ class _Handler(BaseHTTPRequestHandler):
         response = self._process(record, incoming, reader, fault)
         response.headers["x-request-id"] = record["request_id"]
         faults.follow(target, reader.words, lambda: [*record["names"], *_addresses(response)])
-        self.simulator.recorder.save(record)  # before anything can go wrong with the answer: the work is done
-        reader.discard()  # who has the answer finds nothing of the request any more
+        self.simulator.recorder.save(record)  # the work is done; saved now, in case the answer cannot be sent
+        reader.discard()  # before the answer: a client that has the answer must find no temporary files
         if fault is not None and not fault.before:
             time.sleep(fault.delay)
         if fault is not None and fault.action is not None:
@@ -126,7 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(record, response)
 
     def _process(self, record: Record, incoming: Incoming, reader: _Reader, fault: Fault | None) -> Response:
-        """Does the work, unless a fault says that it is not done; refusals come back as answers."""
+        """Process the request, unless a fault prevents that. A Refusal becomes a response."""
         provider = self.simulator.provider
         try:
             account = provider.authorise(provider.identify(self.headers), self.headers)
@@ -141,7 +141,7 @@ class _Handler(BaseHTTPRequestHandler):
             return provider.refuse(refusal)
         except (ConnectionError, TimeoutError):
             raise
-        except Exception:  # noqa: BLE001 - a defect of ours must be seen in the log, and not end the connection
+        except Exception:  # noqa: BLE001 - a defect of the simulator belongs in the log and must not end the connection
             traceback.print_exc()
             return provider.refuse(Refusal(500, "The simulator has a defect; see its log.", "simulator_defect"))
         finally:
@@ -168,7 +168,7 @@ class _Handler(BaseHTTPRequestHandler):
         recorder = self.simulator.recorder
         if fault.action == "die":
             recorder.finish(record, "died", None)
-            os._exit(70)  # at once, as a machine that loses power: no farewell to any connection
+            os._exit(70)  # at once, as in a power failure: no connection is closed properly
         elif fault.action == "reset":
             self._reset(record)
         elif fault.action == "half":
@@ -178,7 +178,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(record, _altered(response, fault) if fault.action == "alter" else _ordered_answer(fault))
 
     def _answer(self, record: Record, response: Response) -> None:
-        """Sends it. It is recorded first: who has the answer and asks for the record finds it whole."""
+        """Record the answer, then send it. In this order, a client that has the answer finds the complete record."""
         self.simulator.recorder.finish(record, "answered", response.status)
         self._send(response)
 
@@ -188,7 +188,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.simulator.recorder.finish(record, "reset", None)
 
     def _drain(self, incoming: Incoming) -> None:
-        """Reads what a refusal left unread: closing over unread bytes would tear down the answer as well."""
+        """Read the rest of the body: if the connection closes with unread bytes, the client may lose the answer."""
         try:
             incoming.drain()
         except (ConnectionError, TimeoutError):
@@ -228,7 +228,7 @@ for _verb in ("GET", "POST", "DELETE", "PUT", "PATCH", "HEAD", "OPTIONS"):
 
 
 class _Reader:
-    """A request's body, read when somebody wants it and once; what was wrong with it is said each time."""
+    """A request's body, read at the first use and only once. A Refusal from the reading is raised at every use."""
 
     def __init__(self, read: Callable[[], Body]) -> None:
         self._read = read
@@ -236,7 +236,7 @@ class _Reader:
         self._refusal: Refusal | None = None
 
     def body(self) -> Body:
-        """Raises Refusal, and ConnectionError when the client has gone."""
+        """Return the body. Raises Refusal, and ConnectionError if the client disconnects."""
         if self._refusal is not None:
             raise self._refusal
         if self._body is None:
@@ -248,7 +248,7 @@ class _Reader:
         return self._body
 
     def words(self) -> str:
-        """All that the body says; nothing if it cannot be read."""
+        """Return all text of the body, or '' if the body cannot be read."""
         try:
             body = self.body()
         except Refusal:
@@ -261,14 +261,14 @@ class _Reader:
 
 
 def _addresses(response: Response) -> list[str]:
-    """The paths of the addresses in an answer."""
+    """Return the paths of the URLs in a response."""
     if isinstance(response.body, Path):
         return []
     return [urlsplit(found).path for found in re.findall(r'https?://[^"\s]+', response.body.decode("utf-8", "replace"))]
 
 
 def _altered(response: Response, fault: Fault) -> Response:
-    """The answer with what the fault replaces in it."""
+    """Return the response after the fault's replacements in its body."""
     text = response.body.read_text("utf-8") if isinstance(response.body, Path) else response.body.decode()
     for pattern, replacement in fault.replace.items():
         text = re.sub(pattern, replacement, text)

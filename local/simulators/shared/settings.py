@@ -1,4 +1,4 @@
-"""What every simulator with jobs of its own lets tests change while it runs."""
+"""Settings of every simulator that has jobs."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from local.simulators.shared.provider import BaseSettings
 
 
 class JobSettings(BaseSettings):
-    """All settings may be given on the command line (`--set name=value`) or to `POST /_sim/settings`."""
+    """The settings of jobs. `--set name=value` on the command line or `POST /_sim/settings` changes a setting."""
 
-    retired: tuple[str, ...] = ()  # names of models that were served once
-    queued_seconds: float = 0.4  # simulated time, that is divided by `speed`
+    retired: tuple[str, ...] = ()  # names of models that are no longer served
+    queued_seconds: float = 0.4  # simulated time: the real time is this divided by `speed`
     run_seconds: float = 1.6
-    id_suffix: str = ""  # put at the end of every new id, to see that clients survive odd ones
+    id_suffix: str = ""  # appended to every new id, to test clients with unusual ids

@@ -1,4 +1,4 @@
-"""What outlives the process: documents by kind and key, and files by their content."""
+"""State that survives the process: documents by kind and key, and files by the hash of their content."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 
 
 class Store:
-    """Documents in one SQLite file under `folder`. A write survives the process from the moment the call returns.
+    """Documents in one SQLite file under `folder`. When a call returns, its write survives the end of the process.
 
-    Nothing is forced to the disk: what may be lost is only what a power cut takes, and a simulator can afford that.
+    The store does not force writes to the disk. Only a power failure can lose data, which is acceptable here.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -29,13 +29,13 @@ class Store:
     def put(self, kind: str, key: str, body: dict[str, Any]) -> None:
         row = (kind, key, json.dumps(body))
         with self._lock:
-            # Not INSERT OR REPLACE: a new row would move to the end, and the order of the rows is that of their making.
+            # Not INSERT OR REPLACE: it would move a changed row to the end, but rows stay in the order of creation.
             self._database.execute(
                 "INSERT INTO document VALUES (?, ?, ?) ON CONFLICT (kind, key) DO UPDATE SET body = excluded.body", row
             )
 
     def load(self, kind: str) -> list[dict[str, Any]]:
-        """All documents of a kind, oldest first."""
+        """Return all documents of a kind, oldest first."""
         with self._lock:
             rows = self._database.execute("SELECT body FROM document WHERE kind = ? ORDER BY rowid", (kind,)).fetchall()
         return [json.loads(body) for (body,) in rows]
@@ -57,7 +57,7 @@ class Vault:
         folder.mkdir(parents=True, exist_ok=True)
 
     def keep(self, path: Path, sha256: str) -> str:
-        """Moves a file in; returns the key under which `path` finds it."""
+        """Move a file into the vault. Return its key for `path`."""
         path.replace(self._folder / sha256)
         return sha256
 

@@ -1,4 +1,4 @@
-"""The videos of a simulated server: what was ordered, how far it is, and the file it becomes."""
+"""The videos of a simulated server: jobs, their status, and the rendered files."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 import math
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,10 +22,11 @@ from local.simulators.shared.store import Store, Vault
 
 @dataclass
 class Job:
-    """One video. Files are named by their vault keys, so that the state folder may be moved.
+    """One video. Files are stored as vault keys, so that the state folder may be moved.
 
-    `seconds` is the length of the new part, `source_seconds` what an extension puts before it; `created` is simulated
-    time, `created_at` and `completed_at` are unix seconds. `roles` are pairs of name and vault key.
+    `seconds` is the length of the new part. `source_seconds` is the length of the source that an extension puts before
+    the new part. `created` is simulated time; `created_at` and `completed_at` are unix seconds. `roles` are pairs of
+    name and vault key.
     """
 
     id: str
@@ -53,25 +55,27 @@ class Job:
 
 
 class Studio:
-    """All jobs of one server. States follow the clock alone; a file is rendered once somebody polls its job.
+    """All jobs of one server. The status of a job depends on the clock only.
 
-    So a video that nobody waits for costs nothing, and one that is fetched early makes its download wait for a moment.
+    The file of a job is rendered when a client polls or downloads the job. A video that no client asks for costs
+    nothing. A download right after completion may have to wait until the file is rendered.
     """
 
-    def __init__(self, store: Store, vault: Vault, folder: Path, clock: Clock, settings: JobSettings) -> None:
-        self._store, self._vault, self._clock = store, vault, clock
+    def __init__(
+        self, store: Store, vault: Vault, folder: Path, clock: Clock, settings: Callable[[], JobSettings]
+    ) -> None:
+        self._store, self._vault, self._clock, self._settings = store, vault, clock, settings
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self.settings = settings
         self._lock = threading.RLock()
         self._jobs = {job.id: job for job in (Job(**document) for document in store.load("job"))}
         self._clock.advance_to(max((job.created for job in self._jobs.values()), default=0.0))
-        # One renderer: two of them would only take the machine's second core from whoever waits for the first.
+        # One renderer: a second renderer would only take a core from the clients that wait for the first.
         self._renderer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="render")
         self._renders: dict[str, Future[Path]] = {}
 
     def add(self, job: Job) -> Job:
-        """Files the job. Returns it as it is at this instant, for the answer: queued, however slow the answer is."""
+        """Add the job. Return a copy for the answer, which stays queued even if the answer is slow."""
         with self._lock:
             job.created, job.created_at = self._clock.now(), int(time.time())
             self._jobs[job.id] = job
@@ -84,13 +88,13 @@ class Studio:
         return job if job is not None and job.account == account and not job.deleted else None
 
     def list(self, account: str | None = None) -> list[Job]:
-        """The jobs of an account (None: of all, deleted ones too), oldest first."""
+        """Return the jobs of an account, oldest first. None: the jobs of all accounts, including deleted jobs."""
         with self._lock:
             jobs = list(self._jobs.values())
         return [job for job in jobs if account is None or (job.account == account and not job.deleted)]
 
     def delete(self, job: Job) -> None:
-        """The job is gone for its account; what was made from it stays whole."""
+        """Hide the job from its account. Jobs that were derived from it keep working."""
         job.deleted = True
         self._save(job)
 
@@ -103,13 +107,14 @@ class Studio:
             self._store.clear("job")
 
     def status(self, job: Job) -> tuple[str, int]:
-        """Status and progress now."""
+        """Return the current status and progress (0 to 100)."""
         if job.created == math.inf:
             return "queued", 0
         with self._lock:
             fate = triggers.fate(job.prompt)
-            run = self.settings.run_seconds * triggers.slowness(job.prompt)
-            part = (self._clock.now() - job.created - self.settings.queued_seconds) / run if run else 1.0
+            settings = self._settings()
+            run = settings.run_seconds * triggers.slowness(job.prompt)
+            part = (self._clock.now() - job.created - settings.queued_seconds) / run if run else 1.0
             if job.completed_at is None:
                 if part < 0:
                     return "queued", 0
@@ -122,16 +127,16 @@ class Studio:
         return ("completed", 100) if fate == "completed" else ("failed", 60)
 
     def prepare(self, job: Job) -> None:
-        """Has the file of a job that will have one rendered in the background."""
+        """Start to render the file of a job in the background, unless the job will fail or stick."""
         if triggers.fate(job.prompt) == "completed":
             self._begin(job)
 
     def video(self, job: Job) -> Path:
-        """The finished file; waits for it to be rendered. Raises footage.UnreadableMedia."""
+        """Return the finished file, after waiting until it is rendered. Raises footage.UnreadableMedia."""
         return self._begin(job).result()
 
     def variant(self, job: Job, name: str) -> Path:
-        """The thumbnail (WebP) or spritesheet (JPEG) of a finished job."""
+        """Return the thumbnail (WebP) or spritesheet (JPEG) of a finished job."""
         make, ending = (render.thumbnail, "webp") if name == "thumbnail" else (render.spritesheet, "jpg")
         video = self.video(job)
         path = video.with_suffix(f".{ending}")
@@ -142,7 +147,7 @@ class Studio:
         self._store.put("job", job.id, dataclasses.asdict(job))
 
     def _digest(self, job: Job) -> str:
-        """Equal for jobs whose files are equal: two hundred orders of one video are drawn once."""
+        """Return a digest that is equal for jobs with equal files, so that equal jobs are rendered only once."""
         facts = [job.operation, job.account, job.model, job.prompt, job.seconds, job.width, job.height, job.roles]
         facts += [job.first_frame, job.source_file, job.source_seconds]
         facts.append(self._digest(self._jobs[job.source_job]) if job.source_job else None)

@@ -1,4 +1,4 @@
-"""Writing MP4 files: H.264 and AAC of exactly the length asked for, cheaply."""
+"""Writes MP4 files (H.264 and AAC) of exactly the requested length, with little processor time."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _BLOCK = 1024  # samples in an AAC frame
 
 
 class Mp4Writer:
-    """Takes pictures one after the other; a file appears at `path` only when all went well.
+    """A writer that appends pictures. The file appears at `path` only if no exception was raised.
 
-    `tone` is the number of whole waves in a block of 1024 samples (9 is about 422 Hz), 0 for silence: whole waves let
-    every block of the sound be the same bytes.
+    `tone` is the number of whole waves in a block of 1024 samples (9 is about 422 Hz), 0 for silence. With whole waves,
+    every block of the sound has the same bytes.
     """
 
     def __init__(self, path: Path, width: int, height: int, fps: int = FPS, tone: int = 0) -> None:
@@ -31,19 +31,19 @@ class Mp4Writer:
         self._count = 0
         self._tone = tone
         self._container = av.open(str(self._part), "w", format="mp4", options={"movflags": "faststart"})
-        # Most frames repeat the one before: the quickest preset will do. One thread keeps the bytes repeatable.
+        # Most frames repeat the frame before, so the fastest preset is enough. One thread keeps the bytes repeatable.
         options = {"preset": "ultrafast", "tune": "zerolatency", "crf": "26", "threads": "1"}
         self._video = self._container.add_stream("libx264", rate=fps, options=options)
         self._video.width, self._video.height, self._video.pix_fmt = width, height, "yuv420p"
         self._audio = self._container.add_stream("aac", rate=_RATE, options={"aac_coder": "fast"}, layout="mono")
 
     def add(self, picture: Image.Image | av.VideoFrame, times: int = 1) -> None:
-        """Appends a picture, shown for `times` frames; anything of another size is scaled."""
+        """Append a picture, shown for `times` frames. A picture of another size is scaled."""
         if isinstance(picture, Image.Image):
             picture = cast(av.VideoFrame, cast(Any, av.VideoFrame).from_image(picture))  # untyped in PyAV
         frame = picture.reformat(width=self._video.width, height=self._video.height, format="yuv420p")
         frame.time_base = Fraction(1, self._fps)
-        frame.pict_type = av.video.frame.PictureType.NONE  # a decoded frame brings its own and would force key frames
+        frame.pict_type = av.video.frame.PictureType.NONE  # a decoded frame has a type, which would force key frames
         for _ in range(times):
             frame.pts = self._count
             self._container.mux(self._video.encode(frame))

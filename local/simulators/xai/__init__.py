@@ -1,17 +1,23 @@
-"""A stand-in for xAI's video API (Grok Imagine).
+"""A simulator of xAI's video API (Grok Imagine).
 
 Run from the repository's root:
 
     python -m local.simulators.xai --port 4105 --state DIR [--speed 1.0] [--set name=value]
 
-Credentials and words in a prompt are those of `local.simulators.openai`, with xAI's ways of showing them:
+The API keys and the trigger words in a prompt are those of `local.simulators.openai`. xAI's API reports the words like
+this:
 
-    forbidden        refused at once: 403, the words of its usage guidelines
-    refused-later    ends withheld by moderation, in the form that the setting `moderation` names
-    fails-later      ends failed with internal_error
-    sticks-forever, slow-render, odd-status    as there
+    forbidden        the request is refused at once: 403, with a message about usage guidelines
+    refused-later    moderation withholds the video, in the form that the setting `moderation` names
+    fails-later      the job ends failed with internal_error
+    sticks-forever, slow-render, odd-status    as in `local.simulators.openai`
 
-Oddities that are xAI's own: a pending job answers 202, without a body until it runs; what is wrong with an image, a
-clip or the choice of a model for an edit shows only in the finished job; errors have three shapes; videos lie on
-addresses that take no key and die. Not simulated, and said so with a 501: the Files API, `storage_options`, `output`.
+Peculiarities of xAI's API:
+
+    * A poll of a pending job is a 202, without a body until the job runs.
+    * A bad image, a bad clip, or a model that does not support edits is reported by the finished job only.
+    * Errors have three shapes.
+    * The address of a video needs no API key, and it expires.
+
+The Files API, `storage_options` and `output` are not simulated: the simulator answers 501.
 """

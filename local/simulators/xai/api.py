@@ -1,4 +1,4 @@
-"""xAI's video API as the contract has it: generate, edit, extend, poll, and the addresses where videos lie."""
+"""xAI's video API as documented: generate, edit, extend, poll, and the addresses of the videos."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _VIDEO_LIMIT = 50 * 1024 * 1024
 
 
 class XaiProvider(KeyedProvider[Settings]):
-    """xAI."""
+    """The simulated xAI API."""
 
     content_folder = "vidgen"
 
     def __init__(self, state: Path, settings: Settings) -> None:
         super().__init__(state, settings)
-        self._faults = Rows(self.store, "fault")  # what is wrong with an accepted order and shows only at its end
+        self._faults = Rows(self.store, "fault")  # errors of accepted requests, reported at the end of their jobs
         self.parts.append(self._faults)
 
     def operations(self) -> Iterable[Route]:
@@ -43,7 +43,7 @@ class XaiProvider(KeyedProvider[Settings]):
         return Refusal(401, "No API key: send it as 'Authorization: Bearer KEY'.", "unauthenticated")
 
     def wrong_key(self, refusal: Refusal) -> Refusal:
-        """A wrong key is a bad argument here."""
+        """Build the Refusal for a key that is not valid: xAI answers 400, not 401."""
         return Refusal(400, f"{refusal.message} Keys are made in the console.", "invalid-argument")
 
     def refuse(self, refusal: Refusal) -> Response:
@@ -93,7 +93,7 @@ class XaiProvider(KeyedProvider[Settings]):
         return present.done(job, self.address(request, job, self.settings.output_seconds))
 
     def content(self, request: Request) -> Response:
-        """The file, for whoever has its address; a key has no business here."""
+        """Return the file to anyone who has its address. Raises Refusal if the request carries an API key."""
         if request.headers.get("Authorization"):
             raise Refusal(400, "The host of videos was sent an API key.", "key_leaked")
         job = self.addressed(request)
@@ -120,7 +120,7 @@ class XaiProvider(KeyedProvider[Settings]):
         return self._start(request, job, lambda: self._take_clip(job, url))
 
     def _start(self, request: Request, job: Job, furnish: Callable[[], None]) -> Response:
-        """Takes the order whatever it brings: faults of content are told by the finished job."""
+        """Accept the request even if `furnish` finds an error in a file: the finished job reports the error."""
         try:
             furnish()
         except Refusal as refusal:
@@ -130,7 +130,7 @@ class XaiProvider(KeyedProvider[Settings]):
         return Response.of({"request_id": job.id})
 
     def _dress(self, job: Job, images: list[str], references: list[str], short: int) -> None:
-        """Puts first frame and references into the job; the video follows the shape of its first frame."""
+        """Add first frame and references to the job. The video gets the aspect ratio of its first frame."""
         for url in images:
             job.first_frame = self._image(url, "image")
             facts = footage.probe_image(self.vault.path(job.first_frame))

@@ -1,4 +1,4 @@
-"""How xAI shows a job and an error."""
+"""Jobs and errors in xAI's format."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TICKS = 10_000_000_000  # of a US dollar
 
 
 def pending(status: str, progress: int, prompt: str, settings: Settings) -> Response:
-    """202, with an empty body while the job waits."""
+    """Build the answer for an unfinished job: 202, without a body for a queued job if the settings say so."""
     if status == "queued" and settings.empty_pending:
         return Response(202)
     word = "pending" if triggers.status_word(prompt, status) == status else "post_processing"
@@ -33,7 +33,7 @@ def failed(code: str, message: str) -> Response:
 
 
 def withheld(job: Job, settings: Settings) -> Response:
-    """A video that moderation keeps back, in one of the forms that were seen."""
+    """Build the answer for a video that moderation withholds, in one of the forms that were seen."""
     match settings.moderation:
         case "refusal":  # the poll itself is refused, and the video is billed
             body = {"code": "Client specified an invalid argument", "error": WITHHELD, "usage": usage(job)}
@@ -48,7 +48,7 @@ def withheld(job: Job, settings: Settings) -> Response:
 
 
 def usage(job: Job) -> dict[str, int]:
-    """The bill: seconds made, by resolution, and the images and seconds of video that went in."""
+    """Compute the price: seconds of the new video by resolution, plus the input images and seconds of input video."""
     model = MODELS.get(job.model, MODELS["grok-imagine-video"])
     short = min(job.width, job.height)
     resolution = next((name for name, side in RESOLUTIONS.items() if short <= side), "1080p")
@@ -60,7 +60,7 @@ def usage(job: Job) -> dict[str, int]:
 
 
 def error(refusal: Refusal, settings: Settings) -> Response:
-    """One of three shapes; left alone, a wrong JSON type is bare and a rate limit nested."""
+    """Build an error in one of three shapes. With `natural`, a 422 is bare, a 429 is nested, and others are flat."""
     natural = {422: "bare", 429: "nested"}.get(refusal.status, "flat")
     shape = natural if settings.error_shape == "natural" else settings.error_shape
     body: dict[str, Any] = {"error": refusal.message}

@@ -1,4 +1,4 @@
-"""What the three operations accept (REST reference, 2026-11); 400 for a value, 422 for a JSON type."""
+"""The rules of the three operations (REST reference, 2026-11): 400 for a wrong value, 422 for a wrong JSON type."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Fields = dict[str, Any]
 
 @dataclass(frozen=True)
 class Model:
-    """Limits and prices of a model; `prices` are US dollars a second by resolution."""
+    """Limits and prices of a model; `prices` are US dollars a second for each resolution."""
 
     prices: dict[str, float]
     image_price: float = 0.0
@@ -54,7 +54,7 @@ def wrong_type(name: str, expected: str) -> Refusal:
 
 
 def fields(operation: str, document: Any) -> Fields:
-    """The body's fields without those that are null; unknown ones are refused."""
+    """Return the body's fields without null fields. Raises Refusal for an unknown field."""
     if not isinstance(document, dict):
         raise wrong_type("body", "a map")
     for name in document:
@@ -84,7 +84,7 @@ def choice(given: Fields, name: str, allowed: tuple[str, ...], default: str) -> 
 
 
 def seconds(given: Fields, low: int, high: int, default: int) -> int:
-    """`duration`, a whole number, or its alias `seconds`, which may be a string of digits."""
+    """Return `duration`, a whole number, or its alias `seconds`, which may be a string of digits. Raises Refusal."""
     if "duration" in given and "seconds" in given:
         raise invalid("duration and seconds are the same field; give one", "seconds")
     value = given.get("duration", default)
@@ -99,7 +99,7 @@ def seconds(given: Fields, low: int, high: int, default: int) -> int:
 
 
 def address(value: Any, name: str) -> str:
-    """The URL in `{"url": ...}` (an image's may be called image_url); there are no files to be named by file_id."""
+    """Return the URL in `{"url": ...}` or `{"image_url": ...}`. Raises Refusal; a file_id is not simulated (501)."""
     if not isinstance(value, dict):
         raise wrong_type(name, "a map")
     if len(value) != 1 or not set(value) <= {"url", "image_url", "file_id"}:
@@ -120,7 +120,7 @@ def addresses(given: Fields, name: str) -> list[str]:
 
 
 def generation(given: Fields, model: Model, resolution: str, length: int, references: int) -> None:
-    """What a generation may not combine."""
+    """Check which fields and values exclude each other, by model. Raises Refusal."""
     if resolution not in model.prices:
         raise invalid(f"This model does not support resolution {resolution}", "resolution")
     if references > model.references:
@@ -141,12 +141,12 @@ def generation(given: Fields, model: Model, resolution: str, length: int, refere
 
 
 def pixels(ratio: str, resolution: str) -> tuple[int, int]:
-    """Width and height: the resolution is the short side; 16:9 at 480p is 848x480."""
+    """Return width and height. The resolution is the short side: 16:9 at 480p is 848x480."""
     wide, high = (int(side) for side in ratio.split(":"))
     return scaled(wide, high, RESOLUTIONS[resolution])
 
 
 def scaled(wide: float, high: float, short: int) -> tuple[int, int]:
-    """The sides of a shape, `short` being its short one; the long one is a multiple of eight."""
+    """Return width and height for a shape whose short side is `short`; the long side is a multiple of eight."""
     long = int(short * max(wide, high) / min(wide, high)) // 8 * 8
     return (long, short) if wide > high else (short, long)

@@ -1,4 +1,4 @@
-"""What tests change while the simulator runs."""
+"""Settings that tests may change while the simulator runs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ MODELS = ("grok-imagine-video", "grok-imagine-video-1.5", "grok-imagine-video-1.
 
 
 class Settings(JobSettings):
-    """What this simulator has beside the settings of all."""
+    """The settings of this simulator, in addition to those that all simulators have."""
 
     models: tuple[str, ...] = MODELS
-    error_shape: Literal["natural", "flat", "nested", "bare"] = "natural"  # natural: whichever fits the status
+    error_shape: Literal["natural", "flat", "nested", "bare"] = "natural"  # natural: the shape depends on the status
     moderation: Literal["flag", "refusal", "failure", "bare"] = "flag"  # how a withheld video shows when polled
     empty_pending: bool = True  # a queued job answers 202 without a body
-    output_seconds: float = 86_400.0  # real seconds that a video's address lives
+    output_seconds: float = 86_400.0  # real seconds until a video's address expires

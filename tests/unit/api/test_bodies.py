@@ -1,4 +1,4 @@
-"""Every body shape means one thing, and no body costs more than it should."""
+"""Every form of a body has one meaning, and no body costs more work than it should."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 
 from understudy.api import bodies, forms
 from understudy.api.bodies import parse
-from understudy.api.fields import MAX_NAME, FilePart
+from understudy.api.fields import MAX_NAME
+from understudy.api.forms import FilePart
 from understudy.api.text import STATUS, BodyError
 
 BOUNDARY = "luna-7c1"
@@ -35,7 +36,7 @@ Part = tuple[str, bytes]
 
 
 def form(*parts: Part, end: bytes = b"--\r\n", boundary: str = BOUNDARY) -> bytes:
-    """A multipart body of parts given as their header lines and content."""
+    """Return a multipart body of parts, given as their header lines and content."""
     delimiter = b"--" + boundary.encode()
     body = b"".join(delimiter + b"\r\n" + head.encode() + b"\r\n\r\n" + data + b"\r\n" for head, data in parts)
     return body + delimiter + end
@@ -53,7 +54,7 @@ def file(
 
 
 def fields(*pairs: tuple[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What multipart and urlencoded make of the same pairs."""
+    """Return the parsed fields of the same pairs, sent as multipart and sent as urlencoded."""
     multi = parse(form(*(text(name, value) for name, value in pairs)), MULTIPART)
     return multi, parse(urlencode(pairs).encode(), URLENCODED)
 
@@ -134,7 +135,7 @@ def test_json_keeps_its_types() -> None:
 
 
 class Wiretap:
-    """The real client against a transport that keeps what it sends."""
+    """The real client with a transport that keeps the requests."""
 
     def __init__(self) -> None:
         self.request: httpx2.Request | None = None
@@ -306,7 +307,10 @@ def test_curl() -> None:
 
 
 def test_openai_node() -> None:
-    """As openai-node 6.49.0 on Node 20 wrote it on 2026-11-22: arrays element by element, quotes in names as %22."""
+    """A body as openai-node 6.49.0 on Node 20 wrote it on 2026-11-22 is understood.
+
+    The client sends arrays element by element, and quotes in names as %22.
+    """
     boundary = "----formdata-undici-074119543770"
     content_type = "multipart/form-data; boundary=" + boundary
     pairs = [("prompt", "p"), ("characters[][id]", "a"), ("characters[][x]", "1"), ("characters[][id]", "b")]
@@ -325,7 +329,10 @@ def test_openai_node() -> None:
 
 
 def test_headers_as_dotnet_writes_them() -> None:
-    """Unquoted names, a second file name in RFC 5987's form, a charset on texts, a quoted boundary."""
+    """Headers as .NET writes them are understood.
+
+    They have unquoted names, a second file name in RFC 5987's form, a charset on texts, and a quoted boundary.
+    """
     head = "Content-Disposition: form-data; name="
     body = form(
         ("Content-Type: text/plain; charset=utf-8\r\n" + head + "name", b"Luna"),
@@ -702,7 +709,7 @@ def test_the_json_limit_is_for_all_fields_together() -> None:
     assert refusal(form(text("video", half), text("characters", half)), MULTIPART).code == "too_many_fields"
 
 
-def test_importing_it_is_quick() -> None:
+def test_importing_it_loads_little() -> None:
     late = {"json", "multipart", "urllib.parse"}
     code = f"import sys, understudy.api.bodies; print([name for name in {late} if name in sys.modules])"
     layer = Path(bodies.__file__).parents[2]
@@ -736,7 +743,7 @@ trees = st.dictionaries(
 
 
 def flat(value: Any, name: str) -> list[tuple[str, str]]:
-    """The tree as form fields with numbered brackets."""
+    """Return the tree as form fields with numbered brackets."""
     if isinstance(value, dict):
         return [pair for key, item in value.items() for pair in flat(item, f"{name}[{key}]" if name else key)]
     if isinstance(value, list):
@@ -776,7 +783,7 @@ def test_a_structured_field_may_be_json_text_in_any_form(value: dict[str, Any]) 
 @settings(deadline=None)
 @given(st.lists(st.fixed_dictionaries({"id": texts}, optional={"role": texts}), min_size=1, max_size=8))
 def test_an_array_of_objects_is_read_right_or_not_at_all(rows: list[dict[str, str]]) -> None:
-    """Element by element, as openai-node writes it."""
+    """An array that is sent element by element, as openai-node does, is read correctly or refused."""
     pairs = [(f"a[][{key}]", row[key]) for row in rows for key in sorted(row)]
     try:
         assert fields(*pairs) == ({"a": rows},) * 2

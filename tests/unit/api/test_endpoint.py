@@ -1,4 +1,4 @@
-"""What all HTTP functions share, on a function of our own."""
+"""The common behaviour of all HTTP functions, tested on a function of the test's own."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PATH = "/things/{thing_id}/parts/{part_id}"
 
 @Endpoint("POST", PATH)
 def handler(call: Call) -> Response:
-    """Tell what was understood."""
+    """Return what the endpoint passed to this function."""
     return Response(
         {
             "team": call.caller.team,
@@ -74,7 +74,7 @@ def test_what_a_function_sees(clock: Clock) -> None:
 
 
 def test_a_body_may_come_encoded() -> None:
-    """All media types are binary at the gateway."""
+    """A body in base64 is decoded; the gateway sends forms in this way."""
     body = base64.b64encode('{"prompt": "é"}'.encode()).decode()
     assert ask(body=body, isBase64Encoded=True)[2]["fields"] == {"prompt": "'é'"}
 
@@ -94,7 +94,7 @@ def test_a_body_that_is_not_what_it_says(changes: dict[str, Any]) -> None:
     "thing", ["a b", "ü", "😀", 'a"b', "a#b", "a?b", "a\\b", "a\nb", "..", "", "a/b", "%00", "<x>", "{x}"]
 )
 def test_ids_of_any_characters_reach_the_function(thing: str) -> None:
-    """It is the function that says that they lead nowhere."""
+    """Ids of any characters reach the function, which then decides that they are unknown."""
     status, _, told = ask(path=f"/things/{thing}/parts/2", pathParameters={"thing_id": thing, "part_id": "2"})
     assert (status, told["ids"][0]) == (200, thing)
 

@@ -1,4 +1,4 @@
-"""What comes with a request: images and clips, known by their bytes."""
+"""Images and clips that come with a request are recognised by their bytes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ URL = "https://pictures.example/first.png"
 
 
 def sent(upstream: Upstream) -> Any:
-    """The image of the only order."""
+    """Return the image of the only order."""
     (submit,) = upstream.submits()
     return submit.body["input_reference"]
 

@@ -66,7 +66,7 @@ def test_a_key_sees_the_models_that_it_may_use(stage: Stage) -> None:
 
 
 def test_what_it_says_is_what_is_checked(stage: Stage, upstream: object) -> None:
-    """The catalogue and the checks read the same profile."""
+    """Every length and size of the catalogue is accepted, and the defaults are the catalogue's."""
     for model, can in listed(stage).items():
         for seconds in can["seconds"]:
             assert stage.create(model=model, seconds=seconds).status == 200
@@ -102,7 +102,7 @@ def test_a_name_with_several_deployments_can_what_any_of_them_can(order: tuple[i
 
 
 def test_its_own_videos_and_others() -> None:
-    """A model may take its own videos only, and what it cannot extend may still be continued."""
+    """A model may edit only its own videos, and emulate an extension of others."""
     closed = Deployment("a", "gemini", "https://a", {"m": "gemini-omni-1.1-flash"}, options={"uploads": False})
     (model,) = models.available(Deployments([closed]), CALLER)
     can = model["capabilities"]
@@ -116,13 +116,13 @@ def test_its_own_videos_and_others() -> None:
 
 
 def can(*deployments: Deployment) -> dict[str, Any]:
-    """What the one model of these can do."""
+    """Return the capabilities of the only model of these deployments."""
     (model,) = models.available(Deployments(list(deployments)), CALLER)
     return dict(model["capabilities"])
 
 
 def test_what_a_video_with_characters_may_be() -> None:
-    """A model may make less with them; a name with several deployments, what any of them makes."""
+    """With characters a model may support less; a model of several deployments lists what any of them supports."""
     grok = Deployment("a", "xai", "https://a", {"m": "grok-imagine-video"})
     newer = Deployment("b", "xai", "https://b", {"m": "grok-imagine-video-1.5"})
     alone, both = can(grok), can(grok, newer)
@@ -157,7 +157,10 @@ def test_what_is_not_done_has_no_price() -> None:
 
 
 def test_a_price_list_of_several_goes_from_the_cheapest_to_the_dearest() -> None:
-    """Those that make the size and have a price for it; an emulated extension costs what a new video does."""
+    """The range covers the deployments that make the size and have a price for it.
+
+    An emulated extension costs as much as a new video.
+    """
     options = {"sizes": ["1280x720", "720x1280"], "micro_dollars": {"": 100_000, "edit": {"": 300_000}}}
     own = Deployment("a", "openai", "https://a", {"m": "x"}, options=options | {"kept_seconds": 7200})
     cheap = {"sizes": ["1280x720"], "micro_dollars": {"1280x720": 40_000}, "extend_seconds": [], "edit": False}

@@ -1,4 +1,4 @@
-"""Ids that a provider or LiteLLM gave out: who may use them, what becomes of them, and whom they are asked about."""
+"""Ids that a provider or LiteLLM returned: who may use them, what they become, and which deployments are asked."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ SOLO = ("raw_ids:solo",)
 
 @pytest.fixture(autouse=True)
 def scoped(stage: Stage) -> None:
-    """The key may use the ids of the deployment `solo`."""
+    """Sign in with a key that may use the ids of the deployment `solo`."""
     stage.sign_in("blue", scopes=SOLO)
 
 
 def litellm(
     original: str, kind: str = "video", *, model: str = "solo", provider: str = "openai", more: str = ""
 ) -> str:
-    """As LiteLLM 1.109.1 writes it."""
+    """Return an id as LiteLLM 1.109.1 wraps it."""
     plain = f"litellm:custom_llm_provider:{provider};model_id:{model};{kind}_id:{original}{more}"
     return f"{kind}_{base64.b64encode(plain.encode()).decode()}"
 
@@ -48,12 +48,12 @@ def get_character(stage: Stage, text: str) -> Reply:
 
 
 def record_of(public_id: str, kind: Kind, team: str = "blue") -> str:
-    """Fails for an id that is not a managed one of the team's."""
+    """Decode a managed id of the team and return its record; raise an error for any other id."""
     return secrets.id_codec().decode(public_id, kind, team=team).record
 
 
 def adopted(stage: Stage) -> Job:
-    """The only job of the team."""
+    """Return the only job of the team."""
     (job,) = Job.page("blue", limit=10, newest_first=True, after=None)
     return job
 
@@ -72,7 +72,7 @@ class TestVideos:
         record_of(now["id"], Kind.VIDEO)
         assert stage.show(now["id"]) == now
 
-    def test_a_finished_one_comes_home_like_any_other(self, stage: Stage, upstream: Upstream) -> None:
+    def test_a_finished_one_is_fetched_like_any_other(self, stage: Stage, upstream: Upstream) -> None:
         upstream.has_video(HOST, VIDEO)
         public_id = get_video(stage, VIDEO).body["id"]
         stage.run()
@@ -294,7 +294,7 @@ class TestCharacters:
 
     @pytest.mark.parametrize("text", [CHARACTER, litellm(CHARACTER, "character")], ids=["raw", "LiteLLM's"])
     @pytest.mark.parametrize("form", ["JSON", "bare", "bracket", "numbered", "text"])
-    def test_it_plays_on_its_account(self, stage: Stage, upstream: Upstream, text: str, form: str) -> None:
+    def test_it_is_used_on_its_account(self, stage: Stage, upstream: Upstream, text: str, form: str) -> None:
         upstream.has_character(HOST, CHARACTER)
         fields: Form = [("model", "solo"), ("prompt", "Luna")]
         ways: dict[str, dict[str, Any]] = {
@@ -328,7 +328,7 @@ class TestCharacters:
         twice = stage.create("Luna", model="solo", characters=[{"id": CHARACTER}, {"id": managed}])
         assert (twice.status, twice.error["param"]) == (400, "characters[1]")
 
-    def test_it_plays_beside_one_with_a_clip(self, stage: Stage, upstream: Upstream) -> None:
+    def test_it_is_used_beside_one_with_a_clip(self, stage: Stage, upstream: Upstream) -> None:
         upstream.has_character(HOST, CHARACTER)
         max_ = stage.character("Max")  # made elsewhere: its clip goes to the account of the other
         body = {"model": "solo", "characters": [{"id": CHARACTER}, {"id": max_}]}
@@ -434,7 +434,7 @@ class TestCharacters:
 
 
 class TestWhoseItIs:
-    """Known from what we made, or bound to the first who brings it."""
+    """The owner of an id: the team that made the thing here, or else the first team that uses the id."""
 
     def scoped(self, stage: Stage, team: str) -> None:
         stage.sign_in(team, scopes=SOLO)
@@ -489,7 +489,7 @@ class TestWhoseItIs:
     def test_an_order_whose_answer_was_lost_and_found_is_known(
         self, stage: Stage, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A submit in `run_job` and a reconciled one write it, too."""
+        """The step that records a submitted or found order also records the owner of its provider's id."""
         job = Job("blue", new_record(), "create", "unknown", "solo", "solo", "openai", "x", 1)
         table.write_together(job.new_row())
         found = transitions.ordered(job, "video_found", troubles=0)
@@ -501,7 +501,7 @@ class TestWhoseItIs:
         assert upstream_ids.find(Kind.VIDEO, "solo", "video_other") is None
 
     def test_who_makes_it_has_it_whoever_guessed_it_before(self, stage: Stage, upstream: Upstream) -> None:
-        """A server that counts: the next id can be known before it is given out."""
+        """The maker owns the id, even if another team guessed the id of a server that counts."""
         self.scoped(stage, "red")
         guessed = get_video(stage, "video_0").body["id"]
         stage.run()

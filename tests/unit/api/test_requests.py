@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudy.api.fields import FilePart
+from understudy.api.forms import FilePart
 from understudy.api.requests import (
     CreateCharacter,
     CreateUpload,
@@ -93,7 +93,7 @@ class TestNames:
 
 
 class TestWhatIsNamed:
-    """`param` is the caller's field, in full and no more of it than is fit to be shown."""
+    """`param` names the caller's field with its full path, shortened and without unprintable characters."""
 
     @pytest.mark.parametrize(
         ("given", "param"),

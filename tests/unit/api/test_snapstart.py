@@ -1,4 +1,4 @@
-"""What lies in a snapshot: everything to be imported, and nothing that an environment has to itself."""
+"""A SnapStart snapshot contains every module that calls import, and nothing that must be unique to an environment."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ AT_FIRST_CALL = {
     *("understudy.store.secrets", "understudy.providers.gemini"),
 }
 
-# Lambda's order: the function is imported, the hooks run, the snapshot is taken; the others run in
-# what is restored.
+# Lambda's order: the function is imported, the hooks before the snapshot run, the snapshot is taken. The hooks after
+# the restore run in each restored environment.
 PROGRAM = """
 import gc, importlib, json, os, sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What lands in the bucket becomes what it was sent for, once, however often its event arrives."""
+"""An object in the bucket is used for its purpose exactly once, however often its event arrives."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x02\x80\x00\x00\x01\x68\x08\
 
 
 class Bucket:
-    """Puts objects where clients and operators would, and delivers their events."""
+    """Puts objects where clients and operators put them, and delivers their events."""
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
         clients.s3().put_bucket_versioning(Bucket=NAMES["bucket"], VersioningConfiguration={"Status": "Enabled"})
 
     def land(self, key: str, data: bytes) -> dict[str, Any]:
-        """Store an object; returns its event's record."""
+        """Store an object and return its event's record."""
         version = clients.s3().put_object(Bucket=NAMES["bucket"], Key=key, Body=data)["VersionId"]
         return {"s3": {"object": {"key": quote_plus(key, safe="/"), "size": len(data), "versionId": version}}}
 
     def deliver(self, *records: dict[str, Any], received: int = 1) -> bool:
-        """Give the records to the function in one message; False: the message comes back."""
+        """Give the records to the function in one message; return False if the message comes back."""
         message = {
             "messageId": "m",
             "receiptHandle": "r",
@@ -186,7 +186,7 @@ def test_a_passing_refusal_is_tried_again_with_growing_pauses(stage: Stage, buck
 
 
 def test_killed_after_the_provider_s_answer(stage: Stage, bucket: Bucket, upstream: Upstream) -> None:
-    """One character, completed; its handle unknown; no second submit in that delivery or any later one."""
+    """There is one character, the upload is completed, and no later delivery submits again."""
     upload = create(stage)
     event = bucket.land(key_of(upload), MP4)
     stage.edges.fatal = "answer"

@@ -1,6 +1,6 @@
-"""What takes hours: the rows of the fault table that nobody can wait for, and an address that would be too old by then.
+"""What takes hours: the fault table's longest rows, and an address that expires while an order waits.
 
-The handlers run in this process and its time; the providers are the simulators, which are asked over HTTP.
+The handlers run in this process on its simulated clock. The providers are the simulators, called over HTTP.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ LONG = [row for row in ROWS if row.hours]
 
 @pytest.fixture(scope="module")
 def simulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Simulator]]:
-    """One of each provider, by its name."""
+    """One simulator for each provider, by the provider's name."""
     made = {
         server.name: Simulator(
             tmp_path_factory.mktemp(server.name), speed=SPEED, module=f"local.simulators.{server.name}"
@@ -54,10 +54,10 @@ def simulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, S
 
 
 @pytest.fixture
-def theatre(
+def gateway(
     stage: Stage, simulators: dict[str, Simulator], configure: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Stage]:
-    """The stage in front of the simulators. The media functions answer for a clip of 4 s."""
+    """The stage in front of the simulators; the media functions answer for a clip of 4 s."""
     configure(_deployments(simulators))
     for name in simulators:
         clients.secretsmanager().create_secret(Name=f"understudy/sim-faults-{name}", SecretString=f"sim-faults-{name}")
@@ -69,7 +69,7 @@ def theatre(
 
 
 def _deployments(simulators: dict[str, Simulator]) -> str:
-    """Those of the deployed stack that the rows order from, in front of these simulators."""
+    """Return the deployments of the deployed stack that the rows use, with these simulators' addresses."""
     tables = re.split(r"^(?=\[)", DEPLOYMENTS.read_text("utf-8"), flags=re.MULTILINE)
     text = "".join(table for table in tables if table.startswith("[deployments.faults-"))
     text = re.sub(r"\$\{simulator\.(\w+)\}", lambda found: simulators[found[1]].url, text)
@@ -78,30 +78,30 @@ def _deployments(simulators: dict[str, Simulator]) -> str:
 
 
 @pytest.mark.parametrize("row", rings.inner(LONG, RING), ids=lambda row: row.id)
-def test_row(theatre: Stage, simulators: dict[str, Simulator], row: Row) -> None:
+def test_row(gateway: Stage, simulators: dict[str, Simulator], row: Row) -> None:
     row = replace(row, mark=secrets.token_hex(6))
     simulator = simulators[row.server.name]
     since = max((record["number"] for record in simulator.requests()), default=0)
-    caller = theatre.sign_in(row.account, limits=keys.Limits(concurrent=1, budget=10 * HOLD))
+    caller = gateway.sign_in(row.account, limits=keys.Limits(concurrent=1, budget=10 * HOLD))
     numbers = [simulator.fault(**{"about": row.mark, **hook}) for hook in row.hooks]
     try:
-        reply = theatre.create(row.text, model=row.model, seconds=str(SECONDS))
+        reply = gateway.create(row.text, model=row.model, seconds=str(SECONDS))
         told = Told(tries=1, status=reply.status, headers=reply.headers, body=reply.body)
         if row.back_after is not None:
-            theatre.run(row.back_after)
-            told.seen.add(theatre.show(reply.body["id"])["status"])
+            gateway.run(row.back_after)
+            told.seen.add(gateway.show(reply.body["id"])["status"])
         faults = [fault for fault in simulator.faults() if fault["id"] in numbers]
         if row.back_after is not None:
             simulator.clear_faults()
-        theatre.run()
-        told.video = theatre.show(reply.body["id"])
+        gateway.run()
+        told.video = gateway.show(reply.body["id"])
         told.seen.add(told.video["status"])
-        told.listed = theatre.listed()
+        told.listed = gateway.listed()
         faults = [fault for fault in simulator.faults() if fault["id"] in numbers] or faults
         told.hear(row, simulator.requests(account=row.account, since=since), faults)
     finally:
         simulator.clear_faults()
-    assert theatre.queue.waiting == theatre.queue.dead == []
+    assert gateway.queue.waiting == gateway.queue.dead == []
     (job,) = Job.page(caller.team, limit=2, newest_first=True, after=None)
     if job.output is not None:
         kept = clients.s3().get_object(Bucket="bucket", Key=archive.key(job))["Body"].read()
@@ -136,8 +136,11 @@ default = true
 def test_an_order_that_waited_for_hours_brings_a_fresh_address(
     stage: Stage, upstream: Upstream, configure: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Kling is handed the address of a clip, which lives for an hour. It is signed for each try, not when the job is
-    written: here the source takes three hours, and then Kling wants to be left alone for longer than an hour."""
+    """Each try of an order has a presigned URL of its own.
+
+    Kling gets the presigned URL of a clip, which is valid for an hour. In this test the source takes three hours, and
+    then Kling asks to wait for longer than an hour.
+    """
     configure(KLING)
     monkeypatch.setattr(bucket, "presign", lambda key, **_: f"https://bucket/{key}?signed={int(stage.clock.now)}")
     busy = refuse(429, "1302", "too fast", **{"retry-after": "900"})

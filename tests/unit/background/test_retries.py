@@ -1,4 +1,4 @@
-"""What may pass: what counts against a job, how long it is left alone, and what it has cost at the end."""
+"""Temporary failures: what counts against a job, how long its provider is not asked, and what the job has cost."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ PRICE = 100_000  # micro-dollars a second of sora-2
 
 @pytest.fixture
 def video(stage: Stage) -> str:
-    """A video that the provider has just taken."""
+    """A video that the provider has just accepted."""
     return submitted(stage)
 
 
 def spent(job: Job) -> int:
-    """What the job's settlement says, in micro-dollars; what its key has committed must be the same."""
+    """Return the job's settlement in micro-dollars, after a check that the key has committed and spent the same."""
     row = table.get(table.entry_key(job.team, job.id, "settlement"))
     assert row
     assert job.month
@@ -42,7 +42,7 @@ def spent(job: Job) -> int:
 
 
 class TestLost:
-    """Only 'it is not there', several times in a row, ends a job before its deadline."""
+    """Of all errors, only several 404s in a row end a job before its deadline."""
 
     def test_one_404_among_other_troubles_is_no_loss(self, stage: Stage, upstream: Upstream, video: str) -> None:
         upstream.script += [refuse(500), refuse(503), refuse(404), lose(), refuse(404), refuse(502)]
@@ -91,7 +91,7 @@ BUSY: list[int] = [429, 503]
 
 
 class TestRetryAfter:
-    """A provider that says when it wants to be asked again is not asked before."""
+    """A provider is not asked again before its Retry-After has passed."""
 
     @pytest.mark.parametrize("status", BUSY)
     def test_polls_keep_to_it(self, stage: Stage, upstream: Upstream, video: str, status: int) -> None:
@@ -182,10 +182,10 @@ class TestRetryAfter:
 
 
 class TestCircuit:
-    """A refusal in the worker is known to the requests that come after it, as one in a request is."""
+    """A refusal in the worker opens the circuit for later requests, as a refusal in a request does."""
 
     def waiting(self, stage: Stage) -> str:
-        """The host that is going to be asked, by the worker, for a video with a character from elsewhere."""
+        """Order a video whose character has to be made elsewhere first; return the host that the worker will ask."""
         character = stage.character(model="solo")
         assert stage.create("Luna", model="sora-2", characters=[{"id": character}]).status == 200
         job = job_of(stage)
@@ -215,7 +215,7 @@ class TestCircuit:
 
 
 class TestOwed:
-    """Every end settles what is owed: the whole hold only where nobody knows better."""
+    """Every end of a job books its cost; the whole reservation is booked only if the cost is not known."""
 
     @pytest.fixture(autouse=True)
     def budget(self, stage: Stage) -> None:
@@ -244,7 +244,7 @@ class TestOwed:
     def test_a_continuation_that_is_fetched_again_in_vain(
         self, stage: Stage, upstream: Upstream, configure: Any, toml: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Its price is known from the first time, and is not the hold."""
+        """The price that the first fetch reported is booked, not the reservation."""
         configure(toml.replace("deadline_seconds = 900", "deadline_seconds = 900, extend_seconds = []"))
         poll = OpenAI.poll
         monkeypatch.setattr(OpenAI, "poll", lambda *given: replace(poll(*given), micro_dollars=123_456))

@@ -1,4 +1,4 @@
-"""`run_job`: every step of a job, what can break in it, and that the job ends whatever does."""
+"""`run_job`: every step of a job, the failures of each step, and that the job ends after each of them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ HOST = "solo.example"
 
 @pytest.fixture
 def video(stage: Stage) -> str:
-    """A video that the provider has just taken."""
+    """A video that the provider has just accepted."""
     return submitted(stage)
 
 
@@ -45,7 +45,7 @@ def submitted(stage: Stage, prompt: str = "A fox", **body: Any) -> str:
 
 
 def job_of(stage: Stage, video_id: str | None = None) -> Job:
-    """The newest job, or that of an id, as it is in the table."""
+    """Return the newest job, or the job of a video id, from the table."""
     found = Job.page(stage.caller.team, limit=50, newest_first=True, after=None)
     if video_id is None:
         return found[0]
@@ -55,7 +55,7 @@ def job_of(stage: Stage, video_id: str | None = None) -> Job:
 
 
 def ended(stage: Stage, video_id: str) -> tuple[str, str | None]:
-    """How it ended: status and error code. Nothing may be left in the queue or among the dead."""
+    """Return status and error code of the video, after a check that no message is left or dead."""
     assert stage.queue.waiting == []
     assert stage.queue.dead == []
     shown = stage.show(video_id)
@@ -63,7 +63,7 @@ def ended(stage: Stage, video_id: str) -> tuple[str, str | None]:
 
 
 def stored(name: str = "video.mp4") -> bytes:
-    """The object of that name; there must be only one."""
+    """Return the bytes of the only object with that name."""
     objects = clients.s3().list_objects_v2(Bucket="bucket").get("Contents", [])
     (key,) = [one["Key"] for one in objects if one["Key"].startswith("media/videos/") and one["Key"].endswith(name)]
     return clients.s3().get_object(Bucket="bucket", Key=key)["Body"].read()
@@ -171,7 +171,7 @@ FAILURES: list[Answering] = [
 
 
 class TestPollTroubles:
-    """A paid video is not given up because the provider is away for a while."""
+    """A paid video is not given up because the provider is unavailable for a while."""
 
     @pytest.mark.parametrize("failure", FAILURES)
     def test_it_goes_on_when_the_provider_is_back(
@@ -218,7 +218,7 @@ class TestPollTroubles:
         assert len(upstream.polls()) == run_job.MAX_LOST
 
     def test_one_404_is_no_loss(self, stage: Stage, upstream: Upstream, video: str) -> None:
-        """Servers behind a balancer may need a moment to know a job of their own."""
+        """A single 404 is no loss: servers behind a balancer may need a moment to know their own job."""
         upstream.script.append(refuse(404))
         upstream.instant = True
         stage.run()
@@ -250,7 +250,7 @@ class TestPollTroubles:
 
 
 def half(request: httpx.Request) -> httpx.Response:
-    """A file whose connection dies in the middle."""
+    """Answer with a file whose connection fails in the middle."""
 
     class Stream(httpx.SyncByteStream):
         def __iter__(self) -> Iterator[bytes]:
@@ -274,7 +274,7 @@ BAD_FILES: dict[str, Answering] = {
 
 
 class TestFetching:
-    """The provider is done: the bytes come home, or it is tried for as long as there is hope."""
+    """A finished video is fetched, and fetched again as long as that can succeed."""
 
     @pytest.mark.parametrize("bad", BAD_FILES.values(), ids=BAD_FILES)
     def test_a_bad_file_is_fetched_again(self, stage: Stage, upstream: Upstream, video: str, bad: Answering) -> None:
@@ -317,7 +317,7 @@ class TestFetching:
         assert ended(stage, video) == ("failed", "output_unavailable")
 
     def test_what_the_provider_takes_back_meanwhile(self, stage: Stage, upstream: Upstream, video: str) -> None:
-        """Moderation after the fact: completed, and failed when we come for the file."""
+        """A video that was completed and then withheld by moderation ends as moderation_blocked."""
         upstream.rules["GET", HOST, "/content"] = refuse(403, "moderation", "withheld")
         upstream.finish()
         stage.work()
@@ -340,7 +340,7 @@ class TestFetching:
 
 
 class TestPreviews:
-    """A thumbnail is no reason to lose a video."""
+    """A video is delivered even if its thumbnail cannot be made."""
 
     def failing(self, monkeypatch: pytest.MonkeyPatch, error: ApiError, times: int) -> None:
         previews, left = clips.previews, itertools.count(1)
@@ -390,7 +390,7 @@ class TestPreviews:
 
 
 class TestMessages:
-    """SQS delivers at least once, in any order."""
+    """SQS delivers each message at least once, in any order."""
 
     def test_a_copy_of_an_answered_message_does_nothing(self, stage: Stage, upstream: Upstream, video: str) -> None:
         message = stage.queue.receive()
@@ -420,7 +420,7 @@ class TestMessages:
         assert ended(stage, video) == ("completed", None)
 
     def test_a_copy_saves_the_job_when_the_running_one_dies(self, stage: Stage, upstream: Upstream, video: str) -> None:
-        """The dying one's message is deleted with its copy, if the copy is dropped."""
+        """A copy comes back while the first message is in work: SQS deletes both if the copy is dropped."""
         message = stage.queue.receive()
         assert message
         copy = Message(message.body, message.due, message.delay, received=1)
@@ -475,7 +475,7 @@ class TestMessages:
         assert job_of(stage).lease_until > 0  # nobody handed it on
 
     def test_a_row_that_moved_meanwhile_is_looked_at_again(self, stage: Stage, upstream: Upstream, video: str) -> None:
-        """Somebody moved the job between our reading and our writing: it must not be left alone."""
+        """A job that changed between our read and our write keeps a message, so that it is not forgotten."""
 
         def meanwhile(request: httpx.Request) -> httpx.Response:
             transitions.move(job_of(stage), "archiving")
@@ -490,7 +490,7 @@ class TestMessages:
 
 
 class TestDeath:
-    """The worker dies at every touch of the outside world in turn; the message comes back."""
+    """The worker dies at each touch of the outside world in turn, and the message comes back."""
 
     @pytest.mark.parametrize("with_character", [False, True])
     def test_the_job_is_completed_all_the_same(self, stage: Stage, upstream: Upstream, with_character: bool) -> None:
@@ -534,7 +534,7 @@ class TestDeath:
 
 
 class TestPreparing:
-    """Something slow comes first: a character is made at the provider."""
+    """A slow step comes before the order: a character is made at the provider."""
 
     @pytest.fixture
     def character(self, stage: Stage) -> str:
@@ -627,7 +627,7 @@ class TestPreparing:
     def test_a_missing_key_is_not_taken_for_a_lost_answer(
         self, stage: Stage, upstream: Upstream, character: str
     ) -> None:
-        """Nothing was sent, so nothing can be billed."""
+        """Without a key nothing is sent, so the outcome is known and nothing can be billed."""
         upstream.instant = True
         assert ended(stage, _ran(stage, self.order(stage, character))) == ("completed", None)  # the handle is there
         from tests.unit.conftest import cold_start
@@ -653,7 +653,7 @@ def _ran(stage: Stage, video: str) -> str:
 
 
 class TestUnknown:
-    """A provider that can be asked by our reference what became of an order."""
+    """A provider that can be asked, by our reference, about an order whose outcome is unknown."""
 
     @pytest.fixture(autouse=True)
     def findable(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -704,7 +704,7 @@ class TestUnknown:
 
 
 class TestConfiguration:
-    """A deployment leaves the file while a job is on its way: by mistake, or for good."""
+    """A deployment leaves the file while a job is in progress, by mistake or for good."""
 
     @pytest.fixture
     def remove(self, configure: Callable[[str], None], toml: str) -> Callable[[], None]:
@@ -778,7 +778,7 @@ class TestConfiguration:
         assert upstream.submits() == []
 
     def test_an_order_that_nobody_can_ask_about(self, stage: Stage, upstream: Upstream, video: str) -> None:
-        """Its function died, and then its deployment went."""
+        """A job ends whose function died during the submit and whose deployment was then removed."""
         row = job_of(stage)
         table.update(row.key, {"state": "submitting", "upstream_id": None, "deployment": "gone"}, expect={})
         stage.run()
@@ -787,7 +787,7 @@ class TestConfiguration:
     def test_a_submit_on_its_way_is_left_alone(
         self, stage: Stage, upstream: Upstream, remove: Callable[[], None]
     ) -> None:
-        """The function that submits has the file of before."""
+        """A submit in progress is not disturbed: its function still has the old file."""
 
         def meanwhile(request: httpx.Request) -> httpx.Response:
             remove()
@@ -874,7 +874,7 @@ ACTIONS: dict[str, Callable[[Stage, Upstream], object]] = {
 def test_whatever_happens_in_whatever_order(
     stage: Stage, upstream: Upstream, actions: list[str], with_character: bool
 ) -> None:
-    """At most one submit, no terminal state is ever left, and every job ends."""
+    """A job is submitted at most once, never leaves a terminal state, and always ends."""
     body: dict[str, Any] = {"characters": [{"id": stage.character()}]} if with_character else {}
     key = {"Idempotency-Key": f"tangle {stage.clock.now}"}
     before = {video["id"] for video in stage.listed()}

@@ -151,7 +151,7 @@ class TestDelete:
 
 
 class TestForms:
-    """A character travels in the best form that a model takes."""
+    """A character is sent in the best form that a model accepts."""
 
     @pytest.mark.parametrize(
         ("support", "form"),

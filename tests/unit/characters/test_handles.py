@@ -1,4 +1,4 @@
-"""What a provider calls a character: made when needed, by one maker, and kept."""
+"""The provider's own id of a character: made when needed, by one maker, and kept."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from understudy.store import table
 
 @pytest.fixture
 def luna(stage: Stage, upstream: Upstream) -> Character:
-    """A character that is at home somewhere else."""
+    """A character whose home is another deployment."""
     stage.character()
     (found,) = Character.page("blue", limit=1, newest_first=True, after=None)
     upstream.heard.clear()
@@ -130,7 +130,7 @@ class TestOneMaker:
     def test_of_two_at_the_same_moment_one_makes_it(
         self, stage: Stage, upstream: Upstream, luna: Character, solo: Deployment, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The other one is between its look and its write."""
+        """A second maker writes between the first maker's look and its write; only one calls the provider."""
         begin = handles._begin
 
         def late(*given: Any) -> None:
@@ -170,7 +170,7 @@ class TestOneMaker:
 
 
 class TestSlow:
-    """A provider that takes its time: asked again by the reference that it gave."""
+    """A provider that needs time is asked again by the reference that it returned."""
 
     @pytest.fixture
     def asked(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:

@@ -17,7 +17,7 @@ DEPLOYMENT = Deployment(
 
 
 def call(clock: Clock, *answers: object) -> tuple[object, list[str | None]]:
-    """What came of it, and the keys that were used."""
+    """Return the result or the error, and the keys that were used."""
     keys: list[str | None] = []
     left = list(answers)
 

@@ -78,7 +78,7 @@ class TestWeights:
         draws = [draw for draw in self.draws(monkeypatch, 1, 3, 1) if draw[0] == "a"]
         assert sum(draw[1] == "b" for draw in draws) / len(draws) == pytest.approx(3 / 4, abs=0.06)
 
-    def test_nobody_is_drawn_twice(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_no_deployment_is_chosen_twice(self, monkeypatch: pytest.MonkeyPatch) -> None:
         assert all(sorted(draw) == ["a", "b", "c"] for draw in self.draws(monkeypatch, 1, 2, 3, count=200))
 
 
@@ -87,12 +87,12 @@ BUSY = Refused(Reason.BUSY, "busy")
 
 @pytest.mark.usefixtures("aws_stack")
 class TestTurns:
-    """Each is asked once; a refusal that moves opens a circuit."""
+    """Each deployment is asked once; a refusal that leads to the next deployment opens a circuit."""
 
     A, B, C = deployment("a"), deployment("b"), deployment("c")
 
     def ask(self, answers: dict[str, Exception], *options: Deployment) -> tuple[str | Exception, list[str]]:
-        """Who took it, or what was raised; and who was asked."""
+        """Return the deployment that accepted or the error, and the deployments that were asked."""
         asked: list[str] = []
 
         def ask(option: Deployment) -> None:

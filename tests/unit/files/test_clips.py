@@ -1,4 +1,4 @@
-"""The sealed functions as calls: what is the caller's fault, and what is ours."""
+"""The calls of the sealed functions: which errors are the caller's fault, and which are ours."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FACTS = {
 
 
 class Lambda:
-    """Answers as told; keeps what it was asked."""
+    """A client that gives a prepared answer and records the calls."""
 
     def __init__(self, answer: Any, *, error: str | None = None) -> None:
         self.answer, self.error, self.asked = answer, error, list[tuple[str, Any]]()

@@ -1,4 +1,4 @@
-"""What the first bytes say, on files that real encoders wrote and on files that lie."""
+"""The type of a file from its first bytes, for files of real encoders and for files that lie."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from understudy.files import sniff
 
 
 def clip(container: str, codec: str, **options: str) -> bytes:
-    """A few frames, as FFmpeg writes them into that container."""
+    """Return a clip of three frames, as FFmpeg writes them into that container."""
     file = io.BytesIO()
     with av.open(file, "w", format=container, options=options) as output:
         stream = output.add_stream(codec, rate=Fraction(10))

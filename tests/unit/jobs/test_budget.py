@@ -1,4 +1,4 @@
-"""What a job holds and what it is settled at; slots and races are in tests/security/test_budget.py."""
+"""The reservation of a job and the cost that is booked; slots and races are in tests/security/test_budget.py."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ default = true
     ],
 )
 def test_what_is_held_is_for_what_is_ordered(stage: Stage, upstream: Upstream) -> None:
-    """A size of Sora's that the model lacks becomes a larger one of its own, and costs what that one does."""
+    """A size that the model lacks becomes a larger size of the model, and costs as much as that size."""
     stage.sign_in("blue", limits=Limits(budget=10_000_000))
     upstream.rules["POST", "grok.example", ""] = answer(200, '{"request_id": "r"}', "application/json")
     reply = stage.create(size="1024x1792", seconds="4")
@@ -87,7 +87,7 @@ def ask(stage: Stage, what: str, video: str) -> None:
 @pytest.mark.parametrize("toml", [OWN])
 @pytest.mark.parametrize(("what", "cost"), ASKED.items(), ids=ASKED)
 def test_what_is_held_is_what_is_settled(stage: Stage, upstream: Upstream, what: str, cost: int) -> None:
-    """Each thing at its own price."""
+    """Each operation is reserved and booked at its own price."""
     stage.sign_in("blue", limits=Limits(budget=10_000_000))
     upstream.instant = True
     video = stage.create(seconds="3").body["id"]
@@ -115,7 +115,7 @@ options = { seconds = [3, 4], sizes = ["1280x720", "720x1280"], micro_dollars = 
     ],
 )
 def test_an_extension_that_is_put_together_here_costs_what_a_new_video_does(stage: Stage, upstream: Upstream) -> None:
-    """That is the dearer one here, so it is held for; settled is what was made."""
+    """The highest price of any deployment is reserved, and the price of the actual deployment is booked."""
     stage.sign_in("blue", limits=Limits(budget=10_000_000))
     upstream.instant = True
     form = [("prompt", "A fox"), ("seconds", "4"), ("video", ("clip.mp4", MP4, "video/mp4")), ("model", "sora-2")]

@@ -33,12 +33,12 @@ def character(milliseconds: int = 3000) -> Character:
     return Character("t", "r", "Luna", 1, "video/mp4", 1, milliseconds, 1, 1, [], "here", "openai", "r")
 
 
-# As a provider has it that was asked for it by its own id (api/raw_ids.py).
+# A character that was adopted by the provider's own id has no clip (api/raw_ids.py).
 CLIPLESS = replace(character(0), mime_type="", byte_count=0, width=0, height=0)
 
 
 def objection(wish: Wish, **changes: Any) -> str | None:
-    """Which field is objected to."""
+    """Return the field that is refused, or None."""
     error = capabilities.objection(wish, HERE, replace(PROFILE, **changes))
     if error is None:
         return None
@@ -71,7 +71,7 @@ def create(**facts: Any) -> Wish:
             {"characters": CharacterSupport(reference_videos=1, trim=True, clip_seconds=(1, 5))},
             None,
         ),
-        # What the model makes, but not with characters.
+        # Lengths and sizes that the model makes only without characters.
         (create(seconds=8, size="1080x1920"), {"characters": FEW}, None),
         (create(seconds=8, characters=[character()]), {"characters": FEW}, "seconds"),
         (create(seconds=4, characters=[character()]), {"characters": FEW}, None),
@@ -110,7 +110,7 @@ def create(**facts: Any) -> Wish:
         (Wish("extend", "x", seconds=4, source_seconds=4, source_size="1024x768"), {"extend_upload": True}, None),
         (Wish("extend", "x", seconds=8, source_seconds=52, source_size="1080x1920"), {}, None),
         (Wish("extend", "x", seconds=8, source_seconds=53, source_size="1080x1920"), {}, "video"),
-        # What is edited or extended as a clip has to be one that the model takes.
+        # A clip that is edited or extended has to be one that the model accepts.
         *(
             (Wish("edit", "x", source_seconds=length), {"edit_upload": True, "edit_source": CLIPS}, param)
             for length, param in ((2.95, None), (8.0, None), (8.08, None), (2.8, "video"), (8.2, "video"))
@@ -191,7 +191,8 @@ def test_advice_names_the_models_that_can() -> None:
     )
     wish = create(characters=[character()])
     assert list(capabilities.able(deployments, wish)) == ["able", "too"]
-    advised = capabilities.advise(Unsupported("This model takes no characters."), capabilities.able(deployments, wish))
-    assert advised.message == "This model takes no characters. Models that can: able, too."
+    objection = Unsupported("This model does not support characters.")
+    advised = capabilities.advise(objection, capabilities.able(deployments, wish))
+    assert advised.message == "This model does not support characters. Models that can: able, too."
     assert capabilities.advise(Unsupported("No."), []).message == "No. No model of this key can."
     assert capabilities.advise(InvalidRequest("No."), ["a"]).message == "No."

@@ -1,4 +1,4 @@
-"""Extensions by models that have none: a new video from the source's last picture, joined to the source here."""
+"""Extensions by models that have none: a new video from the source's last frame is joined to the source here."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def toml() -> str:
 
 @pytest.fixture
 def source(stage: Stage, upstream: Upstream) -> str:
-    """A finished video of wan's, of 3 seconds, 1280x720."""
+    """A finished video of the model wan, 3 seconds long, 1280x720."""
     return made(stage, upstream, "wan")
 
 
@@ -86,7 +86,7 @@ def extend(stage: Stage, video: str, seconds: str = "4", **body: Any) -> Reply:
 
 
 def extended(stage: Stage, video: str) -> dict[str, Any]:
-    """The extension of a video, once it has ended."""
+    """Extend a video, wait for the end, and return the extension."""
     made = extend(stage, video).body["id"]
     stage.run()
     return stage.show(made)
@@ -169,7 +169,7 @@ class TestTheWhole:
         assert stage.show(reply.body["id"])["seconds"] == "6"
 
     def test_what_was_put_together_goes_on_as_a_clip(self, stage: Stage, upstream: Upstream) -> None:
-        """Its provider knows only the last part of it by its id."""
+        """A later edit gets the whole as a clip: the provider knows only its last part by id."""
         video = made(stage, upstream, "flat")
         whole = extend(stage, video).body["id"]
         stage.run()
@@ -259,7 +259,7 @@ class TestGroups:
     def test_from_one_emulation_to_the_next(
         self, stage: Stage, upstream: Upstream, source: str, configure: Callable[[str], None]
     ) -> None:
-        """Each orders in a size of its own, so the first frame is made anew."""
+        """Each deployment orders its own size, so the first frame is made again for the second deployment."""
         narrow = TOML.replace('"small" = "wan-1.3b"', '"wan" = "wan-1.3b"').replace("832x480", "1920x1080")
         configure(narrow + "weight = 1000000\n")
         upstream.rules["POST", "small.example", ""] = refuse(402)
@@ -339,7 +339,7 @@ class TestMoney:
 
 
 def joining(monkeypatch: pytest.MonkeyPatch, error: ApiError, times: int) -> list[int]:
-    """Joining fails so many times. Returns a list that grows with each try."""
+    """Make joining fail `times` times; return a list that grows with each try."""
     concatenate, tries = clips.concatenate, list[int]()
 
     def fail(keys: list[str], output_key: str) -> dict[str, Any]:
@@ -356,7 +356,7 @@ class TestTroubles:
     def test_our_own_functions_are_waited_for(
         self, stage: Stage, upstream: Upstream, source: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """What was paid for is here: the provider is not asked again, and ten minutes are no reason to give up."""
+        """Joining is retried for longer than ten minutes, without a second fetch from the provider."""
         joining(monkeypatch, ApiError("Busy.", code="media_failed"), 20)
         assert extended(stage, source)["status"] == "completed"
         assert sum(one.path.endswith("/content") for one in upstream.heard) == 1
@@ -428,7 +428,7 @@ class TestTroubles:
 
 
 def test_death_at_every_touch(stage: Stage, upstream: Upstream, source: str) -> None:
-    """The worker dies at each touch of the outside world in turn: one submit, and the whole video in the end."""
+    """The worker dies at each touch in turn: there is at most one submit, and the video is whole or outcome_unknown."""
     unknown = 0
     for n in itertools.count():
         cold_start()
@@ -475,7 +475,7 @@ def test_the_parts_expire_with_what_came_with_requests(stage: Stage, upstream: U
 
 
 def test_a_native_order_without_its_source_is_not_sent(stage: Stage, upstream: Upstream) -> None:
-    """Without the video it would be an order for something else."""
+    """If the source was deleted, no order is sent: without its video it would order something else."""
     video = made(stage, upstream, "sora-2")
 
     def vanish(request: httpx.Request) -> httpx.Response:

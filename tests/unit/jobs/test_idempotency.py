@@ -1,4 +1,4 @@
-"""Paying once, whatever breaks in between and however often a call arrives."""
+"""A caller pays once, whatever fails in between and however often a call arrives."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ REPEAT = {"x-stainless-retry-count": "1"}
 
 
 def create(stage: Stage, prompt: str = "A fox", headers: dict[str, str] | None = None, **body: Any) -> Reply:
-    """A create at the one deployment that nobody stands in for."""
+    """Order a video at the deployment that has no failover."""
     return stage.create(prompt, headers=headers, model="solo", **body)
 
 
 def same(first: Reply, second: Reply) -> None:
-    """The second is the first one's answer again, and says so."""
+    """Check that the second reply is the first reply again and says so."""
     assert second.status == first.status == 200
     assert second.body == first.body
     assert "idempotent-replayed" not in first.headers
@@ -142,7 +142,7 @@ class TestWithAKey:
         assert len(upstream.submits()) == 1
 
     def test_two_at_the_same_moment(self, stage: Stage, upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The second one arrives after the first has looked and before it has written."""
+        """The second call arrives after the first has looked and before it has written."""
         inner: list[Reply] = []
         write = submission._write
 
@@ -191,7 +191,7 @@ LOST: list[tuple[Answering, int]] = [
 
 
 class TestLostAnswers:
-    """Nobody knows whether the video exists: it is not asked for again."""
+    """If nobody knows whether the video exists, it is not ordered again."""
 
     @pytest.mark.parametrize("headers", [None, KEY])
     @pytest.mark.parametrize(("lost", "status"), LOST)
@@ -235,7 +235,7 @@ class TestLostAnswers:
 
 
 class TestRefusals:
-    """A definite no: nothing was made."""
+    """A definite refusal: nothing was made."""
 
     @pytest.mark.parametrize(
         ("refusal", "status", "code"),
@@ -305,7 +305,7 @@ class TestRefusals:
 
 
 class TestWithoutAKey:
-    """The official clients repeat a POST and say so in a header."""
+    """The official clients retry a POST and say so in a header."""
 
     def test_a_repeat_gets_the_job(self, stage: Stage, upstream: Upstream) -> None:
         first = create(stage)
@@ -388,7 +388,7 @@ class TestWithoutAKey:
         assert create(stage, headers=REPEAT).body["id"] != first.body["id"]
 
     def test_while_the_first_is_running_the_repeat_gets_the_job(self, stage: Stage, upstream: Upstream) -> None:
-        """The client gave up on a connection; the call goes on."""
+        """The client gave up its connection, while its first call continues."""
         replies: list[Reply] = []
 
         def meanwhile(request: httpx.Request) -> httpx.Response:
@@ -405,7 +405,7 @@ class TestWithoutAKey:
 
 
 class TestCharacters:
-    """Making a character costs nothing and is still done once."""
+    """Making a character costs nothing, and still a repeated call makes only one."""
 
     def create(self, stage: Stage, name: str = "Luna", headers: dict[str, str] | None = None) -> Reply:
         form = [("name", name), ("video", ("clip.mp4", MP4, "video/mp4"))]
@@ -433,7 +433,7 @@ class TestCharacters:
 
 
 class TestDeath:
-    """The function dies at every touch of the outside world in turn; the client repeats; time passes."""
+    """The function dies at each touch of the outside world in turn; the client retries; time passes."""
 
     @pytest.mark.parametrize("headers", [KEY, None])
     @pytest.mark.parametrize("with_character", [False, True])
@@ -470,7 +470,7 @@ class TestDeath:
         assert n > 5
 
     def test_between_submit_and_record(self, stage: Stage, upstream: Upstream) -> None:
-        """The provider has made it and we died before we wrote its id down."""
+        """The provider has made the video, but the function died before it stored the video's id."""
         stage.edges.fatal = "answer"
         with pytest.raises(Killed):
             create(stage, headers=KEY)
@@ -487,7 +487,7 @@ class TestDeath:
 
 class TestDigest:
     def test_files_count_by_their_bytes(self, stage: Stage) -> None:
-        from understudy.api.fields import FilePart
+        from understudy.api.forms import FilePart
 
         def file(data: bytes, name: str) -> FilePart:
             return FilePart("video", name, None, memoryview(data))

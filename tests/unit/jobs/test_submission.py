@@ -1,4 +1,4 @@
-"""Who makes it: the first choice, its stand-ins, and for ever after the one that did."""
+"""Which deployment makes a video: the first choice or its failover; later calls go to the maker."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ONE, TWO = "one.example", "two.example"
 
 @pytest.fixture
 def in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No dice: deployments are asked in the order of the file."""
+    """Replace the random choice: deployments are asked in the order of the file."""
     monkeypatch.setattr(routing, "_by_weight", lambda group: list(group))
 
 
@@ -68,7 +68,7 @@ LOST = {
 
 @pytest.mark.usefixtures("in_order")
 class TestStandIns:
-    """A definite refusal goes to the next deployment of the group, once each."""
+    """A definite refusal leads to the next deployment of the model, each at most once."""
 
     @pytest.mark.parametrize("refusal", MOVABLE.values(), ids=MOVABLE)
     def test_a_refusal_that_moves(self, stage: Stage, upstream: Upstream, refusal: Answering) -> None:
@@ -165,7 +165,7 @@ class TestStandIns:
     def test_what_was_not_asked_for_fits_the_stand_in(
         self, stage: Stage, upstream: Upstream, configure: Callable[[str], None], toml: str
     ) -> None:
-        """The defaults of the first choice may be impossible for the second."""
+        """Defaults come from the deployment that makes the video; the first choice's may be impossible there."""
         options = 'options = { seconds = [5, 10], sizes = ["640x360"] }'
         configure(toml.replace('https://two.example/v1"', f'https://two.example/v1"\n{options}'))
         upstream.rules["POST", ONE, "/videos"] = refuse(503)
@@ -198,7 +198,7 @@ class TestStandIns:
 
 @pytest.mark.usefixtures("in_order")
 class TestStandInsWithCharacters:
-    """A character is at home at one deployment; for another one it has to be made there first."""
+    """A character has one home deployment; for another deployment it has to be made there first."""
 
     @pytest.fixture
     def character(self, stage: Stage) -> str:
@@ -260,7 +260,7 @@ class TestStandInsWithCharacters:
 
 
 class TestLostCharacters:
-    """A server that lost its characters, as by a reinstallation, is given them again."""
+    """A server that lost its characters, for example by a reinstallation, gets them again."""
 
     def makes(self, upstream: Upstream) -> int:
         return sum((one.method, one.path) == ("POST", "/v1/videos/characters") for one in upstream.heard)
@@ -279,7 +279,7 @@ class TestLostCharacters:
         assert again.body["id"] != video.body["id"]
         assert (len(upstream.videos), self.makes(upstream)) == (2, 2)  # at once: it is there
 
-    def test_its_deployment_is_not_rested(self, stage: Stage, upstream: Upstream) -> None:
+    def test_its_deployment_is_not_skipped(self, stage: Stage, upstream: Upstream) -> None:
         character = stage.character()
         lost_at = upstream.heard[-1].host
         upstream.characters.clear()
@@ -292,13 +292,13 @@ class TestLostCharacters:
         upstream.rules["POST", "solo.example", "/videos"] = refuse(404, "not_found", "Character 'c' not found.")
         video = stage.create("Luna dances", model="solo", characters=[{"id": character}]).body["id"]
         stage.run()
-        assert stage.show(video)["error"]["message"].startswith("The provider has lost a character")
+        assert stage.show(video)["error"]["message"].startswith("The provider lost a character")
         assert 1 < self.makes(upstream) < 6
         assert upstream.videos == {}
 
 
 class TestKeyRotation:
-    """A provider's key is replaced while this environment holds the old one."""
+    """A provider's key is replaced while this environment still has the old key."""
 
     def rotate(self, upstream: Upstream) -> None:
         clients.secretsmanager().put_secret_value(SecretId="understudy/c", SecretString="new-key")
@@ -343,7 +343,7 @@ class TestKeyRotation:
 
 
 class TestById:
-    """What exists goes by its id to the deployment that made it and nowhere else."""
+    """Requests about an existing video always go to the deployment that made it."""
 
     def test_whatever_the_weights_and_headers_and_environment_say(
         self,
@@ -381,7 +381,7 @@ class TestById:
         assert os.environ["OPENAI_BASE_URL"]
 
     def test_many_of_them(self, stage: Stage, upstream: Upstream) -> None:
-        """Both servers use the same ids: only the deployment in ours tells them apart."""
+        """Both servers use the same ids; only the deployment in our ids tells them apart."""
         count, upstream.instant = 40, True
         homes = {}
         for n in range(count):
@@ -436,7 +436,7 @@ class TestById:
     def test_one_of_a_group_that_is_gone(
         self, stage: Stage, upstream: Upstream, configure: Callable[[str], None], toml: str
     ) -> None:
-        """What it made is a clip of ours to those that are left; only what needs its server is refused."""
+        """The other deployments get the removed deployment's video as a clip; only a remix is refused."""
         upstream.instant = True
         upstream.rules["POST", TWO, ""] = refuse(503)
         character = stage.character(model="sora-2")
@@ -468,7 +468,7 @@ class TestById:
 
 
 class TestSources:
-    """Edits, extensions and remixes: what they are made from, and who can make them."""
+    """Edits, extensions and remixes: their sources, and the deployments that can make them."""
 
     @pytest.fixture
     def video(self, stage: Stage, upstream: Upstream) -> str:
@@ -514,7 +514,7 @@ class TestSources:
     def test_an_order_says_how_long_its_source_is(
         self, stage: Stage, upstream: Upstream, video: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Its own, one that another deployment made, and a clip of the caller's."""
+        """The order has the source's length: its own video, another deployment's video, the caller's clip."""
         provider, sources = load("openai"), []
         submit = provider.submit
 
@@ -569,7 +569,7 @@ class TestSources:
 
 
 def test_no_job_without_a_message_and_no_message_without_use(stage: Stage, upstream: Upstream) -> None:
-    """The message is on its way before the row is there, and again when writing the row took long."""
+    """The message is sent before the row is written, and again if writing the row took long."""
     write = table.write_together
 
     def slow(*writes: Any) -> None:

@@ -22,7 +22,7 @@ FILE = File("media/videos/blue/1/video.mp4", "video/mp4", 5)
 
 
 def made(**changes: Any) -> Job:
-    """A job in the table."""
+    """Write a job to the table and return it."""
     facts: dict[str, Any] = {
         "team": "blue",
         "id": new_record(),
@@ -41,7 +41,7 @@ def made(**changes: Any) -> Job:
 
 
 def again(job: Job) -> Job:
-    """As it is in the table now."""
+    """Return the job as it is in the table now."""
     found = Job.find(job.team, job.id)
     assert found is not None
     return found
@@ -200,7 +200,7 @@ class TestMessages:
         assert json.loads(queue.sent[-1].body) == {"team": "blue", "video": job.id, "tick": 3}
 
     def test_handing_on_takes_a_second_at_least(self, queue: Queue) -> None:
-        """The message must not be there before the row says that it is its turn."""
+        """The next message has a delay, so that it does not arrive before the row expects it."""
         transitions.release(made(tick=4), 0)
         assert queue.sent[-1].delay == 1
 

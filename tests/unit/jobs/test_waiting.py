@@ -1,4 +1,4 @@
-"""Edits, extensions and remixes of a video that is not finished yet: they wait, and nothing is ordered before."""
+"""Edits, extensions and remixes of a video that is not finished wait for it; nothing is ordered before."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PACE = 5
 
 @pytest.fixture
 def source(stage: Stage, upstream: Upstream) -> str:
-    """A video that its provider works on."""
+    """A video that its provider is making."""
     reply = stage.create("A fox", model="solo", seconds="8", size="1280x720")
     assert reply.status == 200
     upstream.heard.clear()
@@ -93,7 +93,7 @@ def jobs_of(stage: Stage) -> list[str]:
 
 
 def test_one_after_the_other(stage: Stage, upstream: Upstream, source: str) -> None:
-    """An edit may be edited before it is there; how long an extension will be is known only then."""
+    """An edit can be edited before it is finished; an extension cannot, because its length is not known yet."""
     edit = make(stage, "edit", source).body["id"]
     second = make(stage, "edit", edit)
     extension = make(stage, "extend", edit).body["id"]
@@ -130,7 +130,7 @@ def test_its_slot_is_its_own_until_it_can_have_ended(stage: Stage, upstream: Ups
 
 
 def test_a_remix_of_what_was_made_elsewhere(stage: Stage, upstream: Upstream) -> None:
-    """Its source was to be made at one deployment and moved on to another."""
+    """A remix fails if its source moved from the planned deployment to another one."""
     video = stage.create(model="sora-2", characters=[{"id": stage.character(model="solo")}]).body["id"]
     (job,) = Job.page("blue", limit=1, newest_first=True, after=None)
     assert job.state == "preparing"
@@ -145,7 +145,7 @@ def test_a_remix_of_what_was_made_elsewhere(stage: Stage, upstream: Upstream) ->
 
 
 def test_death_at_every_touch(stage: Stage, upstream: Upstream) -> None:
-    """The worker dies at each touch of the outside world in turn, while both are on their way."""
+    """The worker dies at each touch in turn, while a video and its edit are in progress."""
     upstream.instant = True
     unknown = 0
     for n in itertools.count():

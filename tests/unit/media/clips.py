@@ -1,4 +1,4 @@
-"""Real clips, made with PyAV, and ways to look into one."""
+"""Real clips, made with PyAV, and functions to look into one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ INDEX_FIRST = {"moov_size": "30000"}
 
 @dataclass(frozen=True)
 class Shot:
-    """What a frame shows: a level of grey (or of a colour), above it noise over a part of the height (0 to 1)."""
+    """The content of a frame: a grey or a colour, and noise over the top part of the height (0 to 1)."""
 
     grey: int = 120
     detail: float = 0.2
@@ -36,7 +36,7 @@ class Shot:
 
 
 def counting(number: int) -> Shot:
-    """A grey that tells the frame's number, up to 54: see `number_of`."""
+    """Return a grey that encodes the frame's number, up to 54; see `number_of`."""
     return Shot(grey=16 + number * 4 % 220)
 
 
@@ -45,7 +45,7 @@ def number_of(frame: VideoFrame) -> int:
 
 
 def grey_of(frame: VideoFrame) -> int:
-    """The grey near the right lower corner, 16 to 235 as in `Shot`."""
+    """Return the grey near the lower right corner, 16 to 235 as in `Shot`."""
     return grey_at(frame, frame.width - 8, frame.height - 8)
 
 
@@ -75,8 +75,11 @@ def make_clip(
     options: dict[str, str] | None = None,
     target: Any = None,
 ) -> bytes:
-    """A clip of seconds * rate frames; `sound` is an encoder's name and makes a tone, as long as the pictures if not
-    said otherwise."""
+    """Return a clip of seconds * rate frames, or write it to `target` and return no bytes.
+
+    `sound` is the name of an encoder and adds a tone. The tone is as long as the pictures unless `sound_seconds` is
+    given.
+    """
     file = target or io.BytesIO()
     noise = random.Random(1).randbytes(2 * size[0] * size[1])
     with av.open(file, "w", format=container, container_options=options or {}) as output:
@@ -103,12 +106,12 @@ def make_clip(
 
 @cache
 def large_clip() -> bytes:
-    """Three seconds of noise with a tone: more bytes than the layer holds at any time."""
+    """Return three seconds of noise with a tone: more bytes than the layer holds in memory at any time."""
     return make_clip(seconds=3, size=(640, 360), sound="aac", crf=1, gop=200, shot=lambda _: Shot(120, 1.0))
 
 
 def make_sound(container: str = "mp4", encoder: str = "aac") -> bytes:
-    """A file with sound only."""
+    """Return a file that has only sound."""
     file = io.BytesIO()
     with av.open(file, "w", format=container) as output:
         audio = cast("AudioStream", output.add_stream(encoder, rate=48000, layout="stereo"))
@@ -129,7 +132,7 @@ def times(data: bytes) -> list[float]:
 
 
 def loudness(data: bytes, start: float, stop: float) -> float:
-    """Mean amplitude from `start` to `stop` seconds, 0 to 1."""
+    """Return the mean amplitude from `start` to `stop` seconds, 0 to 1."""
     total, count = 0.0, 0
     for frame in opened(data).decode(audio=0):
         first = (frame.pts or 0) * float(Fraction(str(frame.time_base)))
@@ -141,7 +144,7 @@ def loudness(data: bytes, start: float, stop: float) -> float:
 
 
 def boxes(data: bytes) -> list[str]:
-    """Names of the outermost boxes of an MP4, those that only keep room left out."""
+    """Return the names of the outermost boxes of an MP4, without the boxes that only reserve room."""
     names, at = [], 0
     while at < len(data):
         size, name = struct.unpack_from(">I4s", data, at)
@@ -151,9 +154,9 @@ def boxes(data: bytes) -> list[str]:
 
 
 def spread_out(data: bytes, gap: int, target: Path) -> None:
-    """Writes the MP4 with a hole of `gap` bytes amidst its media, the index at the end, as a sparse file.
+    """Write the MP4 as a sparse file with a hole of `gap` bytes in its media and the index at the end.
 
-    Chunks after the hole get their new place in the index.
+    Chunks after the hole get their new offset in the index.
     """
     media, index = data.index(b"mdat") - 4, data.rindex(b"moov") - 4
     assert media < index
@@ -171,7 +174,7 @@ def spread_out(data: bytes, gap: int, target: Path) -> None:
 
 
 def with_reference_to(data: bytes, path: str) -> bytes:
-    """The MP4 with its pictures said to lie in another file, by a QuickTime alias with an absolute path."""
+    """Return the MP4 with its pictures declared to be in another file, by a QuickTime alias with an absolute path."""
     name = path.encode() + b"\0" * (len(path) % 2)
     alias = bytes(150) + struct.pack(">HH", 2, len(name)) + name + struct.pack(">Hxx", 0xFFFF)
     entry = struct.pack(">I4sI", 12 + len(alias), b"alis", 0) + alias

@@ -1,4 +1,4 @@
-"""A small S3 that keeps objects as files and counts what is read from it."""
+"""A small S3 that keeps objects as files and counts the bytes that are read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BUCKET = "bucket"
 
 
 class FakeS3:
-    """The calls that the layer makes. What a forked child writes is seen by its parent, since objects are files."""
+    """The S3 calls that the layer makes; objects are files, so the parent sees what a forked child writes."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -1,4 +1,4 @@
-"""Each case runs in a new process: a worker of pytest has children of its own, and more memory than a function."""
+"""Each case runs in a new process, because a worker of pytest has children and more memory than a function."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def is_killed() -> None:
 
 
 def alone(case: str) -> None:
-    """Run an expression over this module in a process of its own."""
+    """Run an expression of this module in a process of its own, and check that it succeeds."""
     command = [sys.executable, "-c", f"from tests.unit.media import test_child; test_child.{case}"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     ran = subprocess.run(command, capture_output=True, text=True, env=environment)

@@ -1,4 +1,4 @@
-"""Both functions as Lambda calls them: by their handler, the work in a process of its own."""
+"""Both functions as Lambda calls them: through their handler, with the work in a process of its own."""
 
 from __future__ import annotations
 
@@ -177,6 +177,6 @@ def test_the_next_clip_is_opened_by_another_process() -> None:
     assert os.getpid() not in pids
 
 
-def test_every_code_is_one_that_callers_know() -> None:
+def test_a_refusal_is_a_value_error_and_an_answer() -> None:
     assert issubclass(Refusal, ValueError)
     assert Refusal("too_long", "Cut it.").as_answer() == {"ok": False, "code": "too_long", "message": "Cut it."}

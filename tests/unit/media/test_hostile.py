@@ -1,4 +1,4 @@
-"""Thousands of wrong files would be better; these are as many as fit into a few seconds, the same ones every time."""
+"""Damaged files: as many as fit into a few seconds, and the same files in every run."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_damaged_files_are_done_or_refused(s3: FakeS3, store: MediaStore, task: 
         except Refusal as refusal:
             assert refusal.code in (
                 *("not_a_video", "unreadable", "no_video_stream", "too_long", "too_large"),
-                # A clip whose declared length came out shorter than the cut.
+                # The damaged clip turned out to be shorter than the cut's start.
                 *(("invalid_request",) if task == "trim" else ()),
             )
             outcomes["refused"] += 1

@@ -78,7 +78,7 @@ def test_facts_and_stills(
 
 
 def test_colours_survive(s3: FakeS3, store: MediaStore) -> None:
-    """Video white (235) is picture white (255), and black (16) is 0."""
+    """White in the video (235) becomes white in the picture (255), and black (16) becomes 0."""
     for grey, level in ((235, 255), (16, 0), (126, 128)):
         look(store, make_clip(seconds=0.2, shot=lambda _, grey=grey: Shot(grey, 0.0)), stills=1)  # type: ignore[misc]
         (picture,) = frames(s3.read(f"{PREFIX}still-1.jpg"))
@@ -87,7 +87,7 @@ def test_colours_survive(s3: FakeS3, store: MediaStore) -> None:
 
 
 def test_colours_of_hd_survive(s3: FakeS3, store: MediaStore) -> None:
-    """HD video is coded by BT.709, JPEG by BT.601: taken for one another, a red turns orange."""
+    """HD video uses BT.709 and JPEG uses BT.601; if they are confused, red becomes orange."""
     y, u, v = 81, 90, 220
     data = make_clip(seconds=0.2, colour_matrix=1, shot=lambda _: Shot(y, 0.0, (u, v)))
     assert frames(data)[0].colorspace == 1
@@ -108,7 +108,7 @@ def test_probe_only_writes_nothing(s3: FakeS3, store: MediaStore) -> None:
 
 
 def test_the_sharp_frame_is_chosen(store: MediaStore) -> None:
-    """Frames are flat but for a few: black at first, one early, one in each later part."""
+    """The stills are the few frames with detail: the first frames are black, most others are flat."""
     sharp = {5, 13, 22, 38}
     data = make_clip(shot=lambda number: Shot(16 if number < 4 else 120, 0.9 if number in sharp else 0.05))
     stills: Any = look(store, data)["stills"]
@@ -119,7 +119,10 @@ def test_the_sharp_frame_is_chosen(store: MediaStore) -> None:
 
 @pytest.mark.parametrize("rotation", [90, -90, 180])
 def test_rotation_is_honoured(s3: FakeS3, store: MediaStore, rotation: int) -> None:
-    """The noise is at the top of the frame as stored; turned counter-clockwise by 90 degrees it is at the left."""
+    """The noise at the stored frame's top is where the rotation puts it.
+
+    After 90 degrees counter-clockwise the noise is at the left.
+    """
     facts = look(store, make_clip(rotation=rotation, seconds=0.3, shot=lambda _: Shot(120, 0.3)), stills=1)
     size = (160, 96) if rotation == 180 else (96, 160)
     assert (facts["width"], facts["height"]) == size
@@ -166,7 +169,7 @@ def test_layouts_of_mp4(store: MediaStore, options: dict[str, str]) -> None:
 
 
 class Unseekable:
-    """What a browser's recorder writes to: no way back to fill in the duration."""
+    """The output of a browser's recorder, which cannot seek back to write the duration."""
 
     def __init__(self) -> None:
         self.data = io.BytesIO()
@@ -205,7 +208,7 @@ def test_one_gigabyte_with_the_index_at_the_end(s3: FakeS3, store: MediaStore) -
 
 
 def test_memory_is_the_same_for_small_and_large_media(s3: FakeS3, store: MediaStore) -> None:
-    """Media that is really read, and more of it than the cache holds."""
+    """Reading more media than the cache holds needs no more memory than the cache."""
     assert len(clips.large_clip()) > BLOCK_BYTES * CACHE_BLOCKS
     look(store, clips.large_clip())
     assert s3.bytes_read > BLOCK_BYTES * CACHE_BLOCKS
@@ -237,7 +240,7 @@ def test_a_playlist_with_the_first_bytes_of_an_mp4(store: MediaStore, tmp_path: 
 
 
 def test_pictures_in_another_file_are_not_fetched(store: MediaStore, tmp_path: Path) -> None:
-    """The other file exists and holds the very pictures: only the guards keep it shut."""
+    """The other file exists and has the pictures; the guards prevent that it is opened."""
     good = make_clip()
     other = tmp_path / "good.mp4"
     other.write_bytes(good)
@@ -276,7 +279,7 @@ def test_media_that_is_garbage(store: MediaStore) -> None:
 
 
 def test_some_garbage_is_passed_over(store: MediaStore) -> None:
-    """A clip with a damaged stretch is still a clip."""
+    """A clip with a damaged part is still a clip."""
     data = bytearray(make_clip(options=INDEX_FIRST, gop=6))
     middle = (data.index(b"mdat") + len(data)) // 2
     data[middle : middle + 300] = bytes(300)
@@ -347,7 +350,7 @@ def test_no_time(store: MediaStore) -> None:
 
 
 def test_frames_are_decoded_up_to_a_limit(store: MediaStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Key frames minutes apart would mean decoding minutes for one still; the early one is enough then."""
+    """A still whose key frame is too far away is left out: decoding would take too long."""
     monkeypatch.setattr(inspect, "_MOST_DECODED", 30)
     facts = look(store, make_clip(seconds=4, gop=500))
     assert 1 <= len(facts["stills"]) < 4

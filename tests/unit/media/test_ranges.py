@@ -13,7 +13,7 @@ CACHE_BYTES = BLOCK_BYTES * CACHE_BLOCKS
 
 
 def virtual(size: int, budget: int = 1 << 40) -> RangeReader:
-    """A file of `size` zeros that takes no room."""
+    """Return a reader of a file of `size` zeros that needs no disk space."""
     return RangeReader(lambda start, stop: bytes(stop - start), size, budget=budget, deadline=Deadline(60))
 
 
@@ -61,7 +61,7 @@ def test_memory_does_not_grow_with_the_file(size: int) -> None:
 
 
 def test_two_places_read_in_turn_keep_their_blocks() -> None:
-    """Sound and pictures in different parts of the file."""
+    """Sound and pictures in different parts of the file are read without fetching blocks again."""
     reader = virtual(100 * MIB)
     for step in range(40):
         for base in (0, 50 * MIB):

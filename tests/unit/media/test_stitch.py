@@ -22,7 +22,7 @@ def grey(level: int) -> bytes:
 
 
 def plain_and_playable(data: bytes, seconds: float, within: float = 0.03) -> None:
-    """An MP4 that any player starts before it has the whole, with all its tracks of one length."""
+    """Check that the MP4 can be played before it is complete, and that all tracks have this length."""
     assert boxes(data) == ["ftyp", "moov", "mdat"]
     media = opened(data)
     assert media.format.name.startswith("mov,mp4")
@@ -52,7 +52,7 @@ def test_equal_clips_are_joined_without_encoding(s3: FakeS3, store: MediaStore, 
     shown = frames(data)
     assert [round(frame.time * 24) for frame in shown] == list(range(72))
     assert [grey_of(frame) for frame in shown] == pytest.approx([60] * 24 + [120] * 24 + [200] * 24, abs=2)
-    # The very packets: what an encoder would never give back.
+    # The packets are the same, which a second encoding would never achieve.
     sizes = [packet.size for key in keys for packet in opened(s3.read(key)).demux(video=0) if packet.size]
     assert [packet.size for packet in opened(data).demux(video=0) if packet.size] == sizes
 
@@ -80,7 +80,7 @@ def test_unequal_clips_are_fitted_into_the_first(s3: FakeS3, store: MediaStore, 
 
 
 def test_key_frames_are_the_encoders_own(s3: FakeS3, store: MediaStore, deadline: Deadline) -> None:
-    """A source of key frames only does not make a result of key frames only."""
+    """A source with only key frames does not make a result with only key frames."""
     keys = [
         s3.store("media/a", make_clip(seconds=1, gop=1, b_frames=0, shot=lambda _: Shot(90))),
         s3.store("media/b", make_clip(seconds=1, size=(64, 64), shot=lambda _: Shot(90))),
@@ -93,7 +93,7 @@ def test_key_frames_are_the_encoders_own(s3: FakeS3, store: MediaStore, deadline
 
 @pytest.mark.parametrize(("matrix", "kept"), [(1, 1), (6, 6), (2, 2)])
 def test_colours_survive_encoding(s3: FakeS3, store: MediaStore, deadline: Deadline, matrix: int, kept: int) -> None:
-    """HD, SD and a clip that does not say: the numbers and their meaning stay."""
+    """HD, SD and a clip without a colour matrix keep their values and their matrix."""
     shot = Shot(81, 0.0, (90, 220))
     keys = [
         s3.store("media/a", make_clip(seconds=0.5, colour_matrix=matrix, shot=lambda _: shot)),
@@ -132,7 +132,7 @@ def test_odd_sizes(s3: FakeS3, store: MediaStore, deadline: Deadline) -> None:
 
 
 def test_sound_stays_in_step(s3: FakeS3, store: MediaStore, deadline: Deadline) -> None:
-    """Tone, silence where a clip has no sound, tone: also where codec and rate of the sound differ."""
+    """A tone, silence for a clip without sound, and a tone in another codec each start on time."""
     keys = [
         s3.store("media/a", make_clip(seconds=1, sound="aac")),
         s3.store("media/b", make_clip(seconds=1)),
@@ -149,7 +149,7 @@ def test_sound_stays_in_step(s3: FakeS3, store: MediaStore, deadline: Deadline) 
 
 @pytest.mark.parametrize("tone", [0.4, 1.6])
 def test_sound_is_as_long_as_pictures(s3: FakeS3, store: MediaStore, deadline: Deadline, tone: float) -> None:
-    """A sound that ends early is followed by silence, one that runs on is cut; the next clip starts on time."""
+    """Sound that ends early is followed by silence, longer sound is cut, and the next clip starts on time."""
     s3.store("media/a", make_clip(seconds=1, sound="aac", sound_seconds=tone))
     concatenate(store, deadline, keys=["media/a", "media/a"], output_key=OUT)
     data = s3.read(OUT)
@@ -178,7 +178,7 @@ def test_fragmented_clips(s3: FakeS3, store: MediaStore, deadline: Deadline, b_f
     s3.store("media/a", make_clip(seconds=2, sound="aac", options=FRAGMENTED, b_frames=b_frames))
     written = concatenate(store, deadline, keys=["media/a", "media/a"], output_key=OUT)
     assert written["reencoded"] is False
-    # The muxer that made the clips let the last picture last until the end of the sound.
+    # The muxer that made the clips extended the last frame to the end of the sound.
     plain_and_playable(s3.read(OUT), 4.0, within=0.06)
     assert len(times(s3.read(OUT))) == 96
 
@@ -193,7 +193,7 @@ def test_many_frames_a_second_are_thinned(s3: FakeS3, store: MediaStore, deadlin
 def test_a_large_result_is_streamed(
     s3: FakeS3, store: MediaStore, deadline: Deadline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Parts of 8 MB, nothing else held: neither source nor result in memory or on a disk."""
+    """The result is sent in parts; neither a source nor the result is completely in memory."""
     clip = clips.large_clip()
     s3.store("media/a", clip)
     targets = []
@@ -265,7 +265,7 @@ def test_trim_other_containers(
 
 @pytest.mark.parametrize(("start", "first"), [(0.0, 0), (0.5, 12), (1.0, 24)])
 def test_trim_between_open_groups(s3: FakeS3, store: MediaStore, deadline: Deadline, start: float, first: int) -> None:
-    """Key frames with frames before them that are stored after them: to copy up to there would lose those."""
+    """In open groups of pictures the cut re-encodes: a copy up to a key frame would lose frames."""
     s3.store("media/a", make_clip(x264="open-gop=1:bframes=2:b-adapt=0:keyint=12:min-keyint=12:scenecut=0"))
     packets = [packet for packet in opened(s3.read("media/a")).demux(video=0) if packet.size]
     at = [number for number, packet in enumerate(packets) if packet.is_keyframe][1]
@@ -351,8 +351,8 @@ def test_running_out_of_time_amidst_leaves_nothing(
     assert s3.keys() == {"media/a"}
 
 
-def test_room_for_the_index_is_enough_at_worst(s3: FakeS3, store: MediaStore, deadline: Deadline) -> None:
-    """Every frame a key frame of changing length, sound between every two: the index is as large as it gets."""
+def test_room_for_the_index_is_enough(s3: FakeS3, store: MediaStore, deadline: Deadline) -> None:
+    """The index of a clip with many small frames and sound fits into the reserved room."""
     clip = make_clip(container="webm", codec="libvpx-vp9", seconds=10, rate=60, size=(16, 16), sound="libopus")
     s3.store("media/a", clip)
     concatenate(store, deadline, keys=["media/a"], output_key=OUT)

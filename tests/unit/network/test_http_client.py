@@ -1,4 +1,7 @@
-"""The way out, against servers made of bare sockets: what a failure means for money, and where we must not connect."""
+"""The HTTP client, against servers made of bare sockets.
+
+The tests check what a failure means for money, and which addresses the client must not connect to.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ LONG = 20.0
 
 
 class Server:
-    """Takes connections on 127.0.0.1 and lets `answer` talk on each; keeps what it was sent."""
+    """A server on a local address that calls `answer` for each connection and keeps the requests."""
 
     def __init__(self, answer: Callable[[socket.socket, Server], None], host: str = "127.0.0.1") -> None:
         self.received: list[bytes] = []
@@ -49,7 +52,7 @@ class Server:
                 self._answer(connection, self)
 
     def read_request(self, connection: socket.socket) -> bytes:
-        """The whole request, by its Content-Length."""
+        """Read the whole request by its Content-Length and return it."""
         data = b""
         while b"\r\n\r\n" not in data:
             data += connection.recv(65536)
@@ -95,7 +98,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def private(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the local stack: providers may live on 127.0.0.1."""
+    """Allow providers on private addresses such as 127.0.0.1, as the local stack does."""
     monkeypatch.setenv("ALLOW_PRIVATE_NETWORKS", "1")
     settings.cache_clear()
 
@@ -125,7 +128,7 @@ def silent(connection: socket.socket, server: Server) -> None:
 
 @pytest.mark.usefixtures("private")
 class TestVerdict:
-    """Never sent: another deployment may be asked. Sent: nothing is sent again."""
+    """If nothing was sent, another deployment may be asked; if something was sent, nothing is sent again."""
 
     def test_an_answer(self, serve: Serving) -> None:
         server = serve(answering(OK))
@@ -273,10 +276,10 @@ def over(monkeypatch: pytest.MonkeyPatch, handle: Callable[[httpx.Request], http
 
 @pytest.mark.usefixtures("private")
 class TestForms:
-    """A file goes out piece by piece, behind an exact length."""
+    """A file is sent piece by piece, with its exact length in the headers."""
 
     class File(io.RawIOBase):
-        """A seekable file that remembers how much of it was asked for at once."""
+        """A seekable file that records the largest amount that was read at once."""
 
         def __init__(self, size: int) -> None:
             self.size, self.at, self.largest = size, 0, 0
@@ -352,7 +355,7 @@ def test_the_local_stack_may_use_them(address: str) -> None:
 
 
 class TestGuard:
-    """The check is on the address that is connected to, whatever name led there."""
+    """The connected address is checked, whatever name led to this address."""
 
     @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1", "2130706433", "0x7f.1"])
     def test_nothing_inside_is_reached(self, serve: Serving, host: str) -> None:
@@ -391,7 +394,7 @@ class TestGuard:
 
     @pytest.mark.usefixtures("private")
     def test_a_connection_that_died_while_it_was_kept(self, serve: Serving) -> None:
-        """As after a function was frozen: no order is given over it, and what reads asks again."""
+        """No order is sent on a kept connection, which may have died while a function was frozen; reads are retried."""
 
         def dying(connection: socket.socket, server: Server) -> None:
             server.read_request(connection)
@@ -411,7 +414,7 @@ class TestGuard:
 
     @pytest.mark.usefixtures("private")
     def test_no_cookie_is_kept(self, serve: Serving) -> None:
-        """One caller's request must leave nothing for the next one's."""
+        """A cookie of one request is not sent with the next request."""
         server = serve(answering(OK.replace(b"\r\n\r\n", b"\r\nset-cookie: session=1; path=/\r\n\r\n")))
         for _ in range(2):
             client().get(f"{server.url}/", {})
@@ -426,7 +429,7 @@ class TestGuard:
 
 
 def _resolve(monkeypatch: pytest.MonkeyPatch, names: dict[str, list[str]]) -> list[str]:
-    """Answer these names; returns what is looked up."""
+    """Answer lookups of these names; return a list that records all lookups."""
     lookups: list[str] = []
     real = socket.getaddrinfo
 
@@ -441,12 +444,12 @@ def _resolve(monkeypatch: pytest.MonkeyPatch, names: dict[str, list[str]]) -> li
 
 
 class TestRedirects:
-    """Followed when reading files, a few times; a key stays with the origin that it is for."""
+    """Redirects are followed a few times when a file is read; a key is only sent to its own origin."""
 
     KEY: ClassVar = {"authorization": "Bearer secret", "api-key": "secret"}
 
     def follow(self, monkeypatch: pytest.MonkeyPatch, *hops: str) -> list[tuple[str, bool]]:
-        """Where each request went, and whether it carried the key."""
+        """Return the address of each request, and whether the request carried the key."""
         went: list[tuple[str, bool]] = []
 
         def handle(request: httpx.Request) -> httpx.Response:

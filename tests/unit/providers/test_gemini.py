@@ -1,4 +1,4 @@
-"""The provider file alone: against the simulator over real HTTP, and against answers that no simulator would give."""
+"""The provider module alone: against the simulator over HTTP, and against answers that no simulator gives."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def gemini(shared_gemini: Simulator, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Clips and stills, as the bucket holds them."""
+    """Clips and stills, as the bucket has them."""
     folder = tmp_path_factory.mktemp("bucket")
     for name, seconds in (("Luna", 2), ("Moss", 3), ("Long", 11)):
         clip = sample_clip(folder / f"{name}.mp4", seconds, (640, 360), name)
@@ -95,7 +95,7 @@ def facts(simulator: Simulator, progress: Progress, path: Path) -> footage.Video
 
 
 def sent(kind: str, media: Media) -> dict[str, Any]:
-    """An input as the recorder keeps it."""
+    """Return an input as the simulator records it."""
     with media.open() as opened:
         data = base64.b64encode(opened.read()).decode()
     digest = hashlib.sha256(data.encode()).hexdigest()
@@ -104,7 +104,7 @@ def sent(kind: str, media: Media) -> dict[str, Any]:
 
 
 def created(simulator: Simulator) -> dict[str, Any]:
-    """What the last create sent."""
+    """Return the fields of the last create."""
     fields: dict[str, Any] = simulator.requests(operation="create_interaction")[-1]["json"]
     return fields
 

@@ -1,4 +1,4 @@
-"""The provider file alone: against the simulator over real HTTP, and against answers that no simulator would give."""
+"""The provider module alone: against the simulator over HTTP, and against answers that no simulator gives."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def kling(shared_kling: Simulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Clips and stills, as the bucket holds them."""
+    """Clips and stills, as the bucket has them."""
     folder = tmp_path_factory.mktemp("bucket")
     for name, seconds, size in (("Luna", 3, (1280, 720)), ("Moss", 2, (1280, 720)), ("Tall", 4, (1080, 1920))):
         clip = sample_clip(folder / f"{name}.mp4", seconds, size, name)
@@ -66,7 +66,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def bucket(folder: Path) -> Iterator[str]:
-    """The address of an HTTP server that gives out the folder's files, to GET only."""
+    """The address of an HTTP server that serves the folder's files, only to GET."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
@@ -110,7 +110,7 @@ def facts(simulator: Simulator, progress: Progress, path: Path) -> footage.Video
 
 
 def element(simulator: Simulator, name: str, clip: Media, pictures: tuple[Media, ...], **options: Any) -> str:
-    """A character, finished."""
+    """Make a character, wait until it is ready, and return its reference."""
     made = KLING.make_character(account(simulator, **options), name, clip, pictures)
     assert not made.ready
     until = time.monotonic() + 20
@@ -560,7 +560,7 @@ class TestPoll:
             ),
             (
                 {"status": "succeeded", "outputs": []},
-                Progress("1", "failed", error=("provider_failed", "The provider made no video.")),
+                Progress("1", "failed", error=("provider_failed", "The provider returned no video.")),
             ),
             ({"status": "failed", "message": "busy"}, Progress("1", "failed", error=("provider_failed", "busy"))),
             (

@@ -1,4 +1,4 @@
-"""The provider file alone: against the simulator over real HTTP, and against answers that no simulator would give."""
+"""The provider module alone: against the simulator over HTTP, and against answers that no simulator gives."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def minimax(shared_minimax: Simulator, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Clips and stills, as the bucket holds them, with the pictures a second that MiniMax wants."""
+    """Clips and stills, as the bucket has them, with the frame rate that MiniMax requires."""
     folder = tmp_path_factory.mktemp("bucket")
     for name, seconds, shade in (("Luna", 3, 40), ("Moss", 5, 120), ("Film", 6, 200)):
         with Mp4Writer(folder / f"{name}.mp4", 640, 360, fps=24) as writer:
@@ -71,7 +71,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def bucket(folder: Path) -> Iterator[str]:
-    """The address of an HTTP server that gives out the folder's files, to GET only."""
+    """The address of an HTTP server that serves the folder's files, only to GET."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
@@ -158,7 +158,7 @@ class TestAgainstTheSimulator:
         assert made[len(profile.sizes) :] == [(profile.default_size, seconds) for seconds in profile.seconds]
 
     def test_characters(self, minimax: Simulator, folder: Path, bucket: str) -> None:
-        """A full cast, each as long as the profile lets it be."""
+        """A full cast of three clips is sent by address, and the seconds of the clips are billed."""
         stars = cast(folder, bucket, "Luna", "Moss")
         third = CastMember("Fern", clip=file(folder, bucket, "Moss.mp4"))
         placed = MINIMAX.submit(account(minimax), order(prompt="Luna dances", cast=(*stars, third)))
@@ -190,7 +190,7 @@ class TestAgainstTheSimulator:
         assert [job["size"] for job in minimax.jobs()] == ["1344x768"]
 
     def test_a_first_frame(self, minimax: Simulator, folder: Path, bucket: str) -> None:
-        """Inside the request, unless it is large."""
+        """A first frame is sent inside the request, or by its address if the picture is large."""
         (folder / "large.jpg").write_bytes((folder / "Luna.jpg").read_bytes() + bytes(INLINE_BYTES))
         for name in ("Luna.jpg", "large.jpg"):
             placed = MINIMAX.submit(account(minimax), order(image=file(folder, bucket, name)))
@@ -253,7 +253,7 @@ class TestAgainstTheSimulator:
         assert "12.000 fps, must be 23.976 to 60" in refused.message
 
     def test_tasks_that_are_not_there(self, minimax: Simulator) -> None:
-        """Unknown, of another account, or too old: no error that passes."""
+        """An unknown task, another account's task and a task that is too old are NOT_FOUND, not a temporary error."""
         placed = MINIMAX.submit(account(minimax), order())
         asked = [("1", "sim-a"), (placed.upstream_id, "sim-b"), (placed.upstream_id, "sim-a")]
         for task_id, key in asked:
@@ -356,7 +356,7 @@ class TestProfile:
         assert ("832x480" in h3.sizes, "832x480" in quick.sizes) == (False, True)
 
     def test_prices(self) -> None:
-        """What goes in costs what comes out does; of the quick model nothing goes in that would be counted."""
+        """A second of input costs as much as a second of output; the quick model has no inputs that cost."""
         h3, quick = MINIMAX.profile(H3, {}).prices, MINIMAX.profile(MAX, {}).prices
         assert h3.clips == h3.source == h3.create
         assert (h3.create["1344x768"], h3.create["1440x2560"]) == (80_000, 130_000)
@@ -374,7 +374,7 @@ class TestProfile:
         ],
     )
     def test_what_code_for_sora_asks_for(self, asked: str, made: str | None) -> None:
-        """The next size of that shape; its lengths are all there."""
+        """A size of Sora becomes the next size of the same shape, and Sora's lengths are supported."""
         profile = MINIMAX.profile(H3, {})
         assert fit(asked, profile.sizes) == made
         assert {4, 8, 12} <= set(profile.seconds)
@@ -390,7 +390,7 @@ class TestProfile:
 
     @pytest.mark.parametrize(("length", "ordered"), [(4, 4), (15, 15), (16, 15), (None, 4)])
     def test_an_edit_is_as_long_as_its_source(self, server: Server, length: int | None, ordered: int) -> None:
-        """A clip of 15.08 s is one of 16 when it is rounded up, and may be edited."""
+        """A clip of 15.08 s, rounded up to 16 s, can still be edited and is ordered as 15 s."""
         server.answer(200, {"task_id": "1"})
         source = Source(clip=media(), seconds=length)
         MINIMAX.submit(server.account(), order("edit", source=source, seconds=None, size=None))

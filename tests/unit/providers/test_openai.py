@@ -145,7 +145,7 @@ class TestSubmit:
         ],
     )
     def test_odd_facts_do_not_cost_the_video(self, server: Server, changes: dict[str, str]) -> None:
-        """The video is paid for: what else the answer says may be missing or mad."""
+        """A paid video is kept even if the other fields of the answer are missing or invalid."""
         fields = {"id": '"video_1"', "status": '"queued"', **changes}
         server.answer(200, ("{" + ", ".join(f'"{name}": {text}' for name, text in fields.items()) + "}").encode())
         progress = submit(server, order())
@@ -157,7 +157,7 @@ class TestSubmit:
 
 
 class TestRefusals:
-    """What a provider's answer means: who may be asked instead, and who has to change something."""
+    """The meaning of a provider's answer: who may be asked instead, and who has to change something."""
 
     @pytest.mark.parametrize(
         ("status", "code", "reason"),
@@ -435,7 +435,7 @@ class TestFindCharacter:
             self.find(server)
         assert refused.value.reason is reason
 
-    def test_a_server_without_characters_is_not_asked(self) -> None:
+    def test_a_server_without_characters_cannot_find_them(self) -> None:
         assert OPENAI.profile("sora-2", {}).characters.findable
         assert not OPENAI.profile("sora-2", {"characters": 0}).characters.findable
 

@@ -1,4 +1,4 @@
-"""The provider file alone: against the simulator over real HTTP, and against answers that no simulator would give."""
+"""The provider module alone: against the simulator over HTTP, and against answers that no simulator gives."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def facts(simulator: Simulator, progress: Progress, path: Path) -> footage.Video
 
 
 def uploads(simulator: Simulator) -> dict[str, str]:
-    """What was uploaded: the SHA-256 of a file's bytes, by its runway:// URI."""
+    """Return the SHA-256 of each uploaded file, by its runway:// URI."""
     places = [record["created"] for record in simulator.requests(operation="create_upload")]
     sent = simulator.requests(operation="send_file")
     return {
@@ -558,7 +558,7 @@ class TestPoll:
 
 
 @pytest.mark.parametrize("status", [401, 429, 500])
-def test_a_delete_that_failed_is_tried_again(server: Server, status: int) -> None:
+def test_a_delete_that_fails_raises(server: Server, status: int) -> None:
     server.answer(status, {"error": "no"})
     with pytest.raises((Refused, OutcomeUnknown)):
         RUNWAY.delete(server.account(), "t1")

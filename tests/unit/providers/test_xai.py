@@ -1,4 +1,4 @@
-"""The provider file alone: against the simulator over real HTTP, and against answers that no simulator would give."""
+"""The provider module alone: against the simulator over HTTP, and against answers that no simulator gives."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def xai(shared_xai: Simulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simu
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Clips and stills, as the bucket holds them."""
+    """Clips and stills, as the bucket has them."""
     folder = tmp_path_factory.mktemp("bucket")
     for name, seconds in (("Luna", 2), ("Moss", 3)):
         clip = sample_clip(folder / f"{name}.mp4", seconds, (640, 360), name)
@@ -72,7 +72,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def bucket(folder: Path) -> Iterator[str]:
-    """The address of an HTTP server that gives out the folder's files."""
+    """The address of an HTTP server that serves the folder's files."""
     handler = partial(_Quiet, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -114,7 +114,7 @@ def facts(simulator: Simulator, progress: Progress, path: Path) -> footage.Video
 
 
 def recorded(media: Media) -> dict[str, Any]:
-    """A data URI as the recorder keeps it."""
+    """Return a data URI of the media, as the simulator records it."""
     with media.open() as file:
         url = f"data:{media.mime_type};base64," + base64.b64encode(file.read()).decode()
     return {"start": url[:80], "length": len(url), "sha256": hashlib.sha256(url.encode()).hexdigest()}
@@ -331,7 +331,7 @@ def test_what_cannot_be_combined(server: Server, wrong: Order, param: str) -> No
 
 
 def test_the_longest_prompt(xai: Simulator) -> None:
-    """The server takes 4096 characters, so a longer prompt is refused before it is sent."""
+    """The server accepts 4096 characters, and the profiles have this limit."""
     assert XAI.submit(account(xai), order(prompt="x" * 4096, seconds=1, size="848x480")).status == "queued"
     assert {XAI.profile(model, {}).prompt_characters for model in XAI.models} == {4096}
 

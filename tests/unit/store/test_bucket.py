@@ -63,7 +63,7 @@ class TestSave:
     def test_memory_does_not_grow_with_the_stream(self, monkeypatch: pytest.MonkeyPatch) -> None:
         @contextlib.contextmanager
         def sink(*_: object) -> Iterator[Any]:
-            """A transfer that only reads, as boto3's does."""
+            """Replace boto3's transfer by one that only reads."""
             yield SimpleNamespace(upload=read)
 
         def read(file: io.BytesIO, *_: object, **how: object) -> Future[None]:
@@ -133,7 +133,7 @@ class TestPresign:
 
 
 class TestMedia:
-    """An object as a seekable file that fetches as it is read."""
+    """An object as a seekable file that is fetched while it is read."""
 
     DATA = bytes(range(256)) * 10
 

@@ -1,4 +1,4 @@
-"""What the clients of AWS are told."""
+"""The settings of the AWS clients: which parameters they check."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAKERS = (clients.dynamodb, clients.sqs, clients.s3, clients.lambda_)
 
 
 class Sent(Exception):
-    """A request would have left the house."""
+    """A request was about to be sent."""
 
 
 def _sent(**_: Any) -> None:
@@ -43,7 +43,7 @@ def test_what_is_sent_in_a_body_goes_unchecked() -> None:
 
 
 def test_what_is_part_of_a_path_is_checked() -> None:
-    """An empty one would be another operation."""
+    """An empty parameter in a path is refused: without it the path would name another operation."""
     with pytest.raises(ParamValidationError):
         clients.s3().get_object(Bucket="bucket", Key="")
     with pytest.raises(ParamValidationError):

@@ -54,7 +54,7 @@ class TestProviderKeys:
 
 
 class TestIdCodec:
-    """The MAC key rotates in Secrets Manager while environments live."""
+    """The MAC key rotates in Secrets Manager while execution environments are running."""
 
     def rotate(self, key: str) -> None:
         clients.secretsmanager().put_secret_value(SecretId="ids", SecretString=key)

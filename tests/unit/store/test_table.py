@@ -19,7 +19,7 @@ KEY = Key("team#blue", "video#1")
 
 @pytest.fixture(params=["fakes", "moto"])
 def table_engine(request: pytest.FixtureRequest) -> str:
-    """On both, so that our own is held to moto's understanding of DynamoDB."""
+    """Both stand-ins: the tests compare ours with moto's understanding of DynamoDB."""
     return str(request.param)
 
 
@@ -74,7 +74,10 @@ class TestTogether:
         assert row["n"] == 2
 
     def test_two_writes_that_meet_are_not_two_of_the_same_call(self, clock: Clock) -> None:
-        """Two equal prompts at the same moment both replace the caller's last row: DynamoDB lets one of them wait."""
+        """A write that DynamoDB cancels because of a conflict is retried.
+
+        This happens if two calls with the same prompt both replace the caller's last row at the same moment.
+        """
         with Stubber(clients.dynamodb()) as dynamodb:
             for _ in range(2):
                 dynamodb.add_client_error("transact_write_items", **cancelled("None", "TransactionConflict"))

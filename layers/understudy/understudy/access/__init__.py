@@ -1,1 +1,1 @@
-"""Who calls, and how often."""
+"""API keys and rate limits: who calls, and how often."""

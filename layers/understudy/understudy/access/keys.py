@@ -1,7 +1,7 @@
-"""API keys and callers: who is asking, on whose behalf, and how much of it is allowed.
+"""API keys and callers: who is asking, for which team, and how much is allowed.
 
-A key is `us-` and 32 random bytes. Its id is half of its SHA-256 and names its row, so that finding a key compares
-nothing and the row tells nothing.
+A key is `us-` and 32 random bytes. The key's id is half of the key's SHA-256 and names the row. So finding a key
+compares no secrets, and the row does not reveal the key.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from understudy.errors import Unauthenticated
 from understudy.store import table
 
 PREFIX = "us-"
-RAW_IDS = "raw_ids:"  # the scope, before the deployment that it holds for
+RAW_IDS = "raw_ids:"  # prefix of the scope; the deployment's id follows
 SCOPE = re.compile(RAW_IDS + r"[a-z0-9][a-z0-9._-]{0,39}")
 TEAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-TOUCHES = 10  # calls that change or sign something, for each call that makes something
+TOUCHES = 10  # allowed calls that change or sign something, for each allowed call that creates something
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is asking. `key_id` names the key without being it; `models` empty means every model."""
+    """The caller of a request. `key_id` names the key without revealing it; an empty `models` means every model."""
 
     team: str
     key_id: str
@@ -35,15 +35,15 @@ class Caller:
 
     @property
     def raw_ids(self) -> frozenset[str]:
-        """The deployments whose own ids, and LiteLLM's of them, the key may use."""
+        """The deployments whose own ids the key may use, also as wrapped by LiteLLM."""
         return frozenset(scope.removeprefix(RAW_IDS) for scope in self.scopes if scope.startswith(RAW_IDS))
 
     def may_use(self, model: str) -> bool:
-        """Whether the key is good for a model of this name."""
+        """Return True if the key may use this model."""
         return not self.models or model in self.models
 
     def context(self) -> dict[str, str]:
-        """The caller as an authorizer hands it on: strings only."""
+        """Return the caller as the authorizer's context, in which every value is a string."""
         return {
             "team": self.team,
             "key_id": self.key_id,
@@ -54,7 +54,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a key may do; None is no limit. Money is in micro-dollars a calendar month (UTC)."""
+    """The limits of a key; None means no limit. `budget` is in micro-dollars for each calendar month (UTC)."""
 
     requests_per_minute: int | None = None
     concurrent: int | None = None
@@ -69,20 +69,19 @@ def mint(
     limits: Limits | None = None,
     payer: str | None = None,
 ) -> tuple[str, Caller]:
-    """Make a key for a team and store its row. The key is returned here and never again.
+    """Create a key for a team and store its row. Return the key, which is never returned again, and its caller.
 
-    `payer` is the id of the key whose slots and budget this one uses; its own, if none is given.
-    Raises ValueError for a team name that could not stand in a bucket key, for scopes that there are not, and for
-    limits that cannot be meant.
+    `payer` is the id of the key whose slots and budget the new key uses; without it, the new key uses its own. Raises
+    ValueError for a team name that cannot be part of a bucket key, an unknown scope, or a limit below its minimum.
     """
     if not TEAM.fullmatch(team):
-        raise ValueError("a team name has up to 64 letters, digits, dots, dashes or underscores")
+        raise ValueError("a team name has 1 to 64 letters, digits, dots, dashes or underscores")
     for scope in scopes:
         if not SCOPE.fullmatch(scope):
             raise ValueError(f"there is no scope {scope!r}; there is {RAW_IDS}DEPLOYMENT")
     limits = limits or Limits()
     if any(value is not None and value < 1 for value in (limits.requests_per_minute, limits.concurrent)):
-        raise ValueError("calls a minute and videos at once are at least 1; revoke a key that may do nothing")
+        raise ValueError("a rate limit and a concurrency limit are at least 1; revoke a key that must not do anything")
     if limits.budget is not None and limits.budget < 0:
         raise ValueError("a budget is at least 0")
     key = PREFIX + secrets.token_urlsafe(32)
@@ -110,10 +109,10 @@ def mint(
 
 
 def rotate(key_id: str) -> tuple[str, Caller]:
-    """Make a key's successor, then stop the key. Whoever pays stays the same: what the old key has open and has spent
-    counts for the new one, for as long as it does.
+    """Create a key's successor, then revoke the key.
 
-    Raises table.RowChanged when there is no such key.
+    The payer stays the same: what the old key has open and has spent counts for the new key. Raises table.RowChanged if
+    there is no such key.
     """
     row = table.get(table.api_key_key(key_id))
     if row is None:
@@ -130,22 +129,22 @@ def rotate(key_id: str) -> tuple[str, Caller]:
 
 
 def revoke(key_id: str) -> None:
-    """Stop a key: at once for what writes or spends, within the authorizer's minute for plain reads.
+    """Revoke a key: immediately for writes and downloads, within a minute (the authorizer's cache) for reads.
 
-    Raises table.RowChanged when there is no such key.
+    Raises table.RowChanged if there is no such key.
     """
     table.update(table.api_key_key(key_id), {"revoked_at": int(time.time())}, expect={})
 
 
 def every() -> Iterator[table.Row]:
-    """The rows of all keys, for operators: the one scan there is."""
+    """Yield the rows of all keys, for operators. This is the only scan of the table."""
     from understudy.store import scan
 
     return scan.rows("key#", "key")
 
 
 def find(key: str) -> Caller | None:
-    """The caller behind a key, or None. Read consistently: a new key works at once."""
+    """Return the caller behind a key, or None. The read is consistent, so a new key works at once."""
     if not key.startswith(PREFIX) or len(key) > 100 or not key.isascii():
         return None
     row = table.get(table.api_key_key(_key_id(key)))
@@ -155,7 +154,7 @@ def find(key: str) -> Caller | None:
 
 
 def from_authorizer(context: dict[str, Any]) -> Caller:
-    """The caller as the authorizer put it into the request. Raises Unauthenticated when there is none."""
+    """Return the caller that the authorizer put into the request. Raises Unauthenticated if there is none."""
     team, key_id = context.get("team"), context.get("key_id")
     if not isinstance(team, str) or not isinstance(key_id, str) or not team:
         raise Unauthenticated("No API key was checked for this request.")

@@ -1,8 +1,8 @@
-"""Rate limits that hold across execution environments: one atomic counter a key and minute, in the key's own row.
+"""Rate limits that hold across execution environments: atomic counters for each key and minute, in the key's own row.
 
-Counting reads the row again, so a revoked key stops here at once, whatever the authorizer has cached. Reads are not
-counted: a client that polls is not kept from making. What makes something and what only changes or signs something are
-counted apart.
+Counting also checks the row, so a revoked key is refused at once, whatever the authorizer has cached. Reads are not
+counted: polling does not keep a client from creating videos. Calls that create something (`make`) and calls that only
+change or sign something (`touch`) have separate counters.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ WINDOW = 60  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """A call that was let in, what its key may do, and the key whose slots and budget it uses (keys.rotate)."""
+    """A call that was counted: its key's limits, and the key whose slots and budget it uses (keys.rotate)."""
 
     limits: Limits
     payer: str
@@ -29,12 +29,15 @@ class Admission:
 
 
 def admit(caller: Caller, kind: CallKind) -> Admission:
-    """Count the call. Raises RateLimited, with Retry-After, and Unauthenticated for a key that was revoked."""
+    """Count the call against the key's rate limit.
+
+    Raises RateLimited, with Retry-After, and Unauthenticated for a key that was revoked or does not exist.
+    """
     now = time.time()
     key, minute = table.api_key_key(caller.key_id), int(now // WINDOW)
     names = {"minute": f"{kind}_minute", "count": f"{kind}_count", "limit": f"{kind}_limit", "revoked": "revoked_at"}
     alive = f"attribute_exists({table.PARTITION}) AND attribute_not_exists(#revoked)"
-    # A clock that is a little behind, or a call that was held up, counts in the minute that others have begun.
+    # If our clock is a little behind, or the call was delayed, the call counts in the minute that others have begun.
     within = table.Change(
         key,
         "ADD #count :one",
@@ -49,7 +52,7 @@ def admit(caller: Caller, kind: CallKind) -> Admission:
         {name: names[name] for name in ("minute", "count", "revoked")},
         f"{alive} AND (attribute_not_exists(#minute) OR #minute < :minute)",
     )
-    for change in (within, first, within):  # the last for the loser of a race for the first place in a minute
+    for change in (within, first, within):  # the last: another call was first in this minute
         try:
             row = table.change(change)
         except table.RowChanged:
@@ -81,5 +84,5 @@ def _headers(row: table.Row, kind: CallKind, now: float) -> dict[str, str]:
 
 
 def _left(now: float) -> int:
-    """Seconds until the next window."""
+    """Return the seconds until the next window."""
     return WINDOW - int(now) % WINDOW

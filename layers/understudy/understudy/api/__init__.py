@@ -1,1 +1,1 @@
-"""The HTTP API: everything that knows a call."""
+"""The HTTP API: the code that reads requests and builds responses."""

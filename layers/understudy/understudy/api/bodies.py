@@ -1,10 +1,10 @@
-"""Turns every body shape that clients send into one plain structure.
+"""Parses every body shape that clients send into one plain structure.
 
-JSON, multipart and urlencoded bodies that mean the same give the same `dict`. JSON text in a form is read for the few
-fields that are objects by contract. What fields mean is not known here.
+JSON, multipart and urlencoded bodies with the same meaning give the same `dict`. JSON text in a form is parsed only for
+the few fields that the API defines as objects or lists. This module does not know what the fields mean.
 
-Work is bounded before it is done: parts, headers, fields, brackets, JSON depth and JSON size all have a limit, and
-every reader goes forward only.
+Limits are checked before work is done: on parts, headers, fields, brackets, JSON depth and JSON size. Every reader goes
+forward only.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from understudy.api import forms
-from understudy.api.fields import Entry, FilePart, Value, is_structured, path_of, shown, unfold
+from understudy.api.fields import Entry, Value, is_structured, path_of, shown, unfold
 from understudy.api.text import CHARSET, BodyError, check_text, decoded, looks_like_json, require_utf8
 
 if TYPE_CHECKING:
@@ -30,10 +30,10 @@ STRUCTURED = frozenset({"characters", "input_reference", "video"})
 
 
 def parse(body: bytes, content_type: str | None, *, structured: frozenset[str] = STRUCTURED) -> dict[str, Value]:
-    """The fields of a request body, whatever its shape. An empty body has none. Raises `BodyError`.
+    """Return the fields of a request body of any supported type. An empty body has no fields. Raises `BodyError`.
 
-    Form values are strings, files `FilePart`. A form field named in `structured`, or an element of one
-    (`characters[]`), is decoded when its text looks like a JSON object or array, or its part says that it is JSON.
+    Form values are strings, and files are `FilePart`. A form field named in `structured`, or an element of such a field
+    (`characters[]`), is decoded when its text looks like a JSON object or array, or when its part says that it is JSON.
     """
     if not body:
         return {}
@@ -71,7 +71,7 @@ def _part_entry(segment: MultipartSegment, data: memoryview, structured: frozens
     if is_json and is_structured(path, structured) and (not is_file or looks_like_json(data)):
         return path, json.decode(decoded(data, name), name)
     if is_file or not (content_type is None or content_type.startswith("text/") or is_json):
-        return path, FilePart(name, forms.base_name(segment.filename), content_type, data)
+        return path, forms.FilePart(name, forms.base_name(segment.filename), content_type, data)
     require_utf8(segment.charset)
     return _text_entry(name, decoded(data, name), structured, json)
 
@@ -91,7 +91,7 @@ _TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{},]', re.DOTALL)
 
 
 class _Json:
-    """Decodes the JSON texts of one request; the limit on tokens is for all of them together."""
+    """Decodes the JSON texts of one request. All JSON texts of a request share one limit on tokens."""
 
     def __init__(self) -> None:
         self._tokens = 0
@@ -115,12 +115,12 @@ class _Json:
         return value
 
     def _measure(self, text: str) -> None:
-        """Refuses what is too deep or too large before anything is built from it."""
+        """Raise BodyError for JSON that is too deep or too large, before anything is built from it."""
         depth = 0
         for token in _TOKEN.finditer(text):
             self._tokens += 1
             if self._tokens > MAX_JSON_TOKENS:
-                raise BodyError("too_many_fields", "The JSON has too many values.")
+                raise BodyError("too_many_fields", "The JSON body has too many values.")
             sign = text[token.start()]
             depth += (sign in "[{") - (sign in "]}")
             if depth > MAX_JSON_DEPTH:
@@ -131,7 +131,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members: dict[str, Any] = {}
     for key, value in pairs:
         if key in members:
-            raise BodyError("duplicate_field", "A JSON object has a key twice.", shown(key))
+            raise BodyError("duplicate_field", "A JSON object has the same key twice. Send each key once.", shown(key))
         members[key] = value
     return members
 
@@ -141,7 +141,7 @@ def _number(word: str) -> int | float:
         raise BodyError("malformed_json", f"A JSON number has more than {MAX_DIGITS} digits.")
     if word.removeprefix("-").isdecimal():
         return int(word)
-    number = float(word)  # also of Python's own NaN, Infinity and -Infinity, and of 1e999
+    number = float(word)  # json also passes NaN, Infinity and -Infinity; 1e999 becomes inf
     if not math.isfinite(number):
         raise BodyError("malformed_json", "A JSON number must be finite.")
     return number

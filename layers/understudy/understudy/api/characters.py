@@ -1,11 +1,11 @@
-"""POST /videos/characters: from a clip in a request to a character."""
+"""POST /videos/characters: makes a character from the clip that a request sends or names."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from understudy.api import inputs, lookup
-from understudy.api.fields import FilePart
+from understudy.api.forms import FilePart
 from understudy.characters import creation
 from understudy.characters.character import Character, clip_key
 from understudy.deployments.config import deployments
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def create(call: Call, request: CreateCharacter) -> tuple[Character, bool]:
-    """Make a character. Returns it and whether an earlier arrival of this call had made it already."""
+    """Make a character. Return the character, and whether an earlier attempt of this call had made it."""
     attempt = call.attempt("create_character")
     row = attempt.earlier()
     if row is not None and (made := Character.find(call.caller.team, row["record"])):
@@ -47,7 +47,7 @@ def _store_clip(call: Call, request: CreateCharacter, record: str) -> None:
     else:
         source = lookup.finished(call, request.video.id or "")
         if source.output is None:
-            raise ApiError("This video is completed and has no file.")
+            raise ApiError("This video is completed, but its file is missing.")
         bucket.copy(source.output.key, key)
 
 

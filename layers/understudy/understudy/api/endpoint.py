@@ -1,14 +1,14 @@
-"""What all HTTP functions share: one route, the caller, the body, errors in the envelope, one log line.
+"""What all HTTP functions share: one route, the caller, the body, errors in the envelope and one log line.
 
     endpoint = Endpoint("GET", "/videos/{video_id}")
 
     @endpoint
     def handler(call: Call) -> Response: ...
 
-The decorated function becomes the Lambda handler. It raises ApiError for what the caller should know; whatever else
-escapes it is a 500 that tells nothing, and the log line tells the rest.
+The decorated function becomes the Lambda handler. The function raises ApiError for errors that the caller should see.
+Any other exception becomes a 500 without details, and the details go to the log.
 
-There is nothing to route: the gateway has done that, and a function has one route (docs/adr/0018).
+There is no router: the gateway routes, and each function has one route (docs/adr/0018).
 """
 
 from __future__ import annotations
@@ -29,8 +29,6 @@ from understudy.errors import (
     InvalidRequest,
     NotFound,
     PermissionDenied,
-    TooLarge,
-    UnsupportedMediaType,
 )
 from understudy.ids import Kind, ManagedId
 from understudy.settings import settings
@@ -45,15 +43,15 @@ if TYPE_CHECKING:
 
     T = TypeVar("T", bound=Body)
 
-MARGIN_SECONDS = 3.0  # our answer has to precede the gateway's
+MARGIN_SECONDS = 3.0  # so that the function answers before the gateway times out
 MAX_LIMIT = 100
-Event = Mapping[str, Any]  # as a REST API hands it to a function
+Event = Mapping[str, Any]  # in the form in which a REST API calls a function
 Handler = Callable[[Event, "LambdaContext"], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What a function answers: a JSON body, or a redirect (`location`)."""
+    """A function's response: a JSON body, or a redirect with the header `location`."""
 
     body: Mapping[str, Any] | None = None
     status: int = 200
@@ -61,7 +59,7 @@ class Response:
 
 
 class Call:
-    """One HTTP call. Everything is read on first use."""
+    """One HTTP call. Each property is computed on first use."""
 
     def __init__(self, event: Event, context: LambdaContext, kind: CallKind | None) -> None:
         self._event, self._kind = event, kind
@@ -69,18 +67,18 @@ class Call:
 
     @cached_property
     def caller(self) -> keys.Caller:
-        """Who is asking. Raises Unauthenticated when no authorizer stood in front."""
+        """The caller. Raises Unauthenticated if no authorizer has checked an API key."""
         return keys.from_authorizer(self._event["requestContext"].get("authorizer") or {})
 
     @cached_property
     def admission(self) -> Admission:
-        """The call, counted against the key's limits. Raises RateLimited and Unauthenticated."""
+        """The result of counting the call against the key's rate limit. Raises RateLimited and Unauthenticated."""
         from understudy.access import rate_limit
 
         return rate_limit.admit(self.caller, self._kind or "touch")
 
     def check_model(self, model: str) -> None:
-        """Raises PermissionDenied for a model that the key may not use."""
+        """Raise PermissionDenied if the key may not use the model."""
         if not self.caller.may_use(model):
             allowed = ", ".join(sorted(self.caller.models))
             message = f"This API key may not use the model {model[:80]!r}. It may use: {allowed}."
@@ -88,7 +86,7 @@ class Call:
 
     @cached_property
     def headers(self) -> dict[str, str]:
-        """Headers by lower-case name."""
+        """The request headers by lower-case name."""
         return {name.lower(): value for name, value in (self._event.get("headers") or {}).items()}
 
     @cached_property
@@ -96,47 +94,46 @@ class Call:
         return self._event.get("queryStringParameters") or {}
 
     def text(self, name: str) -> str:
-        """A path parameter as it came."""
+        """Return a path parameter as it was sent."""
         return str((self._event.get("pathParameters") or {}).get(name, ""))
 
     def decode(self, text: str, kind: Kind) -> ManagedId:
-        """A managed id from the path or the body. Raises NotFound for whatever is not the caller's."""
+        """Decode a managed id from the path, query or body. Raises NotFound for any id that is not the caller's."""
         from understudy.store.secrets import id_codec
 
         return id_codec().decode(text, kind, team=self.caller.team)
 
     @cached_property
     def fields(self) -> dict[str, Any]:
-        """The body, whatever shape it came in. Raises InvalidRequest, TooLarge and UnsupportedMediaType."""
+        """The fields of the body, whatever its type. Raises InvalidRequest with the status 400, 413 or 415."""
         from understudy.api import bodies
-        from understudy.api.text import BodyError
 
         event = self._event
         body = event.get("body") or ""
         try:
             data = base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body.encode()
-        except ValueError:  # also of what is not ASCII, and of half a surrogate pair
+        except ValueError:  # also raised for text that is not ASCII, and for half a surrogate pair
             raise InvalidRequest("The body is not valid base64.", code="malformed_body") from None
-        try:
-            return bodies.parse(data, self.headers.get("content-type"))
-        except BodyError as error:
-            kinds: dict[int, type[ApiError]] = {413: TooLarge, 415: UnsupportedMediaType}
-            raise kinds.get(error.status, InvalidRequest)(error.message, param=error.param, code=error.code) from None
+        return bodies.parse(data, self.headers.get("content-type"))
 
     def body(self, kind: type[T]) -> T:
-        """The typed body. Raises InvalidRequest for the first thing that is wrong with it."""
+        """Return the typed body. Raises InvalidRequest for the first error in the body."""
         from understudy.api.requests import validate
 
         return validate(kind, self.fields)
 
     def attempt(self, operation: str, **path: str) -> Attempt:
-        """This arrival of a call that costs money; `path` holds what the URL adds to the body."""
+        """Return this attempt of a call that costs money. `path` holds the values that the URL adds to the body."""
         from understudy.jobs import idempotency
 
         return idempotency.attempt(self.caller, operation, self.fields | path, self.headers)
 
     def paging(self, kind: Kind) -> tuple[int, bool, str | None]:
-        """`limit`, `order` and `after` of a list call: how many, newest first, beyond which record."""
+        """Return how many items to list, whether newest first, and the record to start after.
+
+        They come from the query parameters `limit`, `order` and `after`. Raises InvalidRequest, and NotFound for an
+        unknown `after`.
+        """
         limit = self.query.get("limit", "20")
         if not (limit.isascii() and limit.isdigit() and len(limit) < 4 and int(limit) <= MAX_LIMIT):
             raise InvalidRequest(f"limit: must be a whole number from 0 to {MAX_LIMIT}.", param="limit")
@@ -150,15 +147,15 @@ class Call:
 class Endpoint:
     """One route of the API as a Lambda function.
 
-    `counts`: the call makes something, or changes or signs something, and is counted against its key's limits.
-    `documentation` goes to the OpenAPI description (scripts/openapi.py).
+    `counts` names the rate limit of a call that makes, changes or signs something. Other calls are not counted.
+    `documentation` goes into the OpenAPI description (scripts/openapi.py).
     """
 
     def __init__(self, method: str, path: str, counts: CallKind | None = None, **documentation: Any) -> None:
         self.method, self.path, self.counts, self.documentation = method, path, counts, documentation
 
     def __call__(self, function: Callable[[Call], Response]) -> Handler:
-        """The Lambda handler around `function`."""
+        """Return the Lambda handler around `function`."""
 
         def handler(event: Event, context: LambdaContext) -> dict[str, Any]:
             started = time.perf_counter()
@@ -186,17 +183,17 @@ class Endpoint:
             body = "" if answer.body is None else json.dumps(answer.body)
             return _proxied(event, answer.status, body, limits | answer.headers)
         except ApiError as error:
-            # Not `param`: it may be the caller's own word, and of a prompt sent in the wrong shape the first one.
+            # `param` is not logged: it may quote the caller, such as the first word of a prompt in the wrong shape.
             logger.info("refused", extra={"status": error.status, "code": error.code})
             return _refused(event, error)
-        except Exception:  # noqa: BLE001 - whatever it is, the caller gets an answer
+        except Exception:  # noqa: BLE001 - the caller gets a response to any exception
             logger.exception("unexpected")
             return _refused(event, _unexpected(event))
 
 
 def _unexpected(event: Event) -> ApiError:
-    message = "Something went wrong here. The request id in x-request-id finds it in the log."
-    return ApiError(message, headers={} if event.get("httpMethod") == "GET" else NO_RETRY)  # reading again is free
+    message = "Understudy failed. The operator finds the error in the log by the id in x-request-id."
+    return ApiError(message, headers={} if event.get("httpMethod") == "GET" else NO_RETRY)  # a retried read is free
 
 
 def _refused(event: Event, error: ApiError) -> dict[str, Any]:
@@ -204,7 +201,7 @@ def _refused(event: Event, error: ApiError) -> dict[str, Any]:
 
 
 def _proxied(event: Event, status: int, body: str, headers: Mapping[str, str]) -> dict[str, Any]:
-    """An answer as the gateway takes it from a function."""
+    """Return a response in the form that the gateway takes from a function."""
     common = {
         "content-type": "application/json",
         "cache-control": "private, no-store",

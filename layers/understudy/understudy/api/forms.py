@@ -1,6 +1,6 @@
-"""Forms: the parts of a multipart body and the pairs of a urlencoded one.
+"""Forms: the parts of a multipart body and the pairs of a urlencoded body.
 
-Work is bounded before it is done, and every reader goes forward only. File contents are views into the body, never
+Limits are checked before work is done, and every reader goes forward only. File contents are views into the body, never
 copies.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from understudy.api.text import BodyError, decoded
@@ -27,26 +28,40 @@ _BLANK = re.compile(rb"[ \t\r\n]*+")
 _CHUNK = 64 * 1024
 
 
+@dataclass(frozen=True, slots=True)
+class FilePart:
+    """A file in a form. `data` is a view into the request body and keeps the body alive.
+
+    `filename` is a base name for display, never for storage keys. `content_type` is only the client's claim.
+    """
+
+    name: str
+    filename: str | None
+    content_type: str | None
+    data: memoryview
+
+
 def _malformed(why: str, param: str | None = None) -> BodyError:
     return BodyError("malformed_multipart", f"The multipart body is malformed: {why}.", param)
 
 
 def parts(body: bytes, content_type: str) -> Iterator[tuple[MultipartSegment, memoryview]]:
-    """The headers of each part and a view of its content.
+    """Yield the headers of each part and a view of its content.
 
-    The library parses and checks, but hands out copies of the content. So it is fed in chunks, its copies are dropped
-    and only their total is kept: a part's content starts after the blank line that ends its headers.
+    The multipart library parses and checks, but it returns copies of the content. So the library gets the body in
+    chunks, its copies are dropped, and only their total size is used: the content of a part starts after the blank line
+    that ends its headers. Raises BodyError.
     """
     import multipart
 
     boundary = multipart.parse_options_header(content_type)[1].get("boundary", "")
     if not _BOUNDARY.fullmatch(boundary):
-        raise _malformed("its Content-Type has no boundary, or not one of 1 to 70 permitted characters")
+        raise _malformed("its Content-Type needs a boundary of 1 to 70 permitted characters")
     delimiter = b"--" + boundary.encode()
     position = 2 if body.startswith(b"\r\n") else 0
     if not body.startswith(delimiter, position):
         raise _malformed("it does not start with its boundary")
-    # Not in the library's strict mode: that one refuses a chunk which begins right after the last boundary.
+    # Not strict: the library's strict mode refuses a chunk that begins right after the last boundary.
     parser = multipart.PushMultipartParser(
         boundary,
         max_header_count=MAX_HEADERS,
@@ -82,7 +97,7 @@ def parts(body: bytes, content_type: str) -> Iterator[tuple[MultipartSegment, me
 
 
 def check_headers(segment: MultipartSegment, name: str) -> None:
-    """Refuses headers that would make the content mean something else than its bytes."""
+    """Raise BodyError for headers that would give the content another meaning than its plain bytes."""
     headers = [header for header, _ in segment.headerlist]
     if headers.count("Content-Disposition") > 1 or headers.count("Content-Type") > 1:
         raise _malformed("a part has a header twice", name)
@@ -93,14 +108,14 @@ def check_headers(segment: MultipartSegment, name: str) -> None:
 
 
 def base_name(filename: str | None) -> str | None:
-    """The last component of what may be a path, fit to be shown."""
+    """Return the last component of a file name that may be a path, cleaned for display, or None if nothing is left."""
     last = re.split(r"[/\\]", filename or "")[-1]
     shown = "".join(character for character in last if character.isprintable()).strip()[:255]
     return shown if shown.strip(".") else None
 
 
 def pairs(body: bytes) -> list[tuple[str, str]]:
-    """The pairs of a urlencoded body. Raises BodyError."""
+    """Return the names and values of a urlencoded body. Raises BodyError."""
     from urllib.parse import parse_qsl
 
     if len(body) > MAX_URLENCODED:

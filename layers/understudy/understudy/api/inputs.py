@@ -1,4 +1,4 @@
-"""What came with a request, checked by its bytes and stored: images and source clips."""
+"""Images and source clips of a request: checked by their bytes, then stored."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import binascii
 from typing import TYPE_CHECKING
 
 from understudy.api import lookup
-from understudy.api.fields import FilePart
+from understudy.api.forms import FilePart
 from understudy.api.requests import ImageReference, VideoReference
 from understudy.errors import InvalidRequest, Refused
 from understudy.files import clips, sniff, uploads
@@ -22,7 +22,10 @@ MAX_IMAGE = 20 * 1024 * 1024  # bytes; OpenAI's limit for image_url is the same 
 
 
 def image(call: Call, given: FilePart | ImageReference, record: str) -> File:
-    """Store an `input_reference`. Raises InvalidRequest for what is not a PNG, JPEG or WebP image."""
+    """Store an `input_reference` and return its file. An upload is stored already.
+
+    Raises InvalidRequest for data that is not a PNG, JPEG or WebP image.
+    """
     if isinstance(given, ImageReference) and given.upload_id:
         return uploaded(call, given.upload_id, "image", "input_reference.upload_id")
     data = given.data if isinstance(given, FilePart) else _referenced(given, call.deadline)
@@ -36,7 +39,7 @@ def image(call: Call, given: FilePart | ImageReference, record: str) -> File:
 
 
 def video_type(given: FilePart, param: str = "video") -> str:
-    """The type of a clip by its first bytes. Raises InvalidRequest for what is not MP4, MOV or WebM."""
+    """Return the MIME type of a clip by its first bytes. Raises InvalidRequest unless it is MP4, MOV or WebM."""
     if len(given.data) == 0:
         raise InvalidRequest(f"{param}: the file is empty.", param=param)
     kind = sniff.video(given.data[:4096])
@@ -46,9 +49,9 @@ def video_type(given: FilePart, param: str = "video") -> str:
 
 
 def clip(call: Call, given: FilePart | VideoReference, record: str) -> tuple[File, clips.Inspection]:
-    """Store a clip to edit or extend; returns it and what it is.
+    """Store a clip to edit or extend. Return its file and the facts about it.
 
-    Raises InvalidRequest for what cannot be opened as a video.
+    An upload is stored already. Raises InvalidRequest if the clip cannot be opened as a video.
     """
     if isinstance(given, VideoReference):
         file = uploaded(call, given.upload_id or "", "video", "video.upload_id")
@@ -60,14 +63,14 @@ def clip(call: Call, given: FilePart | VideoReference, record: str) -> tuple[Fil
 
 
 def uploaded(call: Call, public_id: str, purpose: uploads.Purpose, param: str) -> File:
-    """The file of a finished upload of the caller's. Raises NotFound, NotReady and InvalidRequest."""
+    """Return the file of one of the caller's finished uploads. Raises NotFound, NotReady and InvalidRequest."""
     return uploads.usable(lookup.upload(call, public_id), param, purpose)
 
 
 def _referenced(given: ImageReference, deadline: float) -> bytes:
     url = given.image_url
     if url is None:
-        message = "input_reference: files are not stored here; send the image itself or an image_url."
+        message = "input_reference: file ids are not supported. Send the image itself or an image_url."
         raise InvalidRequest(message, param="input_reference.file_id", code="unsupported_parameter")
     if url.startswith("data:"):
         return _data_url(url)
@@ -104,7 +107,7 @@ def _fetched(url: str, deadline: float) -> bytes:
         data.clear()
     if not data:
         message = (
-            "input_reference: nothing could be fetched from image_url; it must be public and not redirect elsewhere."
+            "input_reference: image_url could not be fetched. It must be public and must not redirect to another host."
         )
         raise InvalidRequest(message, param="input_reference.image_url")
     return bytes(data)

@@ -1,7 +1,7 @@
-"""What the caller owns, by its public id.
+"""Finds the caller's videos, characters and uploads by their public ids.
 
-Table only: functions that read or delete load no HTTP client and no body parser through here, and of the three kinds
-of things only theirs.
+This module needs only the table. Functions that read or delete load no HTTP client and no body parser through this
+module, and the modules for characters and uploads only if they use them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def character(call: Call, public_id: str) -> Character:
-    """A character of the caller's. Raises NotFound, and what `raw_ids.record` raises."""
+    """Return the caller's character with this id. Raises NotFound, and what `raw_ids.record` raises."""
     from understudy.characters.character import Character
 
     found = Character.find(call.caller.team, _record(call, public_id, Kind.CHARACTER))
@@ -29,7 +29,10 @@ def character(call: Call, public_id: str) -> Character:
 
 
 def video(call: Call, public_id: str) -> Job:
-    """A video of the caller's, who has now used its id. Raises NotFound, and what `raw_ids.record` raises."""
+    """Return the caller's video with this id, and record that the caller has used the id.
+
+    Raises NotFound, and what `raw_ids.record` raises.
+    """
     found = Job.find(call.caller.team, _record(call, public_id, Kind.VIDEO))
     if found is None:
         raise not_found(Kind.VIDEO)
@@ -38,14 +41,15 @@ def video(call: Call, public_id: str) -> Job:
 
 
 def finished(call: Call, public_id: str) -> Job:
-    """A finished video of the caller's. Raises NotFound and NotReady."""
+    """Return the caller's finished video with this id. Raises NotReady, and what `video` raises."""
     return _finished(video(call, public_id))
 
 
 def source(call: Call, public_id: str) -> Job:
-    """A video of the caller's to make another one from: finished, or one whose length is known before it is.
+    """Return the caller's video with this id, to make another video from.
 
-    Raises NotFound and NotReady.
+    A video whose length is known already need not be finished. An extension or an adopted video must be. Raises
+    NotReady for a video that has failed or must be finished first, and what `video` raises.
     """
     job = video(call, public_id)
     return _finished(job) if job.done or job.operation in {"extend", ADOPT} else job
@@ -53,14 +57,14 @@ def source(call: Call, public_id: str) -> Job:
 
 def _finished(job: Job) -> Job:
     if job.state == "failed":
-        raise NotReady("This video failed, so there is nothing to work with.", param="video", code="video_failed")
+        raise NotReady("This video failed and has no file. Use another video.", param="video", code="video_failed")
     if job.state != "completed":
         raise NotReady(f"This video is still {job.status}. Try again when it is completed.", param="video")
     return job
 
 
 def upload(call: Call, public_id: str) -> Upload:
-    """An upload of the caller's. Raises NotFound."""
+    """Return the caller's upload with this id. Raises NotFound."""
     from understudy.files import uploads
 
     found = uploads.find(call.caller.team, call.decode(public_id, Kind.UPLOAD).record)

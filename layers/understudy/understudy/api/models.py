@@ -1,4 +1,4 @@
-"""What there is to choose from: every model name with what it can do."""
+"""The models that a caller can choose from, with their capabilities and prices."""
 
 from __future__ import annotations
 
@@ -15,8 +15,12 @@ ON_TOP = ("source", "clips", "character")
 
 
 class Characters(TypedDict):
-    """How many characters fit into one video, how many beside an `input_reference`, in which forms they may travel, and
-    what a video with characters may be."""
+    """What a model can do with characters.
+
+    `most` is how many characters fit into one video, `beside_input_reference` how many fit beside an `input_reference`.
+    `forms` are the forms in which the model takes characters. `seconds` and `sizes` are those of videos with
+    characters.
+    """
 
     most: int
     beside_input_reference: int
@@ -26,18 +30,19 @@ class Characters(TypedDict):
 
 
 class Remaking(TypedDict):
-    """How a video is edited or extended: "native" by the model, "emulated" put together here, "none" not at all."""
+    """How a model edits or extends a video: "native", "emulated" (joined by Understudy) or "none"."""
 
     own: str  # one that the same deployment made
     other: str  # any other: an upload, a file, another deployment's
 
 
 class Price(TypedDict):
-    """A line of the price list, in micro-dollars, from the cheapest deployment behind the name to the dearest.
+    """A line of the price list, in micro-dollars, from the cheapest deployment behind the name to the most expensive.
 
-    `of`: what is asked. Of what is made a second costs so much: "create", "characters" (a new video with such), "edit",
-    "extend" (what it adds) and "remix". On top comes a second of the "source" of an edit or extension, a second of
-    "clips" of characters, and each "character".
+    `of` says what the price is for. A second of the result has the price "create", "characters" (a new video with
+    characters), "edit", "extend" (an added second) or "remix". These prices are added: "source" for a second of the
+    video that is edited, extended or remixed, "clips" for a second of the characters' clips, and "character" for each
+    character.
     """
 
     of: list[str]
@@ -48,10 +53,11 @@ class Price(TypedDict):
 
 
 class Capabilities(TypedDict):
-    """What a model can do, in the words of the API.
+    """What a model can do, in the terms of the API.
 
-    `micro_dollars` leaves out what has no known price. `kept_seconds` is how long the provider keeps a finished file,
-    the shortest of the deployments; null: until it is deleted, or not known. What is made here stays here.
+    `micro_dollars` leaves out operations without a known price. `kept_seconds` is how long the provider keeps a
+    finished file: the shortest time of the deployments. null means until the file is deleted, or unknown. Understudy's
+    copy stays.
     """
 
     seconds: list[str]
@@ -69,7 +75,7 @@ class Capabilities(TypedDict):
 
 
 class Model(TypedDict):
-    """OpenAI's Model with `capabilities`."""
+    """OpenAI's Model, with the additional field `capabilities`."""
 
     id: str
     object: str
@@ -84,8 +90,10 @@ class ModelList(TypedDict):
 
 
 def available(deployments: Deployments, caller: Caller) -> list[Model]:
-    """The models that the caller may use, as OpenAI lists them, with `capabilities`: the union over the deployments
-    behind each name."""
+    """Return the models that the caller may use, as OpenAI lists them, with `capabilities`.
+
+    The capabilities of a model are the union over the deployments behind its name.
+    """
     return [
         {
             "id": model,
@@ -122,7 +130,7 @@ def price_list(profiles: list[Profile]) -> list[Price]:
 
 
 def _costs(profile: Profile, of: str, size: str) -> list[int]:
-    """What this one takes for it in this size; more than one if it depends on whose video it is."""
+    """Return the prices of `of` in this size: two if the price depends on which deployment made the source."""
     prices, cast = profile.prices, of in {"characters", "clips", "character"}
     able = profile.playing(cast=cast)
     if size not in able.sizes or (cast and not able.characters.most):
@@ -185,7 +193,7 @@ def _characters(profiles: list[Profile]) -> Characters:
 
 
 def _added(profile: Profile) -> tuple[int, ...]:
-    """By how many seconds it extends; emulated, by as many as it makes."""
+    """Return the seconds that one extension may add: if emulated, the lengths of a new video."""
     emulates = profile.way("extend", own=True) == "emulated"
     return profile.seconds if emulates else profile.extend_seconds
 

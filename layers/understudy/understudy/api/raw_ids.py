@@ -1,17 +1,18 @@
-"""Ids that a provider or LiteLLM gave out, for keys with the scope `raw_ids:DEPLOYMENT`.
+"""Ids that a provider or LiteLLM issued, for keys with the scope `raw_ids:DEPLOYMENT`.
 
     video_xyz789, char_abc123      the provider's own, as its account knows them
     video_..., character_...       LiteLLM's: base64 of litellm:custom_llm_provider:P;model_id:M;video_id:V
 
-Such an id names no owner, so the scope is for an account that belongs to one team, and the first team that brings an
-id has it (deployments/upstream_ids.py). What was made through us is known already. What was not becomes ours the first
-time it is asked for, with an id of ours: a character by one question to the provider, within the request; a video as a
-job that `run_job` asks the provider about, and until it has, the answer is in_progress.
+A raw id names no owner. So the scope is for a provider account that belongs to one team, and the first team that sends
+a raw id owns it (deployments/upstream_ids.py). The ids of what Understudy made are known already. Any other id is
+adopted on its first use and gets a managed id. To adopt a character, Understudy asks the provider once, within the
+request. To adopt a video, Understudy writes a job: `run_job` asks the provider, and until then the video is
+in_progress.
 
-A key with the scope for several deployments may mean any of them: they are asked in the order of the deployments file,
-and the first one that knows the id has it. LiteLLM's say more, which leaves fewer: the provider has to be theirs, and
-`model_id` their id or the name of one of their models, here or there. LiteLLM's proxy also writes names of its own,
-which are none of ours and say nothing.
+A key with the scope for several deployments may mean any of them. Understudy asks them in the order of the deployments
+file, and the first deployment that knows the id has it. A LiteLLM id leaves fewer deployments: the provider must be the
+deployment's, and `model_id` must be the deployment's id or the name of one of its models, either the public name or the
+provider's. LiteLLM's proxy also writes model names of its own. They match no deployment and are ignored.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from understudy.store.secrets import id_codec
 if TYPE_CHECKING:
     from understudy.api.endpoint import Call
 
-LOOKUP_SECONDS = 8.0  # for one provider to say whether it knows a character
+LOOKUP_SECONDS = 8.0  # limit for asking one provider whether it knows a character
 FIRST_LOOK_SECONDS = 1.0
 MAX_LENGTH = 200
 _SEGMENT = r"[A-Za-z0-9_][A-Za-z0-9_.:=~@+-]*"
@@ -44,7 +45,7 @@ _RAW = re.compile(f"{_SEGMENT}(?:/{_SEGMENT})*")  # operation names have slashes
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What a caller brought: the provider's own id, and where it may be known. `model` is a hint, or ''."""
+    """A caller's raw id: the provider's own id, and the deployments that may know it. `model` is a hint, or ''."""
 
     team: str
     kind: Kind
@@ -54,10 +55,11 @@ class _Asked:
 
 
 def record(call: Call, text: str, kind: Kind) -> str:
-    """Our record of what the caller names by such an id. What is new to us is taken over, by a call that is counted.
+    """Return the team's record for a raw id. An id that is new to Understudy is adopted, and that call is counted.
 
-    Raises NotFound for what is none, not theirs or known to no provider, Unsupported for a character of a provider
-    that cannot be asked for one, RateLimited, and what keeps a provider from answering.
+    Raises NotFound for a text that is not a raw id, for another team's id and for a character that no provider knows,
+    Unsupported for a character of a provider that cannot be asked for characters, RateLimited, and the errors that keep
+    a provider from answering.
     """
     asked = _read(call, text, kind)
     known = _known(asked)
@@ -66,7 +68,7 @@ def record(call: Call, text: str, kind: Kind) -> str:
     payer = call.admission.payer  # counts the call, and reads the key again
     try:
         return _adopt(asked, payer) if kind is Kind.VIDEO else _introduce(asked, call.deadline)
-    except table.RowChanged:  # somebody has brought it at this moment
+    except table.RowChanged:  # another call adopted the id at this moment
         known = _known(asked)
         if known is None:
             raise
@@ -74,7 +76,7 @@ def record(call: Call, text: str, kind: Kind) -> str:
 
 
 def _read(call: Call, text: str, kind: Kind) -> _Asked:
-    """Raises NotFound for what is no such id, from the text alone."""
+    """Read a raw id from the text alone. Raises NotFound if the text is not a raw id that the key may use."""
     scoped = [one for one in deployments() if one.id in call.caller.raw_ids]
     wrapped = unwrap(text, kind)
     original = wrapped.original_id if wrapped else text
@@ -90,12 +92,12 @@ def _read(call: Call, text: str, kind: Kind) -> _Asked:
 
 
 def _has(deployment: Deployment, name: str) -> bool:
-    """Does LiteLLM's `model_id` speak of this deployment?"""
+    """Return whether LiteLLM's `model_id` means this deployment."""
     return name in {deployment.id, *deployment.models, *deployment.models.values()}
 
 
 def _known(asked: _Asked) -> str | None:
-    """The team's record of it, or None if nobody has it. Raises NotFound if another team has."""
+    """Return the team's record for the id, or None if no team has the id. Raises NotFound if another team has it."""
     found = [upstream_ids.find(asked.kind, one.id, asked.original) for one in asked.deployments]
     if any(origin is not None and origin.team != asked.team for origin in found):
         raise not_found(asked.kind)
@@ -103,9 +105,10 @@ def _known(asked: _Asked) -> str | None:
 
 
 def _adopt(asked: _Asked, payer: str) -> str:
-    """Write the job that `run_job` will ask the provider about. It takes no slot and no money: nothing is ordered.
+    """Write the job for which `run_job` will ask the provider. Return its record.
 
-    Raises table.RowChanged when the id has become somebody's meanwhile.
+    The job takes no slot and no budget, because nothing is ordered. Raises table.RowChanged if a team got the id
+    meanwhile.
     """
     first = asked.deployments[0]
     model = adopted.model_name(first, asked.model, otherwise=next(iter(first.models)))
@@ -137,13 +140,13 @@ def _adopt(asked: _Asked, payer: str) -> str:
 
 
 def _introduce(asked: _Asked, deadline: float) -> str:
-    """Ask the deployments for the character and keep what the first one says that knows it.
+    """Ask the deployments for the character, and store it as the first deployment that knows it describes it.
 
-    Raises table.RowChanged when the id has become somebody's meanwhile.
+    Returns the character's record. Raises table.RowChanged if a team got the id meanwhile.
     """
     findable = [one for one in asked.deployments if _finds_characters(one)]
     if not findable:
-        raise Unsupported("The provider of this character cannot be asked for it. Make it here of its clip.")
+        raise Unsupported("The provider of this character cannot look it up. Create the character here from its clip.")
     trouble: ApiError | None = None
     for deployment in findable:
         try:
@@ -159,7 +162,7 @@ def _introduce(asked: _Asked, deadline: float) -> str:
 
 
 def _name(original: str, deployment: Deployment, deadline: float) -> str:
-    from understudy.deployments.call import call_provider  # and with it the HTTP client, which no other read needs
+    from understudy.deployments.call import call_provider  # it loads the HTTP client, which no other read needs
 
     provider, until = load(deployment.provider), min(deadline, time.monotonic() + LOOKUP_SECONDS)
     return call_provider(deployment, until, lambda account: provider.find_character(account, original))

@@ -1,8 +1,7 @@
-"""The requests of the API, typed. Bodies come parsed (api/bodies.py); what is wrong with one is said in OpenAI's
-envelope.
+"""The typed requests of the API. Bodies arrive parsed (api/bodies.py). Errors are reported in OpenAI's envelope.
 
-Unknown fields are refused, as OpenAI refuses them: a misspelt `second` must not cost the default eight. The few that
-clients add on their own and that change nothing here are dropped (`IGNORED`).
+Unknown fields are refused, as OpenAI refuses them: a misspelt `second` must not cost the default eight seconds. The few
+fields that clients add on their own and that change nothing here are dropped (`IGNORED`).
 """
 
 from __future__ import annotations
@@ -23,11 +22,11 @@ from pydantic import (
     model_validator,
 )
 
-from understudy.api.fields import FilePart
+from understudy.api.forms import FilePart
 from understudy.characters.name import MAX_NAME
 from understudy.errors import InvalidRequest
 
-REFUSED = frozenset({"file_id"})  # read only to be refused with a reason
+REFUSED = frozenset({"file_id"})  # accepted only to be refused with an explanation
 IGNORED = frozenset({"timeout", "user", "metadata", "extra_body", "extra_headers", "extra_query"})
 MAX_PROMPT = 32_000
 MAX_ID = 1024
@@ -45,44 +44,44 @@ def _seconds(value: Any) -> Any:
 
 
 def _id_object(value: Any) -> Any:
-    """A bare id string means {"id": ...}."""
+    """Return {"id": ...} for a bare id string, and any other value unchanged."""
     return {"id": value} if isinstance(value, str) else value
 
 
 Id = Annotated[str, Field(min_length=1, max_length=MAX_ID)]
-# Text in OpenAI's API; a number is read as well. `pattern` speaks of the one, `minimum` and `maximum` of the other.
+# Text in OpenAI's API; a number is read, too. `pattern` is for the text, `minimum` and `maximum` for the number.
 _SECONDS = {"type": ["string", "integer"], "pattern": "^[1-9][0-9]{0,3}$", "minimum": 1, "maximum": 9999}
 Seconds = Annotated[int, BeforeValidator(_seconds), Field(ge=1, le=9999), WithJsonSchema(_SECONDS)]
 Size = Annotated[str, Field(pattern=r"^[1-9][0-9]{1,4}x[1-9][0-9]{1,4}$", examples=["1280x720"])]
 Prompt = Annotated[str, Field(min_length=1, max_length=MAX_PROMPT, examples=["Luna runs over wet stones"])]
-# An instance and nothing else: as a dataclass, pydantic would also build one from a JSON object.
+# Only an instance is accepted. From a plain dataclass type, pydantic would build a file from a JSON object, too.
 File = Annotated[
     InstanceOf[FilePart], WithJsonSchema({"type": "string", "contentMediaType": "application/octet-stream"})
 ]
 
 
 class Body(BaseModel):
-    """What every request has."""
+    """The base of all request bodies."""
 
-    # Built when the first body is read: a function reads one kind of them.
+    # Built when the first body is read, because each function reads only one kind of body.
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True, defer_build=True)
 
 
 class Reference(Body):
-    """A thing by its id."""
+    """A reference by id."""
 
     id: Id
 
 
 def _ways(schema: dict[str, Any]) -> None:
-    """What `OneOf.exactly_one` checks, as a description: an object for each way."""
+    """Describe in the JSON schema what `OneOf.exactly_one` checks: an object for each way."""
     ways = schema.pop("properties")
     alone = {"type": "object", "additionalProperties": schema.pop("additionalProperties")}
     schema["anyOf"] = [{**alone, "required": [name], "properties": {name: ways[name]["anyOf"][0]}} for name in ways]
 
 
 class OneOf(Body):
-    """A thing in exactly one of several ways."""
+    """A reference in exactly one of several ways."""
 
     model_config = ConfigDict(json_schema_extra=_ways)
 
@@ -95,7 +94,7 @@ class OneOf(Body):
 
 
 class ImageReference(OneOf):
-    """An image by URL (https or data), or as an upload. `file_id` is read to be refused with a reason."""
+    """An image by URL (https or data), or as an upload. A `file_id` is refused with an explanation."""
 
     image_url: str | None = None
     file_id: str | None = None
@@ -103,7 +102,7 @@ class ImageReference(OneOf):
 
 
 class VideoReference(OneOf):
-    """A finished video, or an upload."""
+    """A finished video by its id, or an upload."""
 
     id: Id | None = None
     upload_id: Id | None = None
@@ -118,7 +117,7 @@ def _image(value: Any) -> Any:
 
 
 class Routed(Body):
-    """A request that may say which model serves it. Of LiteLLM's `target_model_names` the first counts."""
+    """A request that may name its model. If LiteLLM's `target_model_names` has several names, the first counts."""
 
     model: str | None = Field(None, min_length=1, max_length=200, examples=["sora-2"])
     target_model_names: str | list[str] | None = None
@@ -126,7 +125,7 @@ class Routed(Body):
 
     @property
     def named_model(self) -> str | None:
-        """The model that the caller asked for, under whichever name."""
+        """The model that the caller named, in `model` or in `target_model_names`; None if there is no name."""
         if self.model:
             return self.model
         names = self.target_model_names or []
@@ -135,7 +134,7 @@ class Routed(Body):
 
 
 class CreateVideo(Routed):
-    """POST /videos"""
+    """The body of POST /videos."""
 
     prompt: Prompt
     seconds: Seconds | None = None
@@ -145,14 +144,14 @@ class CreateVideo(Routed):
 
 
 class EditVideo(Routed):
-    """POST /videos/edits"""
+    """The body of POST /videos/edits."""
 
     prompt: Prompt
     video: VideoInput
 
 
 class ExtendVideo(Routed):
-    """POST /videos/extensions"""
+    """The body of POST /videos/extensions."""
 
     prompt: Prompt
     video: VideoInput
@@ -160,13 +159,13 @@ class ExtendVideo(Routed):
 
 
 class RemixVideo(Body):
-    """POST /videos/{video_id}/remix"""
+    """The body of POST /videos/{video_id}/remix."""
 
     prompt: Prompt
 
 
 class CreateCharacter(Routed):
-    """POST /videos/characters"""
+    """The body of POST /videos/characters."""
 
     name: str = Field(max_length=MAX_NAME, json_schema_extra=NOT_BLANK)
     video: VideoInput
@@ -175,12 +174,12 @@ class CreateCharacter(Routed):
     @classmethod
     def not_blank(cls, name: str) -> str:
         if not name.strip():
-            raise ValueError("must not be blank: the prompt calls the character by it")
+            raise ValueError("must not be blank, because the prompt refers to the character by its name")
         return name.strip()
 
 
 class CreateUpload(Body):
-    """POST /videos/uploads"""
+    """The body of POST /videos/uploads."""
 
     purpose: Literal["character", "video", "image"]
     filename: str = Field(min_length=1, max_length=255)
@@ -201,12 +200,15 @@ class CreateUpload(Body):
     @classmethod
     def names_a_character(cls, name: str | None, info: ValidationInfo) -> str | None:
         if info.data.get("purpose") == "character" and not (name or "").strip():
-            raise ValueError("is needed: the prompt calls the character by it")
+            raise ValueError("is required, because the prompt refers to the character by its name")
         return name
 
 
 class SignParts(Body):
-    """POST /videos/uploads/{upload_id}/parts: which parts to sign; none: those that have not arrived."""
+    """The body of POST /videos/uploads/{upload_id}/parts.
+
+    Without `part_numbers`, the URLs are for parts that have not arrived.
+    """
 
     part_numbers: list[Annotated[int, Field(ge=1, le=10_000)]] | None = Field(None, max_length=100)
 
@@ -219,13 +221,13 @@ T = TypeVar("T", bound=Body)
 
 
 def build() -> None:
-    """Build the requests' models now, where the time of the first body is not to be used for it (api/snapstart.py)."""
+    """Build the pydantic models of the requests now, so that the first request does not wait (api/snapstart.py)."""
     for kind in (CreateVideo, EditVideo, ExtendVideo, RemixVideo, CreateCharacter, CreateUpload, SignParts):
         kind.model_rebuild()
 
 
 def validate(kind: type[T], body: Mapping[str, Any]) -> T:
-    """The typed request. Raises InvalidRequest for the first thing that is wrong."""
+    """Return the typed request. Raises InvalidRequest for the first error in the body."""
     try:
         return kind.model_validate({name: value for name, value in body.items() if name not in IGNORED})
     except ValidationError as error:
@@ -234,7 +236,7 @@ def validate(kind: type[T], body: Mapping[str, Any]) -> T:
 
 def _invalid(error: ValidationError) -> InvalidRequest:
     wrong = error.errors(include_url=False, include_input=False)
-    # Of a field that may also be a file, the other reading says what is wrong.
+    # If the field may also be a file, the error about the other type says what is wrong.
     first = next((one for one in wrong if one["type"] != "is_instance_of"), wrong[0])
     param = _param(first["loc"])
     match first["type"]:
@@ -255,8 +257,10 @@ def _invalid(error: ValidationError) -> InvalidRequest:
 
 
 def _param(location: tuple[int | str, ...]) -> str | None:
-    """The field as OpenAI writes it (`characters[0].id`), without the names of union members: `str`, `list[str]`, or
-    their class; fields are words in lower case."""
+    """Return the field's name as OpenAI writes it: `characters[0].id`.
+
+    Names of union members are left out: `str`, `list[str]` or the name of a class. Field names are words in lower case.
+    """
     text = ""
     for part in location:
         if isinstance(part, int):
@@ -267,7 +271,7 @@ def _param(location: tuple[int | str, ...]) -> str | None:
 
 
 def _unknown(location: tuple[int | str, ...]) -> str:
-    """A field that there is not: the last part is the caller's word, whatever that is, made fit to be quoted."""
+    """Return the name of an unknown field. Its last part is the caller's text, shortened and cleaned for quoting."""
     *way, name = location
     shown = "".join(character for character in str(name)[:MAX_NAME] if character.isprintable())
     known = _param(tuple(way))

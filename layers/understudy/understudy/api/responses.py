@@ -1,4 +1,4 @@
-"""Answers that hold the API's resources, and the headers that go with them."""
+"""Responses that hold the API's resources, and the headers that go with them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Deleted(TypedDict):
 
 
 def page(data: list[Any], *, has_more: bool) -> dict[str, Any]:
-    """A list answer."""
+    """Return the body of a response to a list call."""
     return {
         "object": "list",
         "data": data,
@@ -48,25 +48,25 @@ def page(data: list[Any], *, has_more: bool) -> dict[str, Any]:
 
 
 def deleted(kind: Kind, public_id: str) -> Deleted:
-    """The answer to a delete."""
+    """Return the body of a response to a delete call."""
     return {"id": public_id, "object": f"{kind}.deleted", "deleted": True}
 
 
 def created(job: Job, replay: bool) -> Response:
-    """The answer to a call that makes a video."""
+    """Return the response to a call that makes a video."""
     return Response(video(job, created=True), headers=pace(job) | emulated(job) | replayed(replay))
 
 
 def pace(job: Job) -> dict[str, str]:
-    """How often to ask for a job: the official clients wait that long between two polls (openai-python 3.54.0)."""
+    """Return the header with the polling interval, which the official clients keep (openai-python 3.54.0)."""
     return {"openai-poll-after-ms": str(job.pace)}
 
 
 def emulated(job: Job) -> dict[str, str]:
-    """Says that the model has no such operation and the video was put together here."""
+    """Return the header for an operation that the model lacks and Understudy emulated, or {} for other videos."""
     return {"x-understudy-emulated": job.emulated} if job.emulated else {}
 
 
 def replayed(replay: bool) -> dict[str, str]:
-    """Says that the answer is to an earlier arrival of the same call."""
+    """Return the header that marks a response to a retry of an earlier call, or {} for a first attempt."""
     return {"idempotent-replayed": "true"} if replay else {}

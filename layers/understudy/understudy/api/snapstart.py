@@ -1,9 +1,10 @@
 """SnapStart: what goes into a function's snapshot, and what must not.
 
-Lambda takes it where the template's parameter says so (docs/adr/0021), and starts many environments from the same one.
-What a first call would import is in it. What an environment has to itself is not, for a call makes it that needs it:
-clients of AWS and their connections and credentials, secrets, ids. One thing would be: where `random` stands, by which
-deployments are drawn, so that all environments would draw the same ones.
+Lambda takes a snapshot if the template's parameter says so (docs/adr/0021), and starts many execution environments from
+the same snapshot. The modules that a first call would import are in the snapshot. AWS clients with their connections
+and credentials, secrets and ids are not in the snapshot, because the first call that needs them creates them. Only the
+state of `random` would be in the snapshot. Deployments are chosen by `random`, so all environments would choose the
+same deployments.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from understudy.settings import settings
 
 
 def prepare() -> None:
-    """Have Lambda do this before it takes a snapshot and after it has restored one; without SnapStart, nothing.
+    """Register the SnapStart hooks: imports before a snapshot, a new random seed after a restore.
 
-    Has to be called while the function is imported: hooks that come later are not seen.
+    Without SnapStart, this function does nothing. It must be called while the function is imported: Lambda does not see
+    hooks that are registered later.
     """
     if settings().initialization == "snap-start":
         from snapshot_restore_py import (  # type: ignore[import-untyped]  # the runtime brings it
@@ -30,7 +32,7 @@ def prepare() -> None:
 
 
 def _import_the_rest() -> None:
-    """What functions otherwise load with their first call, which then pays for no more than it uses."""
+    """Load what functions otherwise load with their first call. Without SnapStart, a call loads only what it uses."""
     from understudy import providers
     from understudy.access import rate_limit  # noqa: F401
     from understudy.api import bodies  # noqa: F401

@@ -1,8 +1,10 @@
-"""Text in request bodies, and what is wrong with a body."""
+"""Checks of the text in request bodies, and the error for a body that cannot be read."""
 
 from __future__ import annotations
 
 import re
+
+from understudy.errors import InvalidRequest
 
 #: The codes of `BodyError`, each with the HTTP status that fits it.
 STATUS = {
@@ -21,14 +23,11 @@ STATUS = {
 }
 
 
-class BodyError(Exception):
-    """The body cannot be read. `message` is for the caller and quotes no values; `param` names the field to blame."""
+class BodyError(InvalidRequest):
+    """The body cannot be read. `message` is for the caller and quotes no values. `param` names the wrong field."""
 
     def __init__(self, code: str, message: str, param: str | None = None) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.param = param
+        super().__init__(message, param=param, code=code)
         self.status = STATUS[code]
 
 
@@ -37,18 +36,18 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def require_utf8(charset: str | None) -> None:
-    """Raises BodyError for another charset."""
+    """Raise BodyError if a charset is given that is neither UTF-8 nor ASCII."""
     if charset is not None and charset.lower() not in ("utf-8", "utf8", "us-ascii", "ascii"):
         raise BodyError("unsupported_charset", "Text must be UTF-8.")
 
 
 def looks_like_json(data: bytes | memoryview) -> bool:
-    """Does it begin as a JSON object or array?"""
+    """Return whether the data begins like a JSON object or array."""
     return bytes(data[:64]).lstrip()[:1] in (b"{", b"[")
 
 
 def decoded(data: bytes | memoryview, param: str | None) -> str:
-    """The text. Raises BodyError, naming `param`, for what is not UTF-8 and for what no field may hold."""
+    """Return the data as text. Raises BodyError, naming `param`, if it is not UTF-8 or `check_text` refuses it."""
     try:
         text = str(data, "utf-8")
     except UnicodeDecodeError:
@@ -61,6 +60,6 @@ def decoded(data: bytes | memoryview, param: str | None) -> str:
 
 
 def check_text(text: str, param: str | None) -> None:
-    """Refuses what no field may hold and JSON's and URL's escapes can spell: NUL, and half of a surrogate pair."""
+    """Raise BodyError for NUL and for half of a surrogate pair, which the escapes of JSON and URLs can spell."""
     if "\0" in text or (not text.isascii() and _SURROGATE.search(text)):
         raise BodyError("malformed_text", "Text must not contain NUL or unpaired surrogates.", param)

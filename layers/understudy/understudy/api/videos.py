@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from understudy import resources
 from understudy.api import inputs, lookup
-from understudy.api.fields import FilePart
+from understudy.api.forms import FilePart
 from understudy.deployments import routing
 from understudy.deployments.config import Deployment, deployments, removed
 from understudy.errors import InvalidRequest
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def create(call: Call, request: CreateVideo) -> tuple[Job, bool]:
-    """Generate a video. Returns the job and whether an earlier arrival of this call had made it already."""
+    """Create a video. Return the job, and whether an earlier attempt of this call had made it."""
     attempt = call.attempt("create")
     if job := submission.earlier(attempt):
         return job, True
@@ -58,7 +58,10 @@ def create(call: Call, request: CreateVideo) -> tuple[Job, bool]:
 
 
 def remake(call: Call, operation: Operation, request: EditVideo | ExtendVideo) -> tuple[Job, bool]:
-    """Edit or extend a video of the caller's, or a clip that came with the request."""
+    """Edit or extend one of the caller's videos, or a clip from the request or an upload.
+
+    Returns the job, and whether an earlier attempt of this call had made it.
+    """
     attempt = call.attempt(operation)
     if job := submission.earlier(attempt):
         return job, True
@@ -66,7 +69,7 @@ def remake(call: Call, operation: Operation, request: EditVideo | ExtendVideo) -
     if isinstance(request.video, FilePart) or request.video.upload_id is not None:
         wish = Wish(operation, request.prompt, seconds=seconds)
         model, asked = _routes(call, request, [])
-        submission.options(wish, model, asked, call.caller)  # what nobody does is said before a clip is opened
+        submission.options(wish, model, asked, call.caller)  # refuse before the clip is opened
         record = new_record()
         clip, facts = inputs.clip(call, request.video, record)
         length = math.ceil(facts.milliseconds / 1000)
@@ -88,7 +91,7 @@ def remake(call: Call, operation: Operation, request: EditVideo | ExtendVideo) -
 
 
 def remix(call: Call, public_id: str, prompt: str) -> tuple[Job, bool]:
-    """Remix a video of the caller's at the deployment that made it."""
+    """Remix one of the caller's videos at the deployment that made it. Returns like `create`."""
     attempt = call.attempt("remix", video_id=public_id)
     if job := submission.earlier(attempt):
         return job, True
@@ -123,7 +126,7 @@ def _from_job(
     choices = submission.options(wish, model, asked, call.caller)
     draft = replace(
         _draft(call, operation, model, choices[0].deployment, prompt),
-        # An extension answers its added seconds until it is finished; an edit keeps the source's length and size.
+        # An extension shows the added seconds until it is finished. An edit keeps the source's length and size.
         seconds=seconds or source.seconds,
         billed_seconds=seconds or source.seconds,
         source_seconds=source.seconds or 0,
@@ -136,8 +139,12 @@ def _from_job(
 
 
 def _from_source(source: Job, model: str | None, provider: str | None) -> tuple[str, list[Deployment]]:
-    """The model and deployments for work on a video: its own deployment, unless another model is named or that one is
-    no longer configured; then whoever serves the model gets the clip."""
+    """Return the model and the deployments for work on a video.
+
+    Work on a video goes to the deployment that made it. If the request names a model that this deployment does not
+    serve, or this deployment is no longer configured, any deployment of the model gets the clip. Raises InvalidRequest
+    if neither is possible, or if `provider` is not the deployment's.
+    """
     home = deployments().find(source.deployment)
     if home is not None and (model is None or model in home.models):
         if provider is not None and provider != home.provider:
@@ -161,10 +168,10 @@ def _cast(call: Call, request: CreateVideo) -> list[Character]:
 
 
 def _routes(call: Call, request: Routed, homes: list[str]) -> tuple[str, list[Deployment]]:
-    """The model that the request names, or the default one, and its deployments in the order in which they are asked.
+    """Return the named or default model, and its deployments in the order in which they are asked.
 
-    `homes` go first, and the default deployment when no model is named. Raises PermissionDenied for a model that the
-    key may not use, and what `routing.candidates` raises.
+    `homes` go first. If no model is named, the default deployment follows them. Raises PermissionDenied for a model
+    that the key may not use, and what `routing.candidates` raises.
     """
     model = request.named_model or deployments().default_model
     call.check_model(model)

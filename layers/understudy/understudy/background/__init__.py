@@ -1,1 +1,1 @@
-"""What no caller waits for."""
+"""Work that no caller waits for."""

@@ -1,4 +1,4 @@
-"""The last steps of a job: the finished video comes from its provider into our bucket, with the pictures for it."""
+"""The last steps of a job: copy the finished video into the bucket, and make the preview pictures."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ from understudy.store.bucket import File
 from understudy.telemetry import logger
 
 MAX_OUTPUT = 5 * 1024**3
-JOIN_SECONDS = 2 * 3600  # beyond the provider's deadline, joining is tried so long
-UNSEEN = {"too_long", "too_large", "timed_out"}  # refusals to open a video that say nothing against it
+JOIN_SECONDS = 2 * 3600  # how long after the provider's deadline joining is retried
+UNSEEN = {"too_long", "too_large", "timed_out"}  # refusals because of our limits; the video itself may be fine
 
 
 def key(job: Job) -> str:
-    """Where the video is kept."""
+    """Return the bucket key of the job's video."""
     return f"{bucket.video_prefix(job.team, job.id)}video.mp4"
 
 
 def take_home(job: Job, deployment: Deployment, progress: Progress, deadline: float) -> float | None:
-    """Copy what the provider has finished into the bucket; the job completes, unless that was only a part of it.
+    """Copy the provider's finished file into the bucket, and complete the job.
 
-    Returns seconds until the next step, or None when the job has ended.
+    The file of an emulated extension is only a part of the video. Then the job does not complete yet. Returns the
+    seconds until the next step, or None when the job has ended.
     """
     try:
         file = _fetched(deployment, progress, emulated_extension.key(job) if job.emulated else key(job), deadline)
@@ -57,18 +58,21 @@ def take_home(job: Job, deployment: Deployment, progress: Progress, deadline: fl
 
 
 def join(job: Job) -> float | None:
-    """What the provider made is here: it is joined to its source, and the provider is not needed any more."""
+    """Join the provider's part of the video to its source, and complete the job. The provider is not needed any more.
+
+    Returns the seconds until the next step, or None when the job has ended.
+    """
     try:
         file, whole = emulated_extension.join(job, key(job))
         facts = whole | _previews(job)
     except InvalidRequest as error:
         if error.code in UNSEEN or job.troubles >= retries.MOST:
-            message = f"The continuation was made and could not be joined to its source: {error.message}"
+            message = f"The extension was created, but could not be joined to its source: {error.message}"
             transitions.fail(job, error.code or "media_failed", message, spent=retries.owed(job))
             return None
-        job = transitions.move(job, "archiving", continuation=None)  # half a file looks like this: it is fetched again
+        job = transitions.move(job, "archiving", continuation=None)  # an incomplete file, perhaps: fetch it again
         return retries.again(job, "archiving")
-    except ApiError as error:  # ours: what was paid for waits longer for us than we wait for others
+    except ApiError as error:  # our failure: a paid video is retried longer than after a provider's failure
         patient = time.time() < job.late_at + JOIN_SECONDS
         return retries.again(job, "archiving") if patient else retries.passing(job, error)
     transitions.complete(job, file, retries.owed(job), size=_size(job, facts), seconds=round(facts["duration"]))
@@ -76,7 +80,7 @@ def join(job: Job) -> float | None:
 
 
 def _fetched(deployment: Deployment, progress: Progress, key: str, deadline: float) -> File:
-    """What the provider made, under `key`. Raises Refused and OutcomeUnknown."""
+    """Copy the provider's file to `key`, and return it. Raises Refused and OutcomeUnknown."""
     provider = load(deployment.provider)
 
     def copy(account: Account) -> int:
@@ -87,11 +91,14 @@ def _fetched(deployment: Deployment, progress: Progress, key: str, deadline: flo
 
 
 def _trouble(job: Job, error: ProviderError, progress: Progress) -> float | None:
-    """The video is made and paid for: it is fetched until the job's deadline, or for a while if the file is gone."""
+    """Record a failed fetch of a video that is made and paid for. Return the seconds until the retry, or None.
+
+    The fetch is retried until the job's deadline, or for a while if the file is gone. After that, the job fails.
+    """
     logger.warning("fetching failed", extra={"video": job.id, "error": str(error)})
     gone, late = retries.lost(job, error) > retries.MOST, job.troubles >= retries.MOST and retries.late(job)
     if gone or late:
-        message = "The provider made the video, and its file could not be fetched."
+        message = "The provider finished the video, but its file could not be fetched."
         spent = retries.owed(job) if progress.micro_dollars is None else progress.micro_dollars
         transitions.fail(job, "output_unavailable", message, spent=spent)
         return None
@@ -99,10 +106,10 @@ def _trouble(job: Job, error: ProviderError, progress: Progress) -> float | None
 
 
 def _previews(job: Job) -> dict[str, Any]:
-    """Make the pictures; returns facts of the video, and none if the pictures are given up.
+    """Make the pictures. Return facts of the video, or {} if the pictures are given up.
 
-    Raises ApiError when it may work later. Half a file looks like that, too, so then the file is to be fetched again;
-    but bytes that are home are not given up for a thumbnail.
+    Raises ApiError if a retry may succeed. An incomplete file causes the same error, so the retry fetches the file
+    again. After the last retry the job keeps its video without pictures.
     """
     try:
         return clips.previews(key(job), bucket.video_prefix(job.team, job.id))
@@ -118,7 +125,10 @@ def _size(job: Job, facts: dict[str, Any]) -> str | None:
 
 
 def _video_only(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """The chunks, if they are a video and end. An HTML page called video/mp4 is not stored as one."""
+    """Yield the chunks. Raises Refused if they are not a video, or too large.
+
+    An HTML page that is declared as video/mp4 is not stored.
+    """
     count, head = 0, b""
     for chunk in chunks:
         if len(head) < 64:

@@ -1,7 +1,7 @@
 """The drop folder: `aws s3 cp luna.mp4 s3://bucket/drop/<team>/<model>/Luna.mp4`, for operators who may write there.
 
-A dropped file is its key and its bytes: synced again it makes nothing, with other bytes it makes another character.
-What became of it stands in drop-results/, which no notification watches.
+A dropped file is identified by its key and its bytes. The same file again makes nothing. The same key with other bytes
+makes another character. The result is written to drop-results/, for which there is no S3 notification.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ READ_BYTES = 1024 * 1024
 
 
 def take(thing: Landed, deadline: float) -> None:
-    """Make a character of a dropped clip. Raises Passing for what may pass."""
+    """Make a character from a dropped clip. Raises Passing for a failure that the next delivery may not have."""
     parts = thing.key.split("/")
     if len(parts) != 4 or not keys.TEAM.fullmatch(parts[1]):
         logger.warning("a dropped file outside drop/<team>/<model>/<name>")
@@ -36,11 +36,11 @@ def take(thing: Landed, deadline: float) -> None:
     try:
         name = PurePosixPath(filename).stem.strip()
         if not 0 < len(name) <= MAX_NAME:
-            raise InvalidRequest(f"The file's name is the character's name: 1 to {MAX_NAME} characters.")
+            raise InvalidRequest(f"The file's name becomes the character's name: use 1 to {MAX_NAME} characters.")
         home = creation.home_of(model, None)
         head = thing.head()
         if head is None:
-            return  # deleted since: nothing to make, nothing to say
+            return  # deleted meanwhile: nothing to make or to report
         mime_type = s3_event.video_type(head)
         record = _record(team, thing)
         character, _ = creation.adopt(team, record, name, home, thing.key, thing.version, mime_type, deadline)
@@ -52,7 +52,7 @@ def take(thing: Landed, deadline: float) -> None:
 
 
 def _record(team: str, thing: Landed) -> str:
-    """The one record for this key and these bytes: chosen at the first delivery, found at every later one."""
+    """Return the one record for this key and these bytes: made at the first delivery, found at every later delivery."""
     identity = hashlib.sha256(thing.key.encode())
     identity.update(_digest(thing).encode())
     key = table.drop_key(team, identity.hexdigest())

@@ -1,7 +1,8 @@
-"""From an object that has landed to what it was sent for: once, however often its event arrives.
+"""Turns an object that has arrived into what its upload is for: once, however often the event arrives.
 
-The first finished object of an upload counts; the version in the event says which one it is. Permanent failures are
-noted on the upload and not tried again; passing ones raise `s3_event.Passing`, and the event comes back after a pause.
+The first finished object of an upload counts, and the version in the event identifies it. A permanent failure is
+written to the upload and not retried. Any other failure raises `s3_event.Passing`, and the event is delivered again
+after a pause.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ from understudy.telemetry import logger
 
 
 def take(thing: Landed, deadline: float, *, last: bool = False) -> None:
-    """Make of the object what it is for. Raises Passing, except at the `last` delivery if a character was made."""
+    """Process an object that has arrived. Raises Passing for a failure that the next delivery may not have.
+
+    At the `last` delivery, the provider's refusal of a new character is written to the upload, even if it may pass.
+    """
     folder, _, rest = thing.key.partition("/")
     if folder == "drop":
         return drop_folder.take(thing, deadline)
@@ -48,7 +52,7 @@ def take(thing: Landed, deadline: float, *, last: bool = False) -> None:
 
 
 def pause(receipt_handle: str, received: int) -> None:
-    """Let the message come back later and later: 10 s, 20 s, ... up to 15 minutes."""
+    """Delay the next delivery of the message, each time longer: 10 s, 20 s, 40 s, up to 15 minutes."""
     seconds = min(10 * 2 ** (received - 1), 900)
     queue.postpone_upload(receipt_handle, seconds)
 
@@ -56,7 +60,7 @@ def pause(receipt_handle: str, received: int) -> None:
 def _make(upload: Upload, thing: Landed, deadline: float, last: bool) -> None:
     head = thing.head()
     if head is None:
-        raise InvalidRequest("The uploaded object is gone. Upload it again.", code="upload_gone")
+        raise InvalidRequest("The uploaded file no longer exists. Upload it again.", code="upload_gone")
     if upload.purpose == "image":
         return _image(upload, thing, head)
     mime_type = s3_event.video_type(head)
@@ -73,9 +77,12 @@ def _make(upload: Upload, thing: Landed, deadline: float, last: bool) -> None:
 
 
 def _said(objection: ProviderError | None, last: bool) -> dict[str, str] | None:
-    """What the character's home said against it: worth another delivery if it may pass, else worth telling."""
+    """Return the refusal of a new character at its home deployment, or None if the deployment did not refuse.
+
+    At the `last` delivery every refusal is returned. Before that, a refusal that may pass raises Passing.
+    """
     if not isinstance(objection, Refused):
-        return None  # nothing, or nobody knows: then it is made again at its first use and not before
+        return None  # no error, or an unknown outcome: then it is made again at its first use, not before
     if objection.movable and not last:
         raise Passing(objection.message)
     return {"code": objection.code or "provider_refused", "message": objection.message}
@@ -91,7 +98,7 @@ def _image(upload: Upload, thing: Landed, head: bytes) -> None:
 
 
 def _later(upload: Upload, thing: Landed) -> None:
-    """A POST policy can be used twice: the first finished object counts, this one goes."""
+    """Discard a later object of an upload. A POST policy can be used twice, and the first finished object counts."""
     logger.info("a second object for an upload was discarded", extra={"upload": upload.id})
     if thing.version:
         bucket.delete_version(thing.key, thing.version)

@@ -1,4 +1,4 @@
-"""What goes wrong with a job and may pass: how often and how long it is tried again."""
+"""Retries of a job's steps: how often, and with which pauses."""
 
 from __future__ import annotations
 
@@ -21,39 +21,44 @@ def again(job: Job, state: State, error: Exception | None = None) -> float:
 
 
 def lost(job: Job, error: Exception | None) -> int:
-    """How often in a row the provider has said that something of the job is not there, this time included. What else
-    goes wrong in between says nothing about that, so it does not count."""
+    """Return how often in a row the provider has said that something of the job is missing, with this error.
+
+    Any other error says nothing about that, and sets the number back to 0.
+    """
     gone = isinstance(error, Refused) and error.reason in {Reason.NOT_FOUND, Reason.LOST}
     return job.lost + 1 if gone else 0
 
 
 def passing(job: Job, error: Exception) -> float | None:
-    """Again after a growing pause, a few times; then the job fails with what is wrong."""
+    """Retry the step after a growing pause, up to MOST times in a row. Then fail the job with the error.
+
+    Returns the seconds until the retry, or None when the job has failed.
+    """
     logger.warning("job step failed", extra={"video": job.id, "state": job.state, "error": str(error)})
     if job.troubles < MOST:
         return again(job, job.state, error)
     if isinstance(error, ApiError):
         transitions.fail(job, error.code or "provider_failed", error.message, spent=owed(job))
     else:
-        message = "The provider could not be given what the video needs."
+        message = "The files that this video needs could not be sent to the provider."
         transitions.fail(job, "provider_failed", message, spent=owed(job))
     return None
 
 
 def owed(job: Job) -> int:
-    """What the job may cost if it ends now, in micro-dollars: nothing before it was ordered."""
+    """Return what the job may cost if it ends now, in micro-dollars: 0 before the order was sent."""
     if job.state == "preparing":
         return 0
     return job.hold if job.spent is None else job.spent
 
 
 def late(job: Job) -> bool:
-    """Has the job been at the provider for longer than jobs are there?"""
+    """Return whether the job's deadline at the provider has passed."""
     return time.time() > job.late_at
 
 
 def _pause(job: Job) -> float:
-    """Seconds until the next try: longer each time, and never faster than the provider's pace."""
+    """Return the seconds until the retry: longer each time, and at least the polling interval."""
     deployment = deployments().find(job.deployment)
     pace = routing.pace(deployment, job.model) if deployment else 0.0
     return max(pace, float(min(2**job.troubles, 120)))

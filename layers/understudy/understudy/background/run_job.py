@@ -1,7 +1,6 @@
-"""What `run_job` does with a job, one step a message: prepare, submit, poll at the provider's pace, copy the output
-home.
+"""Takes a job one step further for each message: prepare, submit, poll, and copy the output into the bucket.
 
-It works for jobs whose client never comes back, and it is the only one that asks providers about running jobs.
+Jobs go on if the client never asks again. Only `run_job` asks providers about running jobs, at the provider's pace.
 """
 
 from __future__ import annotations
@@ -24,15 +23,15 @@ from understudy.telemetry import logger
 
 LEASE_SECONDS = 330  # longer than run_job may run
 CALL_SECONDS = 60.0
-MAX_LOST = 3  # so often in a row may a provider say that it does not know a job or a character of its own
+MAX_LOST = 3  # how often in a row a provider may say that it does not know its own job or character
 PREPARE_SECONDS = 1800  # how long a provider may take to make a character
-ABSENT_SECONDS = 3600  # beyond its deadline, a job waits so long for its deployment to be configured again
+ABSENT_SECONDS = 3600  # how long after its deadline a job waits for its deployment to be configured again
 ABSENT_PAUSE = 60.0
 LOST_SECONDS = 600  # how long a provider is asked for a job whose answer was lost
 
 
 def work(message: dict[str, Any], deadline: float) -> None:
-    """Do what a message says; `deadline` is in `time.monotonic()` seconds. Raises jobs.Busy."""
+    """Do what a message says. `deadline` is in `time.monotonic()` seconds. Raises transitions.Busy."""
     if "delete" in message:
         return _delete_upstream(message, deadline)
     job = Job.find(message["team"], message["video"])
@@ -54,7 +53,7 @@ def work(message: dict[str, Any], deadline: float) -> None:
 
 
 def _step(job: Job, deadline: float) -> float | None:
-    """Take the job one step further; seconds until the next one, or None when it has ended."""
+    """Take the job one step further. Return the seconds until the next step, or None when the job has ended."""
     deployment = deployments().find(job.deployment)
     if deployment is None:
         return _without(job)
@@ -73,8 +72,11 @@ def _step(job: Job, deadline: float) -> float | None:
 
 
 def _without(job: Job) -> float | None:
-    """Its deployment has left the file, by mistake or for good. What nobody has ordered goes to another one; what may
-    be at the provider is waited for, as if that were away."""
+    """Take a job further whose deployment has left the deployments file, by mistake or for good.
+
+    A job that was not ordered moves to another deployment. A job that the provider may have waits until ABSENT_SECONDS
+    after its deadline, as if the provider were down. Then the job fails.
+    """
     if job.state == "preparing" and _moves_on(job):
         return 0
     if job.continuation is not None:
@@ -82,14 +84,14 @@ def _without(job: Job) -> float | None:
     logger.error("deployment is not configured", extra={"video": job.id, "deployment": job.deployment})
     if time.time() < job.late_at + ABSENT_SECONDS:
         return ABSENT_PAUSE
-    message = f"The deployment {job.deployment!r} is no longer configured, so its provider cannot be asked."
+    message = f"The deployment {job.deployment!r} is no longer configured, so Understudy cannot ask its provider."
     made = "" if job.state == "preparing" else " The video may exist there and may be billed."
     transitions.fail(job, "deployment_removed", message + made, spent=retries.owed(job))
     return None
 
 
 def _moves_on(job: Job) -> bool:
-    """The next deployment that may make it takes over, if there is one."""
+    """Move the job to the next deployment that may make it. Return False if there is none."""
     others = [one for one in map(deployments().find, job.others) if one is not None]
     if others:
         left, changes = [one.id for one in others[1:]], submission.taken_by(job, others[0])
@@ -115,7 +117,7 @@ def _prepare(job: Job, deployment: Deployment, deadline: float) -> float | None:
     except Refused as refused:
         return _refused(job, deployment, refused)
     except OutcomeUnknown as unknown:
-        # Of a video: noted by `submit`, and it ends or is reconciled. Of a character: it is made again, a few times.
+        # A video: `submit` has recorded it, and the job ends or is reconciled. A character: it is made again.
         return routing.pace(deployment, job.model) if job.state == "submitting" else retries.passing(job, unknown)
     except ApiError as error:
         return retries.passing(job, error)
@@ -124,14 +126,17 @@ def _prepare(job: Job, deployment: Deployment, deadline: float) -> float | None:
 
 def _wait_for_character(job: Job, deployment: Deployment) -> float | None:
     if time.time() > job.created_at + PREPARE_SECONDS:
-        transitions.fail(job, "character_timeout", "The provider has not made the character in time.")
+        transitions.fail(job, "character_timeout", "The provider did not create the character in time.")
         return None
     return routing.pace(deployment, job.model)
 
 
 def _refused(job: Job, deployment: Deployment, refused: Refused) -> float | None:
-    """Nothing was made: the next deployment, if the refusal is of the kind that moves; later, if that helps; again with
-    characters that the provider had lost; else the end."""
+    """Handle a refusal: nothing was made. Return the seconds until the next step, or None when the job has failed.
+
+    If the refusal allows it, the next deployment gets the job. Else, if the provider is busy or unavailable, the job is
+    retried later. If the provider has lost characters, they are made again. Otherwise the job fails.
+    """
     if refused.movable:
         routing.rest(deployment, job.model, refused)
         if _moves_on(job):
@@ -148,8 +153,8 @@ def _refused(job: Job, deployment: Deployment, refused: Refused) -> float | None
 def _forget_cast(job: Job, deployment: Deployment) -> bool:
     """Forget the native characters of this job, so that they are made again. Return False if none has a clip.
 
-    A refused order does not say which character the provider has lost. A character that was asked for alone is
-    forgotten already.
+    A refused order does not say which character the provider has lost. A job in `preparing` has no order yet, and its
+    lost character is forgotten already.
     """
     return job.state == "preparing" or handles.forget(orders.cast_of(job), deployment)
 
@@ -158,7 +163,7 @@ def _wait_for_submit(job: Job, pace: float) -> float | None:
     left = job.submit_by - time.time()
     if left > 0:
         return min(left, max(pace, 2.0))
-    message = "The provider's answer was lost here, so the video may exist and may be billed. It was not asked again."
+    message = "The provider's answer was lost, so the video may exist and may be billed. It was not sent again."
     transitions.fail(job, "outcome_unknown", message, spent=retries.owed(job))
     return None
 
@@ -175,9 +180,9 @@ def _reconcile(job: Job, deployment: Deployment, deadline: float) -> float | Non
         return routing.pace(deployment, job.model)
     if time.time() > job.submit_by + LOST_SECONDS:
         if trouble is None:
-            transitions.fail(job, "outcome_unknown", "The provider's answer was lost, and it knows of no such video.")
+            transitions.fail(job, "outcome_unknown", "The provider's answer was lost, and it has no such video.")
         else:
-            message = "The provider's answer was lost, and it could not be asked again. The video may be billed."
+            message = "The provider's answer was lost, and the provider could not be asked. The video may be billed."
             transitions.fail(job, "outcome_unknown", message, spent=retries.owed(job))
         return None
     return retries.again(job, "unknown", trouble)
@@ -197,7 +202,7 @@ def _poll(job: Job, deployment: Deployment, deadline: float) -> float | None:
         return _archive(job, deployment, deadline, progress)
     if retries.late(job):
         transitions.fail(
-            job, "provider_timeout", "The provider has not finished this video in time.", spent=retries.owed(job)
+            job, "provider_timeout", "The provider did not finish this video in time.", spent=retries.owed(job)
         )
         return None
     done = max(job.progress, min(progress.progress, 98))
@@ -206,7 +211,7 @@ def _poll(job: Job, deployment: Deployment, deadline: float) -> float | None:
 
 
 def _failed(job: Job, progress: Progress) -> None:
-    """Free, unless the provider says that it is not."""
+    """Fail the job with the provider's error. A failed job costs nothing, unless the provider reports a cost."""
     error = progress.error or ("provider_failed", "The provider could not make this video.")
     transitions.fail(job, *error, spent=progress.micro_dollars or 0)
 
@@ -223,15 +228,13 @@ def _ask(job: Job, deployment: Deployment, deadline: float) -> Progress | Except
 def _poll_trouble(job: Job, error: Exception) -> float | None:
     if job.unconfirmed and isinstance(error, Refused) and error.reason in adopted.UNKNOWN_THERE:
         return adopted.ask_next(job)
-    # One that was finished is given up no sooner than its file.
+    # A finished video gets as many retries as its file.
     if retries.lost(job, error) >= (retries.MOST if job.state == "archiving" else MAX_LOST):
-        transitions.fail(
-            job, "provider_lost_video", "The provider no longer knows this video.", spent=retries.owed(job)
-        )
+        transitions.fail(job, "provider_lost_video", "The provider no longer has this video.", spent=retries.owed(job))
         return None
     # A paid video is not given up because the provider is away for a while: only its deadline ends it.
     if retries.late(job):
-        message = "The provider could not be asked about this video for too long."
+        message = "The provider could not be reached about this video for too long."
         transitions.fail(job, "provider_timeout", message, spent=retries.owed(job))
         return None
     logger.warning("poll failed", extra={"video": job.id, "error": str(error)})
@@ -253,13 +256,13 @@ def _archive(job: Job, deployment: Deployment, deadline: float, progress: Progre
 
 
 def _facts(job: Job, progress: Progress) -> dict[str, Any]:
-    """What the provider says of the video, if it is the whole one."""
+    """Return the length and the size that the provider reports, if its file is the whole video."""
     names = () if job.emulated else ("seconds", "size")
     return {name: value for name in names if (value := getattr(progress, name)) is not None}
 
 
 def _delete_upstream(message: dict[str, Any], deadline: float) -> None:
-    """Delete at the provider what was deleted here, if it can; a failure brings the message back."""
+    """Delete at the provider what was deleted here, if the provider can. A failure raises, so SQS delivers again."""
     deployment = deployments().find(message["deployment"])
     if deployment is None:
         logger.warning(

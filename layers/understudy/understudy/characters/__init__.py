@@ -1,1 +1,1 @@
-"""The portable character."""
+"""Portable characters: made once, used with every provider that takes characters."""

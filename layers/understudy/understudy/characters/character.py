@@ -1,20 +1,19 @@
-"""The portable character: a name, a clip and stills, in the user's bucket. It exists when they do, whatever a
-provider says.
+"""The portable character: a name, a clip and stills in the user's bucket.
 
-How a provider gets it is the business of characters/handles.py.
+A character exists when these exist, whatever a provider does. characters/handles.py makes it known to providers.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from understudy.files.media import media_at
 from understudy.ids import new_record
 from understudy.store import bucket, queue, table
+from understudy.store.entity import Entity
 from understudy.store.secrets import id_codec
-from understudy.store.table import Put, Row
 
 if TYPE_CHECKING:
     from understudy.files.clips import Inspection
@@ -22,10 +21,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Character:
-    """The row of a character. `home` is the deployment it was made on; `original` its id there, or our record.
+class Character(Entity):
+    """The row of a character.
 
-    One that a caller brought by a provider's id has no clip: its numbers are 0, and only its home can play it.
+    `home` is the deployment for which it was made. `original` is its id there, or our record. A character that a caller
+    brought by a provider's id has no clip: its numbers are 0, and only its home can use it.
     """
 
     team: str
@@ -41,20 +41,20 @@ class Character:
     home: str
     provider: str
     original: str
-    signed_with: int | None = None  # the key of its id, which outlives a rotation
+    signed_with: int | None = None  # the MAC key of its id, so that the id survives a key rotation
 
-    @property
-    def key(self) -> table.Key:
-        return table.character_key(self.team, self.id)
+    @staticmethod
+    def key_of(team: str, record: str) -> table.Key:
+        return table.character_key(team, record)
 
     @property
     def has_clip(self) -> bool:
-        """Can it be given to another provider?"""
+        """Whether the character can be given to another provider."""
         return self.byte_count > 0
 
     @property
     def clip(self) -> Media:
-        """The clip as providers take it."""
+        """The clip, in the form for providers."""
         filename = f"clip.{bucket.EXTENSIONS.get(self.mime_type, 'mp4')}"
         return media_at(
             clip_key(self.team, self.id), filename=filename, mime_type=self.mime_type, byte_count=self.byte_count
@@ -62,31 +62,31 @@ class Character:
 
     @property
     def still_files(self) -> tuple[Media, ...]:
-        """The stills as providers take them, the best one first."""
+        """The stills, in the form for providers. The best still is first."""
         return tuple(
             media_at(still["key"], filename=f"still-{i}.jpg", mime_type="image/jpeg", byte_count=still["bytes"])
             for i, still in enumerate(self.stills)
         )
 
     def needs_trim(self, support: CharacterSupport) -> bool:
-        """Is the clip sent, and longer than the provider takes?"""
+        """Return whether the provider gets the clip itself, and the clip is longer than the provider takes."""
         too_long = support.trim and self.milliseconds > support.clip_seconds[1] * 1000
         return too_long and support.form == "reference_video"
 
     def trimmed_key(self, support: CharacterSupport) -> str:
-        """Where the shorter clip for such a provider is kept."""
+        """Return the bucket key of the shortened clip for such a provider."""
         return bucket.character_prefix(self.team, self.id) + f"clip-{support.clip_seconds[1]:g}s.mp4"
 
     def trim(self, support: CharacterSupport) -> None:
-        """Make the shorter clip unless it is there. Raises InvalidRequest."""
-        from understudy.files import clips  # what only shows a character opens none
+        """Make the shortened clip, if the provider needs one and it does not exist. Raises InvalidRequest."""
+        from understudy.files import clips  # not needed to show a character
 
         key = self.trimmed_key(support)
         if self.needs_trim(support) and not bucket.exists(key):
             clips.trim(clip_key(self.team, self.id), key, support.clip_seconds[1])
 
     def cast(self, support: CharacterSupport, handle: str | None) -> CastMember:
-        """The character in the one form that the provider takes."""
+        """Return the character in the one form that the provider takes."""
         from understudy.providers.base import CastMember
 
         if handle is not None:
@@ -101,7 +101,7 @@ class Character:
 
     @staticmethod
     def new(team: str, record: str, name: str, clip: Inspection, *, home: str, provider: str) -> Character:
-        """A character of this clip, not stored yet."""
+        """Return a character made from this clip. It is not stored yet."""
         return Character(
             team=team,
             id=record,
@@ -121,43 +121,21 @@ class Character:
 
     @staticmethod
     def brought(team: str, name: str, original: str, *, home: str, provider: str) -> Character:
-        """A character that a provider has made without us and calls `original`, not stored yet."""
+        """Return a new character for one that a provider made and calls `original`. It is not stored yet."""
         from understudy.files.clips import Inspection
 
         nothing = Inspection(mime_type="", byte_count=0, milliseconds=0, width=0, height=0, stills=[])
         character = Character.new(team, new_record(), name, nothing, home=home, provider=provider)
         return replace(character, original=original)
 
-    @staticmethod
-    def find(team: str, record: str) -> Character | None:
-        """The character, or None."""
-        row = table.get(table.character_key(team, record))
-        return Character.of(row) if row else None
-
-    @staticmethod
-    def page(team: str, *, limit: int, newest_first: bool, after: str | None) -> list[Character]:
-        """A page of a team's characters by creation time; `after` is a record."""
-        start = table.character_key(team, "")
-        rows = table.page(start, start.sk, limit=limit, newest_first=newest_first, after=after)
-        return [Character.of(row) for row in rows]
-
-    @staticmethod
-    def of(row: Row) -> Character:
-        """The character that a row holds."""
-        return Character(**{one.name: row[one.name] for one in fields(Character) if one.name in row})
-
-    def new_row(self) -> Put:
-        """The new row, to be written together with what makes the call the only one."""
-        return Put(self.key, asdict(self))
-
     def name_original(self, original: str) -> Character:
-        """Keep the provider's own id, when it was said inside the request."""
+        """Store the provider's own id as `original`. Return the changed character."""
         return Character.of(table.update(self.key, {"original": original}, expect={"original": self.original}))
 
     def delete(self) -> None:
-        """Delete handles, clip, stills and, last, the row, so that a delete that breaks off can be repeated.
+        """Delete the handles, the clip, the stills and, last, the row, so that an interrupted deletion can be repeated.
 
-        `run_job` deletes what providers keep of it.
+        `run_job` deletes the native characters at the providers.
         """
         for row in table.each(self.key, f"handle#{self.id}#"):
             if row.get("reference"):

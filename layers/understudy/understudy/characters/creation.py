@@ -1,6 +1,6 @@
-"""From a clip to a character: stored, examined, and introduced to the provider it was made for.
+"""Makes a character from a clip: stores the clip, examines it, and makes the native character at the home deployment.
 
-A clip in a request and one that landed in the bucket go the same way.
+A clip from a request and a clip that arrived in the bucket are handled in the same way.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ from understudy.files import clips
 from understudy.store import bucket, table
 from understudy.telemetry import logger
 
-MAKE_SECONDS = 8.0  # what must be left of the time to make a native handle in it
+MAKE_SECONDS = 8.0  # seconds that must be left to make a native character
 
 
 def adopt(
     team: str, record: str, name: str, home: Deployment, key: str, version: str | None, mime_type: str, deadline: float
 ) -> tuple[Character, ProviderError | None]:
-    """Make a character of an object in the bucket, or find the one that this `record` has become already.
+    """Return the character of this `record`, and make it from an object in the bucket if it does not exist yet.
 
-    Returns it and what its home said against it. Raises InvalidRequest for what is not a usable video.
+    Returns the character, and the error of its home deployment or None. Raises InvalidRequest if the object is not a
+    usable video.
     """
     character = Character.find(team, record)
     if character is None:
@@ -34,14 +35,14 @@ def adopt(
         character = Character.new(team, record, name, clip, home=home.id, provider=home.provider)
         with contextlib.suppress(table.RowChanged):  # another delivery was first, with the same bytes
             table.write_together(character.new_row())
-    # A repeated delivery may have drawn another home than the first one.
+    # A repeated delivery may have chosen another home than the first delivery.
     return introduce(character, deployments().find(character.home) or home, deadline)
 
 
 def examine(team: str, record: str) -> clips.Inspection:
-    """Look into the clip that was just stored and take its stills.
+    """Inspect the clip that was just stored, and take its stills.
 
-    Raises InvalidRequest for what is not a usable video; then nothing of it is kept.
+    Raises InvalidRequest if it is not a usable video. After an ApiError nothing of the clip is kept.
     """
     prefix = bucket.character_prefix(team, record)
     try:
@@ -52,17 +53,17 @@ def examine(team: str, record: str) -> clips.Inspection:
 
 
 def home_of(model: str | None, provider: str | None) -> Deployment:
-    """The deployment that a character is made on: of the model if one is named, else the default one."""
+    """Return the home of a new character: a deployment of the named model or provider, else the default one."""
     if model is None and provider is None:
         return deployments().default()
     return routing.candidates(deployments(), model or deployments().default_model, provider=provider)[0]
 
 
 def introduce(character: Character, home: Deployment, deadline: float) -> tuple[Character, ProviderError | None]:
-    """Make the native handle now, if the provider has such and is quick.
+    """Make the native character now, if the provider makes native characters, and quickly.
 
-    The character exists whatever comes of it: another provider may take it, and its home is asked again at the first
-    use unless it refused for good. Returns it and what its home said against it.
+    The character exists in any case. Another provider may take it, and its home is asked again at the first use, unless
+    the home refused for good. Returns the character, and the error of its home or None.
     """
     support = routing.profile_of(home, next(iter(home.models))).characters
     shortest, longest = support.clip_seconds

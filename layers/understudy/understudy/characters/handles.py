@@ -1,11 +1,11 @@
-"""What a provider calls a character: made lazily, one maker at a time, and kept.
+"""Handles: the native characters that providers keep of a character. Each is made when needed, by one maker at a time.
 
-making   somebody is asking the provider now (`lease_until`)
-pending  the provider is still making it; `reference` is asked for again, if it wants to be left alone not before
-         `lease_until`
+making   a maker is asking the provider now (until `lease_until`)
+pending  the provider is still making it; `reference` is polled, but not before `lease_until`, which is set if the
+         provider asked for a pause
 ready    `reference` is the provider's id
 unknown  the provider's answer was lost; a new one is made at the next use, not before
-refused  the provider said no, with its reason
+refused  the provider refused, and the row has the reason
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from understudy.providers.base import NativeCharacter
 from understudy.store import table
 from understudy.store.table import Put
 
-MAX_PAUSE = 900  # however long a provider wants to be left alone
-MAKE_SECONDS = 300  # a maker that has not come back by then is dead
+MAX_PAUSE = 900  # seconds, even if a provider asks for more
+MAKE_SECONDS = 300  # after that time a maker is considered dead
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +48,22 @@ class Handle:
 
 
 def find(character: Character, deployment: Deployment) -> Handle | None:
-    """The character's handle at a deployment, or None if none was ever made."""
+    """Return the character's handle at a deployment, or None if there is none."""
     row = table.get(_key(character, deployment))
     return _handle(row) if row else None
 
 
 def known(character: Character, deployment: Deployment, reference: str) -> Put:
-    """The row of a handle that the provider has had all along, to be written together with its new character."""
+    """Return the row of a handle that the provider already had, to be written together with its new character."""
     return Put(_key(character, deployment), asdict(Handle(deployment.id, "ready", reference)))
 
 
 def ensure(character: Character, deployment: Deployment, deadline: float) -> Handle:
-    """Make the handle, or take it further, as far as one call goes; the answer's state says how far that was.
+    """Make the handle, or poll it, with one call to the provider. Return it in the state that it has reached.
 
-    Raises Refused when the provider said no for a reason that will not pass (the row remembers it) or that will
-    (the row does not), Refused(LOST) when it no longer knows of it, and OutcomeUnknown when its answer was lost (the
-    row says so).
+    Raises Refused if the provider refuses: the row keeps a refusal for good, but not one that may pass. Raises
+    Refused(LOST) if the provider no longer knows the character. Raises OutcomeUnknown if the answer was lost, and the
+    row says so.
     """
     handle = find(character, deployment)
     if handle is not None and handle.state == "refused":
@@ -77,20 +77,23 @@ def ensure(character: Character, deployment: Deployment, deadline: float) -> Han
 
 
 def introduce(character: Character, deployment: Deployment, deadline: float) -> Handle:
-    """Make the handle for a character that is new, once in its life: what a provider may have made is not made again.
+    """Make the handle of a new character, at most once: what a provider may have made is not made again.
 
-    For deliveries that repeat. Raises like `ensure`.
+    This is for deliveries that repeat. An existing handle is returned in any state. Raises Refused and OutcomeUnknown.
     """
     handle = find(character, deployment)
     if handle is None:
         return _make(character, deployment, deadline, None)
     if handle.state == "making" and handle.lease_until <= time.time():
-        return _keep(_key(character, deployment), "unknown")  # its maker died on the way
+        return _keep(_key(character, deployment), "unknown")  # its maker died
     return handle
 
 
 def forget(cast: Iterable[Character], deployment: Deployment) -> bool:
-    """The deployment has lost one of them: the next `ensure` makes each again that has a clip. Whether any has."""
+    """Forget the handles of the characters that have a clip, so that `ensure` makes them again.
+
+    Returns False if no character has a clip. This is for a deployment that has lost one of the characters.
+    """
     again = [character for character in cast if character.has_clip]
     for character in again:
         table.delete(_key(character, deployment))
@@ -98,7 +101,7 @@ def forget(cast: Iterable[Character], deployment: Deployment) -> bool:
 
 
 def _make(character: Character, deployment: Deployment, deadline: float, before: Handle | None) -> Handle:
-    """Ask the provider to make it, unless somebody else has just begun to."""
+    """Ask the provider to make the native character, unless another maker has just begun."""
     key, provider = _key(character, deployment), load(deployment.provider)
     try:
         _begin(character, deployment, before)
@@ -120,7 +123,7 @@ def _make(character: Character, deployment: Deployment, deadline: float, before:
 
 
 def _begin(character: Character, deployment: Deployment, before: Handle | None) -> None:
-    """Become the one maker: the row is written before the call."""
+    """Become the only maker: the row is written before the call. Raises table.RowChanged if another maker was first."""
     lease = int(time.time()) + MAKE_SECONDS
     key = _key(character, deployment)
     if before is None:
@@ -149,7 +152,7 @@ def _poll(character: Character, deployment: Deployment, deadline: float, handle:
 
 
 def _left_alone(character: Character, deployment: Deployment, handle: Handle, error: ProviderError) -> Handle:
-    """Nobody asks for a pending one before the provider wants to be asked."""
+    """Return the pending handle. It is not polled again before the provider's Retry-After has passed."""
     if not error.pause:
         return handle
     with contextlib.suppress(table.RowChanged):
@@ -160,7 +163,7 @@ def _left_alone(character: Character, deployment: Deployment, handle: Handle, er
 
 
 def _note_refusal(key: table.Key, refused: Refused) -> None:
-    """A refusal that may pass leaves no row; one that will not is remembered."""
+    """Delete the row if the refusal may pass. Otherwise keep the refusal in the row."""
     if refused.movable or refused.reason is Reason.NOT_FOUND:
         table.delete(key)
     else:
@@ -168,7 +171,7 @@ def _note_refusal(key: table.Key, refused: Refused) -> None:
 
 
 def _made(character: Character, deployment: Deployment, made: NativeCharacter) -> Handle:
-    """Kept together with whose the provider's id is."""
+    """Write the handle, and the owner of the provider's id in the same transaction. Return the handle."""
     handle = Handle(deployment.id, "ready" if made.ready else "pending", made.reference)
     table.write_together(
         table.swap(_key(character, deployment), asdict(handle), expect={}),

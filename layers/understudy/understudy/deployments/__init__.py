@@ -1,1 +1,1 @@
-"""Which server, with which key."""
+"""Deployments: which server serves a call, and with which key."""

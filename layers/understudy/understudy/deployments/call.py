@@ -1,4 +1,4 @@
-"""Calls to a deployment's provider: base URL, key and deadline, and one more try if the key was just rotated."""
+"""Calls to a deployment's provider, with base URL, key and deadline. One retry if the key was just rotated."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ T = TypeVar("T")
 def call_provider(deployment: Deployment, deadline: float, ask: Callable[[Account], T]) -> T:
     """Call a provider with the deployment's account; `deadline` is in `time.monotonic()` seconds.
 
-    A 401 may only mean that the key was rotated within the last minute: nothing was made, so a fresh key gets one more
-    try. Raises what `ask` raises, and Refused when there is no key to be had.
+    A 401 may only mean that the key was rotated within the last minute. Nothing was made, so if the secret now holds
+    another key, the call is retried once with that key. Raises what `ask` raises, and Refused if the key cannot be
+    read.
     """
 
     def account(key: str | None) -> Account:

@@ -1,4 +1,4 @@
-"""A circuit for each deployment: open for a while after a refusal that moves work on, so that others are asked."""
+"""A circuit breaker for each deployment. A movable refusal opens the circuit for a while, so that others are asked."""
 
 from __future__ import annotations
 
@@ -18,18 +18,21 @@ OPEN_SECONDS = 30
 
 
 class Open(Exception):
-    """The circuit is open: the deployment was not asked."""
+    """The circuit is open, so the deployment was not asked."""
 
 
 class Moved(Exception):
-    """A movable refusal, as the type that the circuit breaker counts."""
+    """A movable refusal, as the exception type that the circuit breaker counts."""
 
     def __init__(self, refused: Refused) -> None:
         self.refused = refused
 
 
 def guarded(deployment_id: str, ask: Callable[[], None]) -> None:
-    """Ask, unless the circuit is open. Raises Open, Moved for a refusal that opens it, and what `ask` raises."""
+    """Call `ask`, unless the deployment's circuit is open.
+
+    Raises Open if the circuit is open, Moved for a refusal that opens the circuit, and what else `ask` raises.
+    """
     from aws_lambda_powertools.utilities.circuit_breaker import (
         CircuitBreakerConfig,
         CircuitBreakerOpenError,

@@ -1,16 +1,16 @@
-"""Which servers stand behind which model names: the deployments file.
+"""Which servers serve which model names: the deployments file.
 
-    [deployments.openai-main]                    # the stable id: part of every managed id, never used again for another
+    [deployments.openai-main]                    # the stable id: part of every managed id, never give it to another
     provider = "openai"                          # a file in understudy/providers/
     base_url = "https://api.example.com/v1"
-    secret = "secretsmanager:understudy/openai"  # or "ssm:/understudy/openai"; absent: the server wants no key
+    secret = "secretsmanager:understudy/openai"  # or "ssm:/understudy/openai"; left out: the server wants no key
     models = { "sora-2" = "sora-2" }             # name that callers use -> name at the provider
-    weight = 1                                   # share of new work within a model's group; 0: serves its own ids only
+    weight = 1                                   # relative share of a model's new work; 0: see routing.candidates
     default = true                               # exactly one: serves requests that name no model
-    poll_seconds = 5                             # instead of the provider's own pace
-    options = {}                                 # what the provider file documents
+    poll_seconds = 5                             # replaces the provider's own pace
+    options = {}                                 # documented in the provider file
 
-The file travels in the layer, so reading it costs no call; a broken one fails at cold start with a sentence.
+The file is packed into the layer, so reading it costs no call. An invalid file raises BadDeployments at its first use.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _FIELDS = {"provider", "base_url", "secret", "models", "weight", "default", "pol
 
 
 class BadDeployments(Exception):
-    """The deployments file cannot be used; the message says where and why."""
+    """The deployments file is invalid. The message says where and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +62,11 @@ class Deployments:
         return iter(self._by_id.values())
 
     def models(self) -> list[str]:
-        """Every model name that callers may use, in the file's order."""
+        """Return every model name that callers may use, in the file's order."""
         return list(dict.fromkeys(name for deployment in self for name in deployment.models))
 
     def group(self, model: str) -> list[Deployment]:
-        """The deployments behind a model name. Raises NotFound for a name that nobody serves."""
+        """Return the deployments that serve a model name. Raises NotFound if no deployment serves it."""
         group = [deployment for deployment in self if model in deployment.models]
         if not group:
             names = ", ".join(self.models())
@@ -76,20 +76,20 @@ class Deployments:
         return group
 
     def default(self) -> Deployment:
-        """The deployment for requests that name no model."""
+        """Return the deployment for requests that name no model."""
         return next(deployment for deployment in self if deployment.default)
 
     @property
     def default_model(self) -> str:
-        """The model of requests that name none."""
+        """The model for requests that name no model."""
         return next(iter(self.default().models))
 
     def find(self, deployment_id: str) -> Deployment | None:
-        """The deployment that an id names; None once it has left the file."""
+        """Return the deployment with this id, or None if it has left the file."""
         return self._by_id.get(deployment_id)
 
     def get(self, deployment_id: str) -> Deployment:
-        """Like `find`, for a request that cannot go on without it."""
+        """Return the deployment with this id. Raises InvalidRequest if it has left the file."""
         deployment = self.find(deployment_id)
         if deployment is None:
             raise removed(deployment_id)
@@ -97,7 +97,7 @@ class Deployments:
 
     @staticmethod
     def parse(text: str) -> Deployments:
-        """Read the file's text. Raises BadDeployments."""
+        """Parse the file's text. Raises BadDeployments if it is invalid."""
         try:
             tables = tomllib.loads(text).get("deployments")
         except tomllib.TOMLDecodeError as error:
@@ -111,17 +111,17 @@ class Deployments:
 
 
 def removed(deployment_id: str) -> InvalidRequest:
-    """What is said of a deployment that has left the file to whoever needs it."""
+    """Return the error for a request that needs a deployment which has left the file."""
     return InvalidRequest(
-        f"The deployment {deployment_id!r} that made this is no longer configured, so its provider cannot be "
-        "asked. What is stored here can still be read and used with other models.",
+        f"The deployment {deployment_id!r} that made this is no longer configured, so Understudy cannot ask its "
+        "provider. Stored files can still be downloaded and used with other models.",
         code="deployment_removed",
     )
 
 
 @cache
 def deployments() -> Deployments:
-    """The deployments of this execution environment."""
+    """Return the deployments of the file, read once in an execution environment."""
     return Deployments.parse(FILE.read_text("utf-8"))
 
 

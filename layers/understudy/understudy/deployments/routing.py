@@ -1,7 +1,8 @@
-"""Which deployment serves a call, and what happens when it says no.
+"""Which deployment serves a call, and what happens if that deployment refuses.
 
-New work: those that serve the model, a character's home first, the others drawn by weight. What exists already goes by
-its id to the deployment that made it and nowhere else.
+New work is offered to the deployments that serve the model: first to `homes`, such as the deployment that its
+characters were created on, then to the others in a random order by weight. An existing video is polled, downloaded and
+deleted only at the deployment that made it.
 """
 
 from __future__ import annotations
@@ -24,18 +25,20 @@ T = TypeVar("T")
 
 
 def profile_of(deployment: Deployment, model: str) -> Profile:
-    """What the model that callers know as `model` can do at this deployment."""
+    """Return what the model that callers know as `model` can do at this deployment."""
     return load(deployment.provider).profile(deployment.models.get(model, model), deployment.options)
 
 
 def pace(deployment: Deployment, model: str) -> float:
-    """How many seconds to leave between two polls of a job."""
+    """Return the seconds between two polls of a job."""
     return deployment.poll_seconds or profile_of(deployment, model).poll_seconds
 
 
 def made_at(deployment: Deployment, model: str) -> dict[str, Any]:
-    """What a job's row says of the deployment that is to make it. The pace stands there so that whoever shows a job
-    need not know of deployments and providers."""
+    """Return what a job's row says of the deployment that is to make the video.
+
+    The row holds the pace, in milliseconds, so that code that only shows a job need not load deployments and providers.
+    """
     return {
         "deployment": deployment.id,
         "provider": deployment.provider,
@@ -44,17 +47,17 @@ def made_at(deployment: Deployment, model: str) -> dict[str, Any]:
 
 
 def late_at(deployment: Deployment, model: str) -> int:
-    """When a job that begins there now should be done, in unix seconds."""
+    """Return when a job that starts there now should be done, in unix seconds."""
     return int(time.time()) + profile_of(deployment, model).deadline_seconds
 
 
 def candidates(
     deployments: Deployments, model: str, *, provider: str | None = None, homes: Iterable[str] = ()
 ) -> list[Deployment]:
-    """The deployments for new work, in the order in which they are asked.
+    """Return the deployments for new work, in the order in which they are asked.
 
-    `homes` (deployment ids) go first. Raises NotFound for an unknown model and InvalidRequest when `provider`
-    (`custom_llm_provider`) leaves none.
+    `homes` (deployment ids) go first, also with weight 0. Raises NotFound for an unknown model, and InvalidRequest if
+    `provider` (`custom_llm_provider`) or the weights leave no deployment.
     """
     group = [deployment for deployment in deployments.group(model) if deployment.weight or deployment.id in homes]
     if provider is not None:
@@ -63,18 +66,18 @@ def candidates(
             message = f"No deployment of {model!r} is with the provider {provider[:40]!r}. Leave the field out."
             raise InvalidRequest(message, param="custom_llm_provider")
     if not group:
-        raise InvalidRequest(f"The model {model!r} takes no new work at the moment.", param="model")
+        raise InvalidRequest(f"The model {model!r} accepts no new videos. Use another model.", param="model")
     home_order = list(homes)
     first = sorted((one for one in group if one.id in home_order), key=lambda one: home_order.index(one.id))
     return first + _by_weight([one for one in group if one.id not in home_order])
 
 
 def try_in_turn(options: list[T], deployment_of: Callable[[T], Deployment], ask: Callable[[T], None]) -> T:
-    """Ask each option once until one takes the work; returns that one.
+    """Ask each option once until an option takes the work, and return that option.
 
-    A movable refusal opens the circuit of its deployment for a while and goes on to the next; the last refusal is
-    raised.
-    With one option there is nothing to protect by a circuit, and when all circuits are open the first is asked anyway.
+    A movable refusal opens the circuit of its deployment for a while, and the next option is asked. If all refuse, the
+    last refusal is raised. A single option is asked without a circuit breaker. If all circuits are open, the first
+    option is asked anyway.
     """
     if len(options) == 1:
         ask(options[0])
@@ -95,7 +98,10 @@ def try_in_turn(options: list[T], deployment_of: Callable[[T], Deployment], ask:
 
 
 def rest(deployment: Deployment, model: str, refused: Refused) -> None:
-    """Open the circuit of a deployment that has refused work outside `try_in_turn`, if others serve the model, too."""
+    """Open the circuit of a deployment that has refused work outside `try_in_turn`, if others serve the model, too.
+
+    `refused` has to be movable.
+    """
     if sum(model in one.models for one in deployments()) < 2:
         return
 
@@ -107,6 +113,6 @@ def rest(deployment: Deployment, model: str, refused: Refused) -> None:
 
 
 def _by_weight(group: list[Deployment]) -> list[Deployment]:
-    """Drawn one after the other by weight: the first as configured, the rest as fallbacks."""
+    """Return the group in a random order by weight: the first deployment gets the work, the rest are fallbacks."""
     # The key u^(1/w), largest first, draws without replacement in proportion to w (Efraimidis and Spirakis, 2006).
     return sorted(group, key=lambda deployment: random.random() ** (1 / deployment.weight), reverse=True)  # noqa: S311

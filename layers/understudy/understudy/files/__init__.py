@@ -1,1 +1,1 @@
-"""Files of callers: presigned, landed, inspected, handed to providers."""
+"""Callers' files: uploaded, inspected and sent to providers."""

@@ -1,4 +1,4 @@
-"""The two sealed functions that open media, as calls. FFmpeg on strangers' files does not sit beside keys."""
+"""Calls to the two sealed functions that open media, so that FFmpeg never opens strangers' files beside secrets."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ OURS = {
     "not_found",
     "storage_error",
     "internal_error",
-}  # faults of ours: another clip would not help
+}  # our own faults: another clip would not help
 
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What a clip is. `milliseconds` long; `stills` are {"key", "width", "height", "bytes", ...} in the bucket."""
+    """Facts about a clip. `stills` are {"key", "width", "height", "bytes"} of stills in the bucket."""
 
     mime_type: str
     byte_count: int
@@ -31,8 +31,10 @@ class Inspection:
 
 
 def inspect(key: str, *, stills_prefix: str, stills: int = STILLS, param: str = "video") -> Inspection:
-    """Look into a clip and take stills from it. Raises InvalidRequest, naming `param`, for what is not a usable
-    video."""
+    """Inspect a clip, and take stills from it.
+
+    Raises InvalidRequest, naming `param`, if it is not a usable video.
+    """
     facts = _call(settings().inspect_function, {"key": key, "stills_prefix": stills_prefix, "stills": stills}, param)
     return Inspection(
         mime_type=facts["mime_type"],
@@ -45,7 +47,7 @@ def inspect(key: str, *, stills_prefix: str, stills: int = STILLS, param: str = 
 
 
 def previews(key: str, prefix: str) -> dict[str, Any]:
-    """Make thumbnail.webp and spritesheet.jpg beside an output; returns its facts. Raises InvalidRequest."""
+    """Make thumbnail.webp and spritesheet.jpg beside a video. Return facts about the video. Raises InvalidRequest."""
     event = {
         "task": "previews",
         "key": key,
@@ -56,21 +58,23 @@ def previews(key: str, prefix: str) -> dict[str, Any]:
 
 
 def last_frame(key: str, output_key: str, size: str) -> int:
-    """Write the last picture of a clip as JPEG in `size` (WIDTHxHEIGHT); returns its bytes. Raises InvalidRequest."""
+    """Write the last frame of a clip in `size` (WIDTHxHEIGHT). Return its number of bytes. Raises InvalidRequest."""
     width, _, height = size.partition("x")
     event = {"task": "last_frame", "key": key, "output_key": output_key, "width": int(width), "height": int(height)}
     return int(_call(settings().stitch_function, event, "video")["bytes"])
 
 
 def concatenate(keys: list[str], output_key: str) -> dict[str, Any]:
-    """Write the clips one after the other, in the size of the first; returns the facts of the whole, such as
-    `duration` in seconds and `bytes`. Raises InvalidRequest."""
+    """Write the clips one after the other, in the size of the first clip.
+
+    Returns facts about the result, such as `duration` in seconds and `bytes`. Raises InvalidRequest.
+    """
     event = {"task": "concatenate", "keys": keys, "output_key": output_key}
     return _call(settings().stitch_function, event, "video")
 
 
 def trim(key: str, output_key: str, seconds: float) -> None:
-    """Write the first `seconds` of a clip beside it. Raises InvalidRequest."""
+    """Write the first `seconds` of a clip to `output_key`. Raises InvalidRequest."""
     event = {"task": "trim", "key": key, "output_key": output_key, "start": 0, "seconds": seconds}
     _call(settings().stitch_function, event, "video")
 
@@ -88,4 +92,4 @@ def _call(function: str, event: dict[str, Any], param: str) -> dict[str, Any]:
 
 
 def _failed() -> ApiError:
-    return ApiError("The video could not be opened just now. Nothing was created; try again.", code="media_failed")
+    return ApiError("The video could not be opened. Nothing was created. Try again.", code="media_failed")

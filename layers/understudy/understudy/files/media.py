@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 
 def media_at(key: str, *, filename: str, mime_type: str, byte_count: int) -> Media:
-    """The object under `key`: to be read as a stream, or fetched by a URL that works for an hour."""
-    from understudy.providers.base import Media  # what only shows a character needs no provider
+    """Return the object under `key` as Media: to read as a stream, or by a presigned URL that works for an hour."""
+    from understudy.providers.base import Media  # not needed to show a character
 
     return Media(
         filename=filename,

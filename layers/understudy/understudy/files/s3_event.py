@@ -1,4 +1,4 @@
-"""An object that has landed in the bucket, as its event names it."""
+"""An object that has arrived in the bucket, as its S3 event describes it."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from understudy.store import bucket
 
 
 class Passing(Exception):
-    """Something stands in the way that may be gone at the next delivery."""
+    """A failure that the next delivery may not have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Landed:
-    """`version` is None in a bucket without versions."""
+    """An object that has arrived in the bucket. `version` is None in a bucket without versions."""
 
     key: str
     version: str | None
     byte_count: int
 
     def head(self, byte_count: int = sniff.VIDEO_HEAD) -> bytes | None:
-        """Its first bytes, or None when it is gone."""
+        """Return the object's first bytes, or None if it is gone."""
         return bucket.head(self.key, self.version, byte_count)
 
 
 def read(record: dict[str, Any]) -> Landed:
-    """Read one record of an S3 event; keys come form-encoded."""
+    """Read one record of an S3 event. Keys in an S3 event are form-encoded."""
     thing = record["s3"]["object"]
     return Landed(unquote_plus(thing["key"]), thing.get("versionId") or None, int(thing.get("size", 0)))
 
 
 def video_type(head: bytes) -> str:
-    """The type of a video by its first bytes. Raises InvalidRequest for what is none."""
+    """Return the MIME type of a video by its first bytes. Raises InvalidRequest unless it is MP4, MOV or WebM."""
     kind = sniff.video(head)
     if kind is None:
         raise InvalidRequest("The file is not an MP4, MOV or WebM video.", code="not_a_video")

@@ -1,11 +1,11 @@
-"""Says what a file is from its first bytes, because neither its name nor its declared type is to be trusted.
+"""Tells what a file is from its first bytes, because neither its name nor its declared type can be trusted.
 
-A filter before money is spent, not a proof: only `inspect_clip` opens media.
+This is a filter before money is spent, not a proof: only the sealed functions open media.
 """
 
 from __future__ import annotations
 
-#: Enough of a video for `video`. Images need more: their size may follow long metadata, so give `image` all there is.
+#: Enough of a video for `video`. Images need more: their size may follow long metadata, so give `image` the whole file.
 VIDEO_HEAD = 4096
 
 #: The containers that `video` knows, with their types.
@@ -26,7 +26,7 @@ _MAX_SEGMENTS = 4096  # of a JPEG before its size; each can be 64 kB, so real fi
 
 
 def video(head: bytes | memoryview) -> str | None:
-    """`mp4`, `mov` or `webm` (Matroska too: the same container, read by the same demuxer), or None."""
+    """Return `mp4`, `mov` or `webm`, or None. Matroska is `webm`: the same container, read by the same demuxer."""
     head = bytes(head[:VIDEO_HEAD])
     if head[:4] == b"\x1aE\xdf\xa3":
         return "webm" if _doctype(head) in (b"webm", b"matroska") else None
@@ -50,7 +50,7 @@ def _brand(brands: bytes) -> str | None:
 
 
 def _doctype(head: bytes) -> bytes | None:
-    """The DocType in an EBML header (RFC 8794, section 11.2)."""
+    """Return the DocType in an EBML header (RFC 8794, section 11.2), or None."""
     size, position = _vint(head, 4)
     end = min(position + size, len(head))
     while position < end:
@@ -65,7 +65,7 @@ def _doctype(head: bytes) -> bytes | None:
 
 
 def _vint(head: bytes, position: int) -> tuple[int, int]:
-    """An EBML number and where it ends; past the end of `head` it is 0."""
+    """Return an EBML number and the position after it. Past the end of `head` the number is 0."""
     first = head[position] if position < len(head) else 0
     length = 9 - first.bit_length()
     number = int.from_bytes(head[position : position + length], "big")
@@ -73,9 +73,9 @@ def _vint(head: bytes, position: int) -> tuple[int, int]:
 
 
 def image(head: bytes | memoryview) -> tuple[str, int, int] | None:
-    """The type, width and height in pixels of a PNG, JPEG or WebP, or None.
+    """Return the MIME type, width and height in pixels of a PNG, JPEG or WebP, or None.
 
-    They are the stored pixels: a JPEG that its EXIF data turns on its side is not turned here.
+    The width and height are those of the stored pixels: the EXIF rotation of a JPEG is not applied.
     """
     start = bytes(head[:32])
     found: tuple[str, int, int] | None = None
@@ -89,7 +89,7 @@ def image(head: bytes | memoryview) -> tuple[str, int, int] | None:
 
 
 def _webp(start: bytes) -> tuple[str, int, int] | None:
-    """From the first chunk: lossy, lossless or extended (RFC 9649, section 2)."""
+    """Read the size from the first chunk: lossy, lossless or extended (RFC 9649, section 2)."""
     if len(start) < 30:
         return None
     kind = start[12:16]
@@ -105,7 +105,7 @@ def _webp(start: bytes) -> tuple[str, int, int] | None:
 
 
 def _jpeg(head: bytes | memoryview) -> tuple[str, int, int] | None:
-    """Walks the segments to the first frame header (ITU T.81, annex B)."""
+    """Read the size from the first frame header, after walking over the segments before it (ITU T.81, annex B)."""
     position = 2
     for _ in range(_MAX_SEGMENTS):
         segment = bytes(head[position : position + 9])

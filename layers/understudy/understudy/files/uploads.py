@@ -1,12 +1,13 @@
-"""Uploads: a file on its way into the bucket, past the gateway's 10 MB and Lambda's 6 MB.
+"""Uploads: files on their way into the bucket that are too large for the gateway (10 MB) or Lambda (6 MB).
 
     pending ─→ processing ─→ completed
        │            └──────→ failed       with the reason
-       ├──→ expired                       nothing came in time
+       ├──→ expired                       nothing arrived in time
        └──→ cancelled                     the row is gone
 
-Up to 100 MB one presigned POST whose policy binds key, exact size, type and expiry; above that a multipart upload whose
-part URLs sign their length. What becomes of the bytes when they have landed is background/ingest_upload.py's business.
+An upload of up to 100 MiB is one presigned POST, whose policy fixes the key, the exact size, the type and the expiry. A
+larger upload is a multipart upload, and the URL of each part signs its length. background/ingest_upload.py processes
+the bytes that have arrived.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ KEPT_SECONDS = 30 * 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """The row of an upload. `record` of a character made from it is the upload's own, so there can be only one."""
+    """The row of an upload. A character made from it has the same record, so there can be only one character."""
 
     team: str
     id: str
@@ -57,7 +58,7 @@ class Upload:
     discarded: int = 0  # objects that came later under the same policy
     file: File | None = None
     error: dict[str, str] | None = None
-    signed_with: int | None = None  # the key of its id, which outlives a rotation
+    signed_with: int | None = None  # the MAC key of its id, so that the id survives a key rotation
 
     @property
     def row(self) -> table.Key:
@@ -65,12 +66,12 @@ class Upload:
 
     @property
     def key(self) -> str:
-        """Where the bytes land: ours, and as hard to guess as the id."""
+        """The bucket key of the bytes. Understudy chooses it, and it is as hard to guess as the id."""
         return bucket.upload_key(self.team, self.id)
 
     @property
     def status(self) -> str:
-        """The public status."""
+        """The public status: the state, or `expired`."""
         return "expired" if self.state == "pending" and self.expires_at < time.time() else self.state
 
     @property
@@ -78,7 +79,7 @@ class Upload:
         return math.ceil(self.byte_count / self.part_size) if self.part_size else 0
 
     def part_bytes(self, number: int) -> int:
-        """How many bytes part `number` (from 1) has."""
+        """Return the number of bytes of part `number` (from 1)."""
         return min(self.part_size, self.byte_count - (number - 1) * self.part_size)
 
 
@@ -92,7 +93,7 @@ def new(
     name: str | None = None,
     model: str | None = None,
 ) -> Upload:
-    """An upload that nothing has been sent to. Raises InvalidRequest for a size that cannot be taken."""
+    """Create an upload without bytes, and write its row. Raises InvalidRequest if the size is over the limit."""
     if byte_count > MAX_BYTES[purpose]:
         message = f"bytes: at most {MAX_BYTES[purpose]} for this purpose."
         raise InvalidRequest(message, param="bytes", code="file_too_large")
@@ -119,13 +120,17 @@ def new(
 
 
 def find(team: str, record: str) -> Upload | None:
-    """The upload, or None."""
+    """Return the upload, or None."""
     row = table.get(table.upload_key(team, record))
     return _upload(row) if row else None
 
 
 def form(upload: Upload) -> dict[str, Any]:
-    """How to send the bytes: {"method", "url", "fields"}, or {"method", "upload_id", "part_size", "parts"}."""
+    """Return how to send the bytes.
+
+    For a POST: {"method", "url", "fields"}. For parts: {"method", "upload_id", "part_size", "part_count", "parts"},
+    with URLs for the first SIGNED_AT_ONCE parts.
+    """
     if upload.multipart:
         numbers = range(1, min(upload.part_count, SIGNED_AT_ONCE) + 1)
         return {
@@ -141,21 +146,26 @@ def form(upload: Upload) -> dict[str, Any]:
 
 
 def sign_part(upload: Upload, number: int) -> dict[str, Any]:
-    """A fresh URL for a part; its length is signed, so no other length can be sent."""
+    """Return a fresh URL for a part. The length of the part is signed, so no other length can be sent."""
     length = upload.part_bytes(number)
     url = bucket.presign_part(upload.key, upload.multipart or "", number, length)
     return {"part_number": number, "bytes": length, "url": url}
 
 
 def parts_there(upload: Upload) -> list[dict[str, Any]]:
-    """The parts that have arrived: [{"part_number", "bytes", "etag"}]. Raises NotReady when S3 no longer knows the
-    upload."""
+    """Return the parts that have arrived: [{"part_number", "bytes", "etag"}].
+
+    Raises NotReady if S3 no longer knows the upload.
+    """
     return [{"part_number": part.number, "bytes": part.byte_count, "etag": part.etag} for part in _parts(upload)]
 
 
 def complete(upload: Upload) -> None:
-    """Put the parts together. Raises InvalidRequest, naming what is missing, unless they add up to the declared
-    bytes."""
+    """Join the parts into one object.
+
+    Raises InvalidRequest, naming the missing parts, unless the parts add up to the declared bytes. Raises NotReady if
+    S3 no longer knows the upload.
+    """
     there = _parts(upload)
     have = {part.number: part.byte_count for part in there}
     missing = [n for n in range(1, upload.part_count + 1) if have.get(n) != upload.part_bytes(n)]
@@ -170,7 +180,7 @@ def complete(upload: Upload) -> None:
 
 
 def cancel(upload: Upload) -> None:
-    """Give it up: row, parts and bytes go. Raises table.RowChanged when it is being worked on."""
+    """Delete the row, the parts and the bytes. Raises table.RowChanged if the upload's state has changed meanwhile."""
     table.delete(upload.row, expect={"state": upload.state})
     if upload.multipart and upload.state == "pending":
         bucket.abort_parts(upload.key, upload.multipart)
@@ -178,7 +188,7 @@ def cancel(upload: Upload) -> None:
 
 
 def claim(upload: Upload, version: str | None, seconds: float) -> Upload | None:
-    """Work on the bytes of `version` for some seconds; None if somebody else does, or did it to the end."""
+    """Claim the bytes of `version` for some seconds. Return None if another delivery works on them or has finished."""
     now = int(time.time())
     if upload.state not in {"pending", "processing"} or upload.lease_until > now:
         return None
@@ -191,29 +201,29 @@ def claim(upload: Upload, version: str | None, seconds: float) -> Upload | None:
 
 
 def finish(upload: Upload, file: File | None = None, *, error: dict[str, str] | None = None) -> None:
-    """The bytes have become what they were for; `error`: what the provider it was made for said against it."""
+    """Mark the upload as completed. `error` is the objection of the provider for which it was made."""
     changes = {"state": "completed", "lease_until": 0, "file": asdict(file) if file else None, "error": error}
     table.update(upload.row, changes, expect={"state": "processing"})
 
 
 def fail(upload: Upload, code: str, message: str) -> None:
-    """Mark the upload as failed for good: trying again would not help."""
+    """Mark the upload as failed for good, because a retry would not help."""
     changes = {"state": "failed", "lease_until": 0, "error": {"code": code, "message": message}}
     table.update(upload.row, changes, expect={"state": "processing"})
 
 
 def release(upload: Upload) -> None:
-    """Something passing went wrong: the next delivery may try at once."""
+    """Give up the claim after a failure that may pass. The next delivery may try at once."""
     table.update(upload.row, {"lease_until": 0}, expect={"state": "processing"})
 
 
 def discard(upload: Upload) -> None:
-    """Another object came under the same policy; the first one counts."""
+    """Count another object that arrived under the same policy. Only the first object is used."""
     table.update(upload.row, {"discarded": upload.discarded + 1}, expect={})
 
 
 def usable(upload: Upload, param: str, purpose: Purpose) -> File:
-    """The file of a finished upload. Raises NotReady and InvalidRequest saying what to do."""
+    """Return the file of a finished upload. Raises NotReady and InvalidRequest, whose messages say what to do."""
     if upload.purpose != purpose:
         message = f"{param}: this upload has the purpose {upload.purpose!r}; create one with the purpose {purpose!r}."
         raise InvalidRequest(message, param=param)
@@ -246,7 +256,7 @@ def _parts(upload: Upload) -> list[bucket.StoredPart]:
     try:
         return bucket.parts(upload.key, upload.multipart or "")
     except bucket.NoSuchUpload:
-        message = "This upload takes no more parts; it was completed, cancelled or expired."
+        message = "This upload accepts no more parts: it was completed, cancelled or expired. Create a new upload."
         raise NotReady(message, param="upload_id") from None
 
 

@@ -1,1 +1,1 @@
-"""Videos in the making: from the wish to the bytes in our bucket."""
+"""Jobs: how a requested video becomes a file in the bucket."""

@@ -1,4 +1,4 @@
-"""Jobs for videos that a provider has made without us: a caller has brought the id, and the provider is asked."""
+"""Adopted jobs: a provider made the video without Understudy, a caller sends its id, and the provider is asked."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from understudy.jobs.job import Job
 if TYPE_CHECKING:
     from understudy.providers.base import Progress
 
-# What a provider says of an id that it does not know. Which of them it says to one that it cannot even read varies.
+# A provider's reasons for refusing an id that it does not know. If it cannot even parse the id, the reason varies.
 UNKNOWN_THERE = frozenset({Reason.NOT_FOUND, Reason.INVALID, Reason.GONE})
 
 
 def confirm(job: Job, deployment: Deployment, progress: Progress) -> Job:
-    """The provider knows the video that a caller brought: from here on the job is like any other."""
+    """Record that the provider knows the video of an adopted job. From now on the job is like any other job."""
     late_at = routing.late_at(deployment, job.model)
     facts: dict[str, Any] = {"unconfirmed": False, "late_at": late_at, "troubles": 0}
     if progress.model:
@@ -30,10 +30,10 @@ def confirm(job: Job, deployment: Deployment, progress: Progress) -> Job:
 
 
 def ask_next(job: Job) -> float | None:
-    """The deployment does not know the video that a caller brought: the next one, if the key may use several.
+    """Move an adopted job to the next deployment that may know its video, or fail the job if there is none.
 
-    Seconds until that one is asked, or None when nobody knows it. The row stays then, and is what the id leads to,
-    so that whoever polls comes to an end; deleting it frees the id.
+    Returns the seconds until that deployment is asked, or None when no deployment knows the video. The row of the
+    failed job keeps the id, so that a client that polls gets an end. Deleting the row frees the id.
     """
     later = job.others[job.others.index(job.deployment) + 1 :]
     following = next((found for one in later if (found := deployments().find(one))), None)
@@ -46,5 +46,5 @@ def ask_next(job: Job) -> float | None:
 
 
 def model_name(deployment: Deployment, said: str, *, otherwise: str) -> str:
-    """The name by which callers know the model that somebody calls `said`."""
+    """Return the public name of the model that a provider or LiteLLM calls `said`, or `otherwise` if there is none."""
     return next((name for name, theirs in deployment.models.items() if said in (name, theirs)), otherwise)

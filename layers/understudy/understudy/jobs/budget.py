@@ -1,11 +1,12 @@
-"""Slots and money of a key: what it may have open at once, and what it may commit in a month.
+"""Concurrency limit and budget of a key: how many jobs it may have open, and how much it may commit in a month.
 
-Both are taken in the transaction that writes the job and given back in the one that ends it, so that neither a crash
-nor a race can take twice or give back twice. A slot is a lease: a job that nothing ends loses it when its deadline has
-passed. Entries are only ever added: one hold and one settlement a job, in whole micro-dollars.
+An open job has a slot and a hold, which is the reserved money. Both are taken in the transaction that writes the job,
+and given back in the transaction that ends it. So neither a crash nor a race can take twice or give back twice. A slot
+is a lease: a job that nothing ends loses its slot after its deadline. Entries are only added: one hold and one
+settlement for each job, in whole micro-dollars.
 
-A provider may deliver and charge more than was ordered. That is settled as it is, beyond the budget if need be, and
-the next job is refused.
+A provider may deliver and charge more than was ordered. The actual cost is settled, even beyond the budget, and the
+next job is refused.
 """
 
 from __future__ import annotations
@@ -27,16 +28,16 @@ LEASE_GRACE = 900  # seconds after a provider's deadline within which the job is
 
 
 def opened(job: Job, limits: Limits, micro_dollars: int) -> Job:
-    """The job with the slot and the hold that it takes under these limits."""
+    """Return the job with the slot and the hold that it takes under these limits."""
     month = time.strftime("%Y-%m", time.gmtime(job.created_at)) if limits.budget is not None else None
     until = job.late_at + LEASE_GRACE if limits.concurrent is not None else 0
     return replace(job, month=month, hold=micro_dollars if month else 0, slot_until=until)
 
 
 def take(job: Job, limits: Limits) -> list[Put | Change]:
-    """The writes that take the job's slot and hold; `refused` reads which of them failed.
+    """Return the writes that take the job's slot and hold. `refused` returns the error for a write that failed.
 
-    Raises RateLimited for a job that is over the budget all by itself.
+    Raises RateLimited if the job alone is over the budget.
     """
     if job.month and job.hold > (limits.budget or 0):
         raise _over_budget(limits)
@@ -66,7 +67,7 @@ def take(job: Job, limits: Limits) -> list[Put | Change]:
 
 
 def give_back(job: Job, spent: int) -> list[Put | Change]:
-    """The writes that end the job's slot and turn its hold into what was spent."""
+    """Return the writes that free the job's slot and replace its hold by what was spent."""
     writes: list[Put | Change] = []
     if job.slot_until:
         writes.append(Change(table.slots_key(job.payer), "REMOVE #open.#job", {}, {"open": "open", "job": job.id}))
@@ -85,21 +86,21 @@ def give_back(job: Job, spent: int) -> list[Put | Change]:
 
 
 def refused(write: Put | Change, limits: Limits) -> RateLimited:
-    """What to say when this write of `take` failed."""
+    """Return the error for the caller when this write of `take` failed."""
     if write.key.sk == "slots":
-        message = f"This key may have {limits.concurrent} videos in the making at once. Try again when one is finished."
+        message = f"This key may have {limits.concurrent} videos in progress at once. Try again when one is finished."
         return RateLimited(message, code="concurrency_limit", headers={"retry-after": "10"})
     return _over_budget(limits)
 
 
 def _over_budget(limits: Limits) -> RateLimited:
     dollars = (limits.budget or 0) / 1_000_000
-    message = f"This would go over the key's budget of ${dollars:.2f} a month. Nothing was created."
+    message = f"This video would exceed the key's budget of ${dollars:.2f} a month. Nothing was created."
     return RateLimited(message, code="insufficient_quota", headers=NO_RETRY)
 
 
 def drop_expired(payer: str) -> bool:
-    """Give back the slots whose lease has passed; True if there were any."""
+    """Free the slots whose lease has expired. Return True if there were any."""
     key, now = table.slots_key(payer), int(time.time())
     row = table.get(key) or {"open": {}}
     expired = {f"j{i}": (job, until) for i, (job, until) in enumerate(row["open"].items()) if until <= now}
@@ -112,6 +113,6 @@ def drop_expired(payer: str) -> bool:
         {"open": "open"} | {name: job for name, (job, _) in expired.items()},
         " AND ".join(f"#open.#{name} = :{name}" for name in expired),
     )
-    with contextlib.suppress(table.RowChanged):  # somebody else did it at this moment
+    with contextlib.suppress(table.RowChanged):  # another process freed them at this moment
         table.change(change)
     return True

@@ -1,4 +1,4 @@
-"""What a model can do, checked before anything is stored, sent or paid for."""
+"""Checks what a model can do, before anything is stored, sent or paid for."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from understudy.errors import ApiError, InvalidRequest, Unsupported
 from understudy.providers.base import Operation, Profile, Way
 from understudy.providers.sizes import fit, pixels
 
-SLACK = 0.1  # seconds by which a clip may miss a limit: it has a picture more or less than its length says
+SLACK = 0.1  # seconds by which a clip may miss a limit: it may have a frame more or less than its length says
 # Pixels of an emulated extension times its seconds: a minute of full HD, 15 s of 4K. `stitch_clips` may have to encode
 # all of it within 120 s on one processor; noisy pictures at 24 a second took 1.3 s for a second of full HD.
 MAX_JOINED = 1920 * 1080 * 60
@@ -20,8 +20,11 @@ MAX_JOINED = 1920 * 1080 * 60
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a caller wants made, whoever makes it. `made_by` is the deployment of the source video, if it is one of
-    ours that its provider has as a whole; `source_seconds` and `source_size` are known once it has been looked at."""
+    """What a caller wants made, independent of the deployment that will make it.
+
+    `made_by` is the deployment that made the source video, if its provider has that video as a whole. `source_seconds`
+    and `source_size` are None until the source has been examined.
+    """
 
     operation: Operation
     prompt: str
@@ -32,11 +35,11 @@ class Wish:
     made_by: str | None = None
     source_seconds: float | None = None
     source_size: str | None = None
-    source_pending: bool = False  # it has to be finished first
+    source_pending: bool = False  # the source has to be finished first
 
 
 def objection(wish: Wish, deployment: Deployment, profile: Profile) -> ApiError | None:
-    """Why this deployment cannot do it; None if it can."""
+    """Return why this deployment cannot fulfil the wish, or None if it can."""
     way = way_of(wish, deployment, profile)
     checks = (_operation(wish, deployment, profile, way), _prompt(wish, profile), _seconds(wish, profile, way))
     source = _joined(wish, profile) if way == "emulated" else _source(wish, deployment, profile)
@@ -45,19 +48,19 @@ def objection(wish: Wish, deployment: Deployment, profile: Profile) -> ApiError 
 
 
 def way_of(wish: Wish, deployment: Deployment, profile: Profile) -> Way | None:
-    """How this deployment would do it; None: not at all."""
+    """Return how this deployment would fulfil the wish, or None if it cannot."""
     return profile.way(wish.operation, own=wish.made_by == deployment.id)
 
 
 def able(deployments: Deployments, wish: Wish) -> Iterator[str]:
-    """The model names with a deployment that could do it."""
+    """Yield the names of the models with a deployment that can fulfil the wish."""
     for model in deployments.models():
         if any(objection(wish, one, profile_of(one, model)) is None for one in deployments.group(model)):
             yield model
 
 
 def advise(error: ApiError, models: Iterable[str]) -> ApiError:
-    """The objection, saying which models could do what was asked."""
+    """Return the error. If it is Unsupported, its message gets the names of the models that can do what was asked."""
     if isinstance(error, Unsupported):
         names = ", ".join(models)
         error.message += f" Models that can: {names}." if names else " No model of this key can."
@@ -66,10 +69,10 @@ def advise(error: ApiError, models: Iterable[str]) -> ApiError:
 
 def _operation(wish: Wish, deployment: Deployment, profile: Profile, way: Way | None) -> ApiError | None:
     if wish.has_image and not profile.input_image:
-        return Unsupported("This model takes no input_reference.", param="input_reference")
+        return Unsupported("This model does not support input_reference.", param="input_reference")
     if way is not None:
         return None
-    whose = "a video" if wish.made_by == deployment.id else "a clip that it did not make"
+    whose = "a video" if wish.made_by == deployment.id else "a clip that it did not create"
     return Unsupported(f"This model cannot {wish.operation} {whose}.", param="model")
 
 
@@ -82,13 +85,13 @@ def _prompt(wish: Wish, profile: Profile) -> ApiError | None:
 
 
 def _playing(wish: Wish, profile: Profile) -> ApiError | None:
-    """What the model makes, but not with characters."""
+    """Return why the model cannot make this length or size with characters, or None if it can."""
     if not wish.characters:
         return None
     able = profile.playing(cast=True)
     if not able.characters.most:
         return Unsupported(
-            "The options `seconds` and `sizes` of this deployment leave nothing that supports characters.",
+            "With this deployment's options `seconds` and `sizes`, the model does not support characters.",
             param="characters",
         )
     if wish.seconds is not None and wish.seconds not in able.seconds:
@@ -124,7 +127,11 @@ def _size(wish: Wish, profile: Profile) -> ApiError | None:
 
 
 def _source(wish: Wish, deployment: Deployment, profile: Profile) -> ApiError | None:
-    """What the model takes to edit or extend; of a video that it has itself only how long it may become."""
+    """Return why the model cannot edit or extend the source, or None if it can.
+
+    For a video that the deployment made itself, only the length of the extended video is checked, unless the provider
+    needs the clip.
+    """
     limits = {"edit": profile.edit_source, "extend": profile.extend_source}.get(wish.operation)
     if limits is None or wish.source_seconds is None:
         return None
@@ -153,7 +160,10 @@ def _source(wish: Wish, deployment: Deployment, profile: Profile) -> ApiError | 
 
 
 def _joined(wish: Wish, profile: Profile) -> ApiError | None:
-    """A new video has to be made that fits the source, and the two have to be joined within a function's time."""
+    """Return why the source cannot be extended by emulation, or None if it can.
+
+    The model must make a size that fits the source, and the function must have time to join the two videos.
+    """
     if wish.source_size is None or wish.source_seconds is None:
         return None
     if fit(wish.source_size, profile.sizes) is None:
@@ -172,7 +182,7 @@ def _characters(wish: Wish, deployment: Deployment, profile: Profile) -> ApiErro
     if count == 0:
         return None
     if support.most == 0:
-        return Unsupported("This model takes no characters.", param="characters")
+        return Unsupported("This model does not support characters.", param="characters")
     if count > support.most:
         return Unsupported(f"characters: this model takes at most {support.most} in one video.", param="characters")
     if wish.has_image and count > support.beside:

@@ -1,9 +1,10 @@
-"""An extension by a model that has none: a new video that begins with the source's last picture, joined to it here.
+"""An extension by a model that cannot extend: a new video begins with the source's last frame, and the two are joined.
 
-    preparing    the source is kept as it is now, and its last picture becomes the first frame of an ordinary order
-    archiving    what the provider made of that comes home, then both become the video that was asked for
+    preparing    the source is copied, and its last frame becomes the first frame of an ordinary order
+    archiving    the provider's video, the continuation, is copied into the bucket, then the two are joined
 
-Each step is noted in the job's row and can be done again; only the order between them costs, and that is sent once.
+Each step is recorded in the job's row and can be repeated. Only the order between the steps costs money, and it is sent
+once.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from understudy.store.bucket import File
 
 
 def begin(job: Job, size: str) -> Job:
-    """The job with its first frame, in the size that is going to be ordered; done once a deployment.
+    """Return the job with its first frame, in the size of the order. The frame is made once for each deployment.
 
-    The source is copied: it may be deleted while the provider works, and would then be missing at the end.
-    Raises Refused when it is gone, InvalidRequest when it cannot be opened, ApiError when it cannot be just now.
+    The source is copied, because it may be deleted while the provider works and would then be missing at the end.
+    Raises Refused if the source is gone, InvalidRequest if it cannot be opened, ApiError if it cannot be opened right
+    now.
     """
     if job.image is not None:
         return job
@@ -37,14 +39,14 @@ def begin(job: Job, size: str) -> Job:
 
 
 def key(job: Job) -> str:
-    """Where the provider's part is kept."""
+    """Return the bucket key of the continuation."""
     return bucket.input_key(job.team, job.id, "continuation.mp4")
 
 
 def join(job: Job, output_key: str) -> tuple[File, dict[str, Any]]:
-    """Source and continuation as one video; returns it and its facts, such as `duration` in seconds.
+    """Join the source and the continuation. Return the file and its facts, such as `duration` in seconds.
 
-    Raises InvalidRequest when they cannot be joined, ApiError when they cannot be just now.
+    Raises InvalidRequest if they cannot be joined, ApiError if they cannot be joined right now.
     """
     if job.source_clip is None or job.continuation is None:
         raise ValueError(f"{job.id} has no parts to be joined")

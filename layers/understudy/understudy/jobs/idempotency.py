@@ -1,8 +1,9 @@
-"""Paying once: which calls are one and the same, and what was made for them.
+"""Idempotency: which calls are attempts of the same call, and what was made for them.
 
-With an `Idempotency-Key`, same key and same body is the same call for a day. Without one, the official clients repeat a
-POST twice on lost connections, 408, 409, 429 and 5xx, and say so in `x-stainless-retry-count`; a call with a count of
-1 or more is the caller's last one with that operation and body, within 15 minutes.
+With an `Idempotency-Key`, a team's calls with the same key, operation and body are the same call for 24 hours. Without
+a key, the official clients retry a POST twice on lost connections, 408, 409, 429 and 5xx, and say so in
+`x-stainless-retry-count`. If that count is 1 or more, the call is a retry of the last call that the API key made within
+15 minutes with the same operation and body.
 """
 
 from __future__ import annotations
@@ -26,8 +27,7 @@ MAX_KEY = 255
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One arrival of a call. `digest` is over the body as understood, so that a new multipart boundary changes
-    nothing."""
+    """One attempt of a call. `digest` is over the parsed body, so a new multipart boundary does not change it."""
 
     caller: Caller
     operation: str
@@ -46,14 +46,15 @@ class Attempt:
         return table.last_key(self.caller.team, self.caller.key_id, self.operation, self.digest)
 
     def earlier(self) -> Row | None:
-        """What an earlier arrival of this call left: {"record", and "error" if it was answered with one}.
+        """Return the row that an earlier attempt of this call left, or None.
 
-        Raises KeyReused when the key came with another body before.
+        The row has "record", and "error" if the response was an error. Raises KeyReused if the key was used with
+        another body.
         """
         if self._once is not None:
             row = table.get(self._once)
             if row is not None and row["digest"] != self.digest:
-                message = "This Idempotency-Key was used with another request. Use a new key for a new request."
+                message = "This Idempotency-Key was used with a different request. Use a new key for a new request."
                 raise KeyReused(message, param="Idempotency-Key")
             return row
         if self.repeats:
@@ -63,7 +64,10 @@ class Attempt:
         return None
 
     def rows(self, record: str) -> list[Put]:
-        """What has to be written together with the record; the write fails if another arrival was first."""
+        """Return the rows to write together with the record.
+
+        The write fails if another attempt with the same key was first.
+        """
         now = int(time.time())
         row = {"record": record, "digest": self.digest, "at": now}
         puts = [Put(self._last, row | {table.TTL: now + REPEAT_SECONDS}, replace=True)]
@@ -72,31 +76,31 @@ class Attempt:
         return puts
 
     def answered(self, error: Mapping[str, Any]) -> None:
-        """Remember the error that was answered: the same key gets it again."""
+        """Remember the error of the response, so that the same key gets the same error again."""
         if self._once is not None:
             table.update(self._once, {"error": error}, expect={"digest": self.digest})
 
     def forget(self) -> None:
-        """Nothing was made and trying again is right: the same key may be used for it."""
+        """Forget this attempt, because nothing was made and a retry with the same key is right."""
         table.delete(self._last)
         if self._once is not None:
             table.delete(self._once)
 
 
 def running() -> Conflict:
-    """What a key is told while the first arrival of its call is still being worked on."""
-    message = "The first request with this Idempotency-Key is still running."
+    """Return the error for an attempt while the first attempt of its call is still running."""
+    message = "The first of these requests is still running. Send this one again in a few seconds."
     return Conflict(message, code="request_in_progress")
 
 
 def gone() -> Conflict:
-    """What a key is told whose video or character was deleted: made once, and not made again by the same call."""
-    message = "What was made with this Idempotency-Key has been deleted. Use a new key to make another."
+    """Return the error for a key whose video or character was deleted. The same call does not make it again."""
+    message = "The object created with this Idempotency-Key was deleted. Use a new key to create another."
     return Conflict(message, code="idempotency_key_used")
 
 
 def attempt(caller: Caller, operation: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> Attempt:
-    """This arrival of a call; `headers` have lower-case names. Raises InvalidRequest for an unusable key."""
+    """Return this attempt of a call. `headers` have lower-case names. Raises InvalidRequest for an unusable key."""
     key = headers.get("idempotency-key")
     if key is not None and not 0 < len(key) <= MAX_KEY:
         raise InvalidRequest(f"An Idempotency-Key has 1 to {MAX_KEY} characters.", param="Idempotency-Key")
@@ -106,7 +110,7 @@ def attempt(caller: Caller, operation: str, body: Mapping[str, Any], headers: Ma
 
 
 def digest(body: Mapping[str, Any]) -> str:
-    """A hash over a parsed body; files count by their bytes."""
+    """Return a hash of a parsed body. Files are hashed by their bytes."""
 
     def plain(value: Any) -> Any:
         return {"sha256": hashlib.sha256(value.data).hexdigest()}

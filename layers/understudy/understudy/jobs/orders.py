@@ -1,4 +1,4 @@
-"""What a provider is told of a job: the order, made of the row at the moment at which it is sent."""
+"""The order that a provider gets for a job. It is built from the row when it is sent."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from understudy.store.bucket import File
 
 
 def order_of(job: Job, deployment: Deployment, profile: Profile) -> Order:
-    """The order as the provider gets it. What is put together here is a new video to its provider."""
+    """Return the order for the provider. For the provider, an emulated extension is a new video."""
     size, seconds = _measure(job, profile)
     return Order(
         operation="create" if job.emulated else job.operation,  # type: ignore[arg-type]
@@ -34,12 +34,12 @@ def order_of(job: Job, deployment: Deployment, profile: Profile) -> Order:
 
 
 def size(job: Job, profile: Profile) -> str:
-    """The size that is going to be ordered."""
+    """Return the size that will be ordered."""
     return _measure(job, profile)[0] or profile.default_size
 
 
 def price(job: Job, profile: Profile, size: str | None = None, seconds: int | None = None) -> int:
-    """What making the job costs, in micro-dollars: as it is ordered, or as it was made with this size and length."""
+    """Return the price of the job in micro-dollars: as ordered, or as made with this size and length."""
     ordered, length = _measure(job, profile)
     seconds = (seconds or length) if job.operation == "create" else job.billed_seconds
     bill = Bill(
@@ -53,35 +53,35 @@ def price(job: Job, profile: Profile, size: str | None = None, seconds: int | No
 
 
 def cast_of(job: Job) -> Iterator[Character]:
-    """Its characters, without those deleted since the request: the prompt still names them."""
+    """Yield the job's characters, without those deleted since the request. The prompt still names the deleted ones."""
     for record in job.characters:
         if character := Character.find(job.team, record):
             yield character
 
 
 def source_of(job: Job) -> Job:
-    """The video that the job is made from. Raises Refused when there will be none: it failed, or was deleted."""
+    """Return the video that the job is made from. Raises Refused if that video failed or was deleted."""
     source = Job.find(job.team, job.source or "")
     if source is None:
-        message = "The video that this one was to be made from has been deleted meanwhile. Nothing was ordered."
+        message = "The source video was deleted before the order was sent. Nothing was created."
         raise Refused(Reason.INVALID, message, param="video", code="source_deleted")
     if source.error is not None:
-        message = f"The video that this one was to be made from has failed: {source.error['message']}"
+        message = f"The source video failed: {source.error['message']}"
         raise Refused(Reason.INVALID, message, param="video", code="source_failed")
     return source
 
 
 def maker(source: Job) -> str | None:
-    """The deployment whose provider has this video as a whole; of one that was put together here none has."""
+    """Return the deployment whose provider has this video as a whole, or None if Understudy joined the video."""
     return None if source.emulated else source.deployment
 
 
 def _measure(job: Job, profile: Profile) -> tuple[str | None, int | None]:
-    """Size and seconds of the order."""
+    """Return the size and the seconds of the order."""
     profile = profile.playing(cast=bool(job.characters))
     seconds, size = job.seconds, fit(job.size, profile.sizes) if job.size else None
     if job.operation == "create":
-        # What this one cannot make was not asked for: it is the default of the deployment that was to make it first.
+        # A value that this model cannot make is not the caller's: it is the default of the deployment that was first.
         seconds = seconds if seconds in profile.seconds else profile.default_seconds
         size = size or profile.default_size
     return size, seconds
@@ -104,7 +104,7 @@ def _source(job: Job, deployment: Deployment, profile: Profile) -> Source | None
     source = source_of(job)
     if maker(source) == deployment.id and not profile.source_by_clip:
         return Source(upstream_id=source.upstream_id, seconds=seconds)
-    if job.operation == "remix":  # it was not there yet when it was to be remixed, and was then made elsewhere
+    if job.operation == "remix":  # the source was unfinished at the request, and was then made elsewhere
         message = "This video was made by another deployment and cannot be remixed. Use POST /v1/videos/edits."
         raise Refused(Reason.INVALID, message, param="video_id", code="unsupported_operation")
     return Source(clip=_media(source.output, "video"), seconds=seconds)

@@ -1,7 +1,7 @@
-"""From a wish to a placed order: who makes it, the row before the money, and one submit.
+"""Places an order: chooses the deployments, writes the job's row, then submits once.
 
-The job row is written before anything is sent, and a message that will look after the job is on its way before the
-submit: whatever dies in between, the job ends, and nothing is sent twice.
+The row is written before anything is sent. A message for `run_job` is enqueued before the submit. So if a process dies
+in between, the job still ends, and nothing is sent twice.
 """
 
 from __future__ import annotations
@@ -41,8 +41,10 @@ GRACE_SECONDS = 10  # after the last moment at which a submit can still be under
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A deployment that can do it. `ready`: nothing has to be made first. `emulated`: the operation, if it is put
-    together here."""
+    """A deployment that can fulfil a wish.
+
+    `ready`: nothing has to be made before the submit. `emulated`: the operation, if Understudy emulates it.
+    """
 
     deployment: Deployment
     profile: Profile
@@ -51,8 +53,10 @@ class Option:
 
 
 def options(wish: Wish, model: str, deployments_in_order: list[Deployment], caller: Caller) -> list[Option]:
-    """Those that can do it, in the same order but natively first. Raises the first one's objection, with advice, when
-    none can."""
+    """Return the deployments that can fulfil the wish, in the same order, but native ones before emulated ones.
+
+    If none can, the first deployment's objection is raised, with the names of the models that can.
+    """
     found: list[Option] = []
     first: ApiError | None = None
     for deployment in deployments_in_order:
@@ -70,9 +74,10 @@ def options(wish: Wish, model: str, deployments_in_order: list[Deployment], call
 
 
 def earlier(attempt: Attempt) -> Job | None:
-    """The job of an earlier arrival of this call, if that is what this is.
+    """Return the job of an earlier attempt of this call, or None if there is none.
 
-    Raises the error that was answered then, and Conflict while the first arrival is still being worked on.
+    Raises the error of the earlier response. Raises Conflict while the first attempt is still running, and for a key
+    whose job was deleted.
     """
     row = attempt.earlier()
     if row is None:
@@ -90,15 +95,15 @@ def earlier(attempt: Attempt) -> Job | None:
 
 
 def place(draft: Job, choices: list[Option], attempt: Attempt, limits: Limits, deadline: float) -> Job:
-    """Write the job, then submit it; something slow first leaves the rest to `run_job`.
+    """Write the job, then submit it. If something slow has to come first, leave the submit to `run_job`.
 
-    Raises the ApiError that the caller should see when nothing was made or nobody knows.
+    Raises the ApiError for the caller if nothing was made, or if the outcome is unknown.
     """
     first, rest = choices[0], choices[1:]
-    # Any of them may make it in the end, so the dearest is held for.
+    # Any of them may make the video, so the hold is the highest price.
     hold = max(orders.price(replace(draft, emulated=one.emulated), one.profile) for one in choices)
     longest = max(one.profile.deadline_seconds for one in choices)
-    late_at = max(draft.late_at, draft.created_at) + longest  # it may have to wait for its source
+    late_at = max(draft.late_at, draft.created_at) + longest  # the job may have to wait for its source
     draft = budget.opened(replace(draft, emulated=first.emulated, late_at=late_at), limits, hold)
     if not first.ready:
         job = replace(draft, state="preparing", others=[one.deployment.id for one in rest], named=_named(draft, None))
@@ -128,25 +133,28 @@ def place(draft: Job, choices: list[Option], attempt: Attempt, limits: Limits, d
 
 
 def submit(job: Job, deployment: Deployment, deadline: float) -> Job:
-    """Send the order, once. Returns the running job; raises Refused, or OutcomeUnknown after having noted it."""
+    """Send the order, once. Return the running job.
+
+    Raises Refused, and OutcomeUnknown after it was recorded in the row.
+    """
     call = _Submit(job, deadline)
     call(Option(deployment, routing.profile_of(deployment, job.model), ready=True, emulated=job.emulated))
     return call.job
 
 
 def taken_by(job: Job, deployment: Deployment) -> dict[str, Any]:
-    """What the row says when this deployment is to make it."""
+    """Return the changes of the row when this deployment takes over the job."""
     changes = {**routing.made_at(deployment, job.model), "emulated": None}
     if job.operation == "extend":
         profile = routing.profile_of(deployment, job.model)
         source = Job.find(job.team, job.source) if job.source else None
         way = profile.way("extend", own=source is not None and orders.maker(source) == deployment.id)
-        changes |= {"emulated": "extend" if way == "emulated" else None, "image": None}  # its size may be another
+        changes |= {"emulated": "extend" if way == "emulated" else None, "image": None}  # the new size may differ
     return changes
 
 
 class _Submit:
-    """One submit after the other on the same job; `job` is the row as it was last written."""
+    """Submits the same job to one deployment after another. `job` is the row as it was last written."""
 
     def __init__(self, job: Job, deadline: float) -> None:
         self.job, self._deadline = job, deadline
@@ -172,19 +180,19 @@ class _Submit:
             upstream_status="queued" if progress.status == "queued" else "in_progress",
             named=self.job.named or _named(self.job, progress.upstream_id),
             late_at=routing.late_at(deployment, self.job.model),
-            **({} if self.job.emulated else made),  # what is shown of that one is the whole, not this part
+            **({} if self.job.emulated else made),  # an emulated job shows the whole video, not this part
         )
 
 
 def _handles(wish: Wish, deployment: Deployment, profile: Profile) -> list[Handle | None]:
-    """What the deployment calls the characters, where it keeps them."""
+    """Return the deployment's handles of the characters, with None for a missing one; [] if it keeps none."""
     if not profile.characters.native:
         return []
     return [handles.find(character, deployment) for character in wish.characters]
 
 
 def _refused_before(known: list[Handle | None]) -> ApiError | None:
-    """A character that the deployment refused for good stands in the way there, and nowhere else."""
+    """Return the error if this deployment has refused a character for good, or None. Others may still take it."""
     for i, handle in enumerate(known):
         if handle is not None and handle.state == "refused":
             message = handle.message or "The provider refused this character."
@@ -202,7 +210,10 @@ def _ready(wish: Wish, profile: Profile, known: list[Handle | None]) -> bool:
 
 
 def _write(job: Job, attempt: Attempt, limits: Limits) -> None:
-    """The job, what makes the call the only one, and what it takes of the key's limits: all or nothing."""
+    """Write the job, its rows for idempotency, and its slot and hold: all or nothing.
+
+    If the key is over its limits, the expired slots are freed and the write is tried again.
+    """
     made = [job.new_row(), *attempt.rows(job.id)]
     taken = budget.take(job, limits)
     try:
@@ -220,7 +231,7 @@ def _together(made: list[Put], taken: list[Put | Change], limits: Limits) -> Non
         place = min(changed.failed, default=0)
         if place >= len(made):
             raise budget.refused(taken[place - len(made)], limits) from None
-        raise running() from None  # another arrival of the same call was first, a moment ago
+        raise running() from None  # another attempt of the same call was first
 
 
 def _prepare(job: Job, slower: list[Deployment]) -> Job:
@@ -257,7 +268,7 @@ def _remembered(attempt: Attempt, error: ApiError, *, keep: bool) -> ApiError:
 
 
 class _Replayed(ApiError):
-    """The error that the first arrival was answered with, again."""
+    """The error of the first response, sent again."""
 
     def __init__(self, kept: dict[str, Any]) -> None:
         super().__init__(

@@ -5,15 +5,15 @@
         │            │  └→ unknown ┼───────────┼──→ failed
         └────────────┴─────────────┴───────────┘
 
-    preparing   something slow comes first: a character has to be made at the provider
-    submitting  the order is on its way; the row exists before anything is sent
-    unknown     the answer was lost and the provider can be asked what became of it; nothing is sent again
+    preparing   something slow comes first, such as making a character at the provider
+    submitting  the order is being sent; the row exists before anything is sent
+    unknown     the response was lost, and the provider can be asked about the order; nothing is sent again
     running     the provider works
-    archiving   the provider is done; its file is being copied home
-    completed   the bytes are in our bucket (providers' URLs die within hours)
+    archiving   the provider is done; its file is being copied into the bucket
+    completed   the file is in the bucket (providers' URLs expire within hours)
 
-Every move is a compare-and-swap on the state that the job was read in, and no move leaves a terminal state. Which of
-the other moves make sense is decided by whoever makes them.
+Every move is a compare-and-swap on the state in which the job was read, and no move leaves a terminal state. The caller
+of a move decides which of the other moves make sense.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from understudy.telemetry import count
 
 
 def move(job: Job, state: State, **changes: Any) -> Job:
-    """Take the job from the state it was read in to `state`, with `changes` to its other attributes.
+    """Take the job from the state in which it was read to `state`, with `changes` to its other attributes.
 
-    Raises table.RowChanged when somebody else moved it meanwhile; terminal states are never left.
+    Raises table.RowChanged if the job's state has changed meanwhile. A terminal state is never left.
     """
     return Job.of(table.change(_moved(job, {"state": state, **changes})))
 
 
 def ordered(job: Job, upstream_id: str, **facts: Any) -> Job:
-    """The provider has taken the order and calls it so: into `running`, together with whose the id is.
+    """Move the job to `running`, with the provider's id. Write the owner of that id in the same transaction.
 
     Raises table.RowChanged like `move`.
     """
@@ -53,26 +53,26 @@ def ordered(job: Job, upstream_id: str, **facts: Any) -> Job:
 
 
 def complete(job: Job, output: File, spent: int, **facts: Any) -> Job:
-    """The bytes are home; `spent` is what they cost in micro-dollars."""
+    """End the job with its video in the bucket. `spent` is what the video cost in micro-dollars."""
     return _end(job, "completed", spent, {"output": output, "progress": 100, **facts})
 
 
 def fail(job: Job, code: str, message: str, *, spent: int = 0) -> Job:
-    """The job ends without a video; code and message are what the caller sees."""
+    """End the job without a video. The caller sees `code` and `message`."""
     if code == "outcome_unknown":
         count("OutcomeUnknown")
     return _end(job, "failed", spent, {"error": {"code": code, "message": message}})
 
 
 def _end(job: Job, state: State, spent: int, changes: dict[str, Any]) -> Job:
-    """Into a terminal state, settling in the same transaction: exactly once, whoever else tries."""
+    """Move the job to a terminal state and settle its cost in the same transaction, exactly once."""
     changes |= {"state": state, "completed_at": int(time.time())}
     table.write_together(_moved(job, changes), *budget.give_back(job, spent))
     return replace(job, **changes)
 
 
 def _moved(job: Job, changes: dict[str, Any]) -> Change:
-    """The row's change out of the state it was read in. Raises table.RowChanged for a terminal one."""
+    """Return the row's change from the state in which it was read. Raises table.RowChanged for a terminal state."""
     if job.done:
         raise table.RowChanged(f"{job.id} is {job.state}")
     plain = {name: asdict(value) if isinstance(value, File) else value for name, value in changes.items()}
@@ -80,19 +80,19 @@ def _moved(job: Job, changes: dict[str, Any]) -> Change:
 
 
 def discard(job: Job) -> None:
-    """Nothing was made: the job goes without a trace, and so does what it held."""
+    """Delete the job and give back its slot and hold, because nothing was made."""
     delete(fail(job, "refused", "The provider refused this."))
 
 
 class Busy(Exception):
-    """Another copy of the message works on the job, or the message overtook the row: it has to come back."""
+    """Another copy of the message works on the job, or the message came before the row. SQS must deliver it again."""
 
 
 def claim(job: Job, tick: int, seconds: int) -> Job | None:
-    """Take the job for `seconds` on behalf of message `tick`; None if that message was answered already.
+    """Lease the job to message `tick` for `seconds`. Return None if that message was processed already.
 
-    SQS delivers at least once: of two copies of a message one works. The other one may not be dropped before that one
-    has handed the job on: it may die and would leave a job that nobody looks after. Raises Busy.
+    SQS delivers at least once, and only one copy of a message may work. The other copy must not be dropped until the
+    first has passed the job on: if the first dies, no message would be left for the job. So Busy is raised.
     """
     now = int(time.time())
     if tick < job.tick:
@@ -109,8 +109,8 @@ def claim(job: Job, tick: int, seconds: int) -> Job | None:
 def begin(job: Job, delay: float, write: Callable[[], None]) -> None:
     """Enqueue the first message, then write the row.
 
-    In this order a crash leaves a harmless message, not a job that nobody polls. If the write was slow, enqueue again:
-    the message may have come first.
+    In this order a crash leaves a harmless message, not a job that nobody polls. If the write was slow, the message is
+    enqueued again, because it may have come before the row.
     """
     begun = time.monotonic()
     send(job, 0, delay)
@@ -120,19 +120,25 @@ def begin(job: Job, delay: float, write: Callable[[], None]) -> None:
 
 
 def send(job: Job, tick: int, delay: float) -> None:
-    """Have `run_job` look at the job after `delay` seconds."""
+    """Enqueue a message that makes `run_job` look at the job after `delay` seconds."""
     queue.look_at_job(job.team, job.id, tick, delay)
 
 
 def release(job: Job, delay: float) -> None:
-    """Hand the job to the next message. Sent first: if we die in between, the old message comes back and sends
-    again. A second at least: a message that overtakes the row has to wait much longer."""
+    """Pass the job on to the next message, after `delay` seconds but at least 1.
+
+    The message is sent first. If this process dies before the row is updated, the old message is delivered again and
+    sends again. A message that comes before the update has to wait much longer, so the delay is never 0.
+    """
     send(job, job.tick + 1, max(delay, 1))
     table.update(job.key, {"tick": job.tick + 1, "lease_until": 0}, expect={"tick": job.tick})
 
 
 def delete(job: Job) -> None:
-    """Delete the row; raises table.RowChanged when the job has left the state it was read in."""
+    """Delete the row. Raises table.RowChanged if the job has left the state in which it was read.
+
+    The id of an adopted job that no provider has confirmed is freed.
+    """
     table.delete(job.key, expect={"state": job.state})
     if job.unconfirmed and job.upstream_id:
         for deployment in job.others:
@@ -140,6 +146,9 @@ def delete(job: Job) -> None:
 
 
 def delete_upstream(job: Job) -> None:
-    """Have `run_job` delete the finished job at the provider, too; what none has known may be somebody's by now."""
+    """Enqueue the deletion of the finished job at the provider.
+
+    An id that no provider has confirmed is not deleted there: by now it may belong to somebody else.
+    """
     if job.upstream_id and not job.unconfirmed:
         queue.delete_video(job.deployment, job.model, job.upstream_id)

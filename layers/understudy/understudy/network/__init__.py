@@ -1,1 +1,1 @@
-"""HTTP to the world: deadlines, addresses, and what of a call has reached whom."""
+"""HTTP to other servers: deadlines, address checks, and whether a failed request may have reached the server."""

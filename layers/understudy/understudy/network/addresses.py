@@ -1,4 +1,4 @@
-"""Which addresses this gateway may talk to: those of the public internet."""
+"""Which addresses Understudy may connect to: only those of the public internet."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ import ipaddress
 
 from understudy.settings import settings
 
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: an IPv4 address in IPv6's clothes
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: the prefix of an IPv4 address inside an IPv6 address
 
 
 class Forbidden(Exception):
-    """The address is one that this gateway must not talk to: loopback, private, link-local, metadata and the like."""
+    """Understudy must not connect to this address: it is loopback, private, link-local, metadata or the like."""
 
 
 def check(address: str) -> None:
-    """Raises Forbidden for an IP address that is not on the public internet, unless the local stack allows it."""
+    """Check that an IP address is on the public internet, unless the local stack allows private networks.
+
+    Raises Forbidden if the address is not public, and ValueError if `address` is not an IP address.
+    """
     ip = ipaddress.ip_address(address.partition("%")[0])
     if settings().allow_private_networks:
         return

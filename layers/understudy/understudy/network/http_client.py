@@ -1,8 +1,8 @@
-"""The one way out: every call to a provider, with a deadline, an address check and a verdict on what a failure means.
+"""The only HTTP client for providers: each call has a deadline, an address check and a verdict on what a failure means.
 
-The verdict matters more than the answer. A connection that was never made is a definite no and another deployment
-may be asked; once bytes were sent, a timeout or reset means that a video may exist and be billed, and nothing is sent
-again.
+The verdict matters more than the response. If the connection was never made, the provider has certainly made nothing,
+and another deployment may be asked. If bytes were sent, a timeout or reset means that a video may exist and be billed,
+and nothing is sent again.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, http
 _deadline: ContextVar[float] = ContextVar("deadline")  # of the call that uses the connection
 
 
-# At INFO, which is Lambda's level for JSON logs, httpx writes every URL down: signatures in it, too.
+# At INFO, Lambda's level for JSON logs, httpx logs every URL, with the signatures in it.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 class Client:
-    """HTTP with a deadline in absolute `time.monotonic()` seconds. Raises only Refused and OutcomeUnknown."""
+    """An HTTP client with a deadline in absolute `time.monotonic()` seconds. Raises only Refused and OutcomeUnknown."""
 
     def __init__(self, deadline: float) -> None:
         self._deadline = deadline
@@ -56,7 +56,10 @@ class Client:
         json: Any = None,
         form: list[tuple[str, str | Part]] | None = None,
     ) -> Answer:
-        """Send a request that may cost money, once. A `form` goes out as multipart, in its order."""
+        """Send a request that may cost money, once. A `form` is sent as multipart, with its fields in this order.
+
+        Raises Refused(UNAVAILABLE) if nothing was sent, and OutcomeUnknown if the request may have arrived.
+        """
         files = [(name, _field(value)) for name, value in form] if form is not None else None
         try:
             return self._answer(self._request("POST", url, headers, json=json, files=files))
@@ -64,7 +67,8 @@ class Client:
             raise _unreachable() from error
         except httpx.HTTPError as error:
             timed_out = isinstance(error, httpx.TimeoutException)
-            raise OutcomeUnknown(f"{type(error).__name__} after the request was sent", timed_out=timed_out) from error
+            message = f"The connection failed after the request was sent ({type(error).__name__})."
+            raise OutcomeUnknown(message, timed_out=timed_out) from error
 
     def post_free(
         self,
@@ -75,9 +79,9 @@ class Client:
         form: list[tuple[str, str | Part]] | None = None,
         file: Part | None = None,
     ) -> Answer:
-        """POST something that costs nothing: a file in a form, a bare file, or the request for a place to put one.
+        """Send a POST that costs nothing: a file in a form, a bare file, or the request for an upload URL.
 
-        Whatever fails is passing: Refused(UNAVAILABLE).
+        Every transport error is temporary and raises Refused(UNAVAILABLE).
         """
         body: dict[str, Any] = {"json": json}
         if form is not None:
@@ -90,17 +94,20 @@ class Client:
         return self._free("POST", url, headers, **body)
 
     def get(self, url: str, headers: Headers) -> Answer:
-        """Read. Whatever fails is passing and costs nothing: Refused(UNAVAILABLE)."""
+        """Send a GET. Every transport error is temporary, costs nothing and raises Refused(UNAVAILABLE)."""
         return self._free("GET", url, headers)
 
     def delete(self, url: str, headers: Headers) -> Answer:
-        """Delete; as `get`."""
+        """Send a DELETE. Raises like `get`."""
         return self._free("DELETE", url, headers)
 
     @contextmanager
     def stream(self, url: str, headers: Headers) -> Iterator[tuple[int, httpx.Headers, Iterator[bytes]]]:
-        """Read a file piece by piece: (status, headers, chunks). Redirects are followed; keys stay with their
-        origin."""
+        """Read a file in chunks: yield (status, headers, chunks).
+
+        Redirects are followed. After a redirect to another origin, `headers` are no longer sent, because they hold
+        keys. Raises like `get`.
+        """
         try:
             with self._follow(url, headers) as response:
                 yield response.status_code, response.headers, self._chunks(response)
@@ -116,7 +123,7 @@ class Client:
                 break
             response.close()
             if _origin(response.next_request.url) != _origin(request.url):
-                headers = {}  # for good: the other origin may redirect within itself
+                headers = {}  # from here on: the other origin may redirect within itself
             request = self._request("GET", str(response.next_request.url), headers)
         else:
             raise Refused(Reason.UNAVAILABLE, "The provider redirects without end.")
@@ -162,7 +169,10 @@ class Client:
 
 
 class _CheckedBackend(httpcore.SyncBackend):
-    """Connects to the very address that was checked, so that a name cannot resolve to another one in between."""
+    """A network backend that connects to the very address that it has checked.
+
+    So a name cannot resolve to another address in between.
+    """
 
     def connect_tcp(
         self,
@@ -189,8 +199,10 @@ class _CheckedBackend(httpcore.SyncBackend):
 
 
 class _TimedStream(httpcore.NetworkStream):
-    """A connection that ends with the call's deadline. httpx's timeouts are for each read or write: with a byte a
-    second an answer would never end."""
+    """A connection that ends with the call's deadline.
+
+    httpx's timeouts hold for each read or write: a response that comes at a byte a second would never time out.
+    """
 
     def __init__(self, stream: httpcore.NetworkStream) -> None:
         self._stream = stream
@@ -227,15 +239,16 @@ def _loading() -> Future[ssl.SSLContext]:
     return context
 
 
-# Once, and beside the imports and the reads that come before the first call: it takes 25 ms and not the interpreter.
+# Loaded once, in a thread, during the imports and reads before the first call: it takes 25 ms, without the GIL.
 _certificates = _loading()
 
 
 class _Transport(httpx.BaseTransport):
-    """A new connection for whatever must not be sent twice; one that was kept, if there is any, for the rest.
+    """Sends each POST over a new connection, and every other request over a kept connection if there is one.
 
-    A kept connection may have died unseen, above all while the function was frozen. That looks as if the provider had
-    died over the request, and of a create nobody could say what became of it. What reads or deletes is sent again.
+    A kept connection may have died unnoticed, above all while the function was frozen. The error then looks as if the
+    provider had died during the request, and nobody could say whether a POST created anything. A request that is not a
+    POST is sent again over a new connection.
     """
 
     def __init__(self) -> None:
@@ -260,8 +273,8 @@ def _checked(transport: httpx.HTTPTransport) -> httpx.HTTPTransport:
 
 @cache
 def _http() -> httpx.Client:
-    """One client an execution environment."""
-    no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))  # one caller's must not reach a host for another
+    """Return the one HTTP client of this execution environment."""
+    no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))  # never send one caller's cookies for another
     return httpx.Client(transport=_Transport(), cookies=no_cookies, follow_redirects=False, trust_env=False)
 
 

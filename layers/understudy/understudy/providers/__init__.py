@@ -1,6 +1,6 @@
-"""Video providers: a file each. There is no list to edit.
+"""Video providers, one file each. There is no list to edit.
 
-Beside them stand what all provider files are made of, and, with an underscore, what some of them share.
+The other files are used by all provider files, or, with a leading underscore, by several of them.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ _SHARED = {"base", "common", "http", "prices", "refusals", "sizes"}
 
 
 def names() -> list[str]:
-    """The providers that exist: the files of this folder."""
+    """Return the names of the providers: the files of this folder that are not shared."""
     return sorted(path.stem for path in Path(__file__).parent.glob("[!_]*.py") if path.stem not in _SHARED)
 
 
 @cache
 def load(name: str) -> Provider:
-    """The provider of that name; only its own module is imported. Raises LookupError for a name without a file."""
+    """Return the provider with this name. Only its module is imported. Raises LookupError for a name without a file."""
     if name not in names():
         raise LookupError(f"no provider {name!r}; there are: {', '.join(names())}")
     provider: Provider = import_module(f"{__name__}.{name}").provider

@@ -1,11 +1,12 @@
 """The shape of OpenAI's Videos API, characters, edits and extensions included, which several providers share.
 
-    operation         call                                     answer
+    operation         call                                     response
     create            POST {base}/videos                       Video
     edit, extend      POST {base}/videos/edits, /extensions    Video; an extension is the whole stitched video
     remix             POST {base}/videos/{id}/remix            Video
     poll              GET {base}/videos/{id}                   Video: queued, in_progress, completed, failed
     content           GET {base}/videos/{id}/content           the file
+    delete            DELETE {base}/videos/{id}                200, 204, or 404 if it is gone already
     make_character    POST {base}/videos/characters            {id, name, created_at}; multipart only
     find_character    GET {base}/videos/characters/{id}        {id, name, created_at}
 
@@ -55,7 +56,7 @@ _STANDARD = ("720x1280", "1280x720")
 _PRO = (*_STANDARD, "1024x1792", "1792x1024", "1080x1920", "1920x1080")
 _PRO_PRICES = (300_000, 300_000, 500_000, 500_000, 700_000, 700_000)
 # Micro-dollars a second when OpenAI still sold it (pricing page, 2026-08): 0.10; pro 0.30, 0.50 and 0.70 by size. The
-# page knew one price of a second, whatever it was made from.
+# page had one price of a second, whatever the video was made from.
 _PRICES = {"sora-2": Prices({"": 100_000}), "sora-2-pro": Prices(dict(zip(_PRO, _PRO_PRICES, strict=True)))}
 
 _SECONDS = re.compile(r"[0-9]{1,4}")
@@ -67,12 +68,12 @@ Form = list[tuple[str, str | Part]]
 
 
 class OpenAIShaped(Provider):
-    """An OpenAI-shaped server. Providers add their name and profile, and override what differs: auth, body form."""
+    """An OpenAI-shaped server. Subclasses add name and profile, and override what differs: auth, form of the body."""
 
     json_bodies = True  # False: the server takes multipart only
 
     def headers(self, account: Account) -> dict[str, str]:
-        """How a call says who we are."""
+        """Return the headers that authenticate a call."""
         return bearer(account)
 
     def submit(self, account: Account, order: Order) -> Progress:
@@ -82,7 +83,7 @@ class OpenAIShaped(Provider):
         return self._video(account, self._post(account, url, fields, files), gone=order.source is None)
 
     def fields(self, order: Order) -> tuple[dict[str, Any], dict[str, Media]]:
-        """The order as this server's fields and files."""
+        """Return the order as this server's fields and files."""
         fields: dict[str, Any] = {"prompt": with_names(order.prompt, order.cast)}
         files: dict[str, Media] = {}
         if order.operation == "create" or (order.source and order.source.clip):
@@ -145,14 +146,14 @@ class OpenAIShaped(Provider):
 
     def _video(self, account: Account, answer: Answer, *, gone: bool) -> Progress:
         body = answer.json()
-        # vLLM-Omni answers a failed job's GET with a 4xx or 5xx and the job in the body: a job is a job.
+        # vLLM-Omni answers a failed job's GET with a 4xx or 5xx and the job in the body. That is no refusal.
         if _has_id(body) and "status" in body and (answer.status < 300 or body["status"] == "failed"):
             return _progress(account, body)
         raise refusal(account, answer, gone=gone)
 
 
 def sora_profile(model: str) -> Profile:
-    """What Sora 2 and Sora 2 Pro could do at OpenAI. Any other model of such a server is taken for Sora 2."""
+    """Return what Sora 2 and Sora 2 Pro could do at OpenAI. Any other model counts as Sora 2, without prices."""
     pro = model.startswith("sora-2-pro")
     return Profile(
         seconds=(4, 8, 12, 16, 20),
@@ -172,7 +173,7 @@ def sora_profile(model: str) -> Profile:
 
 
 def _has_id(body: Any) -> TypeGuard[dict[str, Any]]:
-    """Is it an object with an id that can be kept and asked for again?"""
+    """Return True if `body` is an object with an id that can be stored and asked for again."""
     found = body.get("id") if isinstance(body, dict) else None
     return isinstance(found, str) and 0 < len(found) <= MAX_ID and found.isprintable() and found.strip(". ") != ""
 

@@ -1,11 +1,11 @@
 """Azure OpenAI / Microsoft Foundry in its v1 shape: OpenAI's Videos API with another auth header and no extensions.
 
-Its Sora 2 deployments passed their last published retirement date on 2026-11-02 (LiteLLM 1.109.1's price map) and
-answer 410 since; kept for subscriptions that still answer. `models` maps to the deployment name. A key goes out as
-`api-key`; with the option `entra = true` the secret is an Entra token and goes out as Bearer.
+The last published retirement date of its Sora 2 deployments was 2026-11-02 (LiteLLM 1.109.1's price map). They return
+410 since then; this file is kept for subscriptions that still work. `models` maps to the deployment name at Azure. A
+key is sent as `api-key`. With the option `entra = true` the secret is an Entra token and is sent as Bearer.
 
 Sources: Foundry REST reference (excerpts, 2026-09), azure-ai-docs: the retirement schedule (2026-09-02) and the page on
-video generation (2025-09-16: a job can be had for 24 hours after it was created).
+video generation (2025-09-16: a job can be read for 24 hours after it was created).
 """
 
 from __future__ import annotations

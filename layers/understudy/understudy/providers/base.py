@@ -1,9 +1,8 @@
-"""What a provider is: a profile of what its models can do, and a handful of calls.
+"""The interface of a provider: a profile of what its models can do, and a few calls.
 
-A provider file holds one instance named `provider`. It knows nothing of AWS, of ids or of who calls: it gets an
-`Account` to talk with, an `Order` to place and `Media` to send, and raises only `Refused` and `OutcomeUnknown`.
-Five methods are always there; the optional ones must be there exactly when the profile claims them (a contract test
-asks).
+A provider file holds one instance named `provider`. It knows nothing of AWS, managed ids or callers: it gets an
+`Account` to call with, an `Order` to place and `Media` to send, and raises only `Refused` and `OutcomeUnknown`. Four
+methods are required. An optional method must be there exactly if the profile claims it (a contract test checks this).
 """
 
 from __future__ import annotations
@@ -26,10 +25,11 @@ Way = Literal["native", "emulated"]
 
 @dataclass(frozen=True, slots=True)
 class CharacterSupport:
-    """What a model can do with characters. Counts are per video; 0 means that this form is not taken.
+    """What a model can do with characters. Counts are per video; 0 means that the model does not take this form.
 
-    native: the provider keeps characters of its own, made from the clip.  native_slow: making one outlasts a request.
-    seconds, sizes: what a video with characters may be, where that is less than one without; None: the same.
+    native: the provider keeps characters of its own, made from a clip or its stills. native_slow: making a native
+    character takes longer than a request. seconds, sizes: what a video with characters may be, if that is less than for
+    a video without; None: the same.
     """
 
     native: int = 0
@@ -39,29 +39,29 @@ class CharacterSupport:
     start_frame: bool = False
     clip_seconds: tuple[float, float] = (0.0, 600.0)  # shortest and longest clip that is taken as it is
     trim: bool = False  # a longer clip is cut to the longest before it is sent
-    deletable: bool = False  # native ones can be deleted there
-    findable: bool = False  # native ones can be asked for by their id
+    deletable: bool = False  # native characters can be deleted there
+    findable: bool = False  # native characters can be looked up there by id
     seconds: tuple[int, ...] | None = None
     sizes: tuple[str, ...] | None = None
-    beside_image: int | None = None  # how many fit in beside an `input_reference`; None: as many as without
+    beside_image: int | None = None  # how many fit beside an `input_reference`; None: as many as without
 
     @property
     def most(self) -> int:
-        """How many characters fit into one video."""
+        """The number of characters that fit into one video."""
         return max(self.native, self.reference_videos, self.reference_images, int(self.start_frame))
 
     @property
     def beside(self) -> int:
-        """How many of them beside an `input_reference`."""
+        """The number of characters that fit into a video beside an `input_reference`."""
         return self.most if self.beside_image is None else min(self.most, self.beside_image)
 
     def sent(self, milliseconds: int) -> int:
-        """How much of a clip goes to the provider."""
+        """Return how many milliseconds of a clip are sent to the provider."""
         return min(milliseconds, int(self.clip_seconds[1] * 1000)) if self.trim else milliseconds
 
     @property
     def form(self) -> str | None:
-        """How characters travel to the model, best first; None if it takes none."""
+        """The form in which the model gets characters, the best one it takes; None if it takes none."""
         forms = {
             "native": self.native,
             "reference_video": self.reference_videos,
@@ -73,8 +73,11 @@ class CharacterSupport:
 
 @dataclass(frozen=True, slots=True)
 class SourceLimits:
-    """Which clips a model edits or extends: shortest and longest in seconds, smallest and largest side in pixels, and
-    how long an extended one may become, its own included."""
+    """The clips that a model edits or extends.
+
+    `seconds`: the shortest and longest clip. `sides`: the smallest and largest side in pixels. `whole`: the longest
+    extended video in seconds, including the clip.
+    """
 
     seconds: tuple[float, float] = (0.0, 600.0)
     sides: tuple[int, int] = (1, 16_384)
@@ -98,7 +101,7 @@ class Profile:
     extend_seconds: tuple[int, ...] = ()  # how much one extension may add; empty: cannot extend
     extend_upload: bool = False
     extend_source: SourceLimits = SourceLimits()
-    source_by_clip: bool = False  # an edit or extension of its own video, too, needs the clip: `Source.clip`
+    source_by_clip: bool = False  # editing or extending its own video needs `Source.clip`, too
     remix: bool = False
     delete: bool = False
     slow_inputs: bool = False  # files have to be uploaded there first: too slow for a request, so run_job submits
@@ -109,9 +112,10 @@ class Profile:
     prices: Prices = field(default_factory=Prices)
 
     def way(self, operation: Operation, *, own: bool) -> Way | None:
-        """How the model does this to a video, `own` if the same deployment made it; None: not at all.
+        """Return how the model does the operation to a video; None if it cannot.
 
-        emulated: an extension is a new video that begins with the last picture, joined to the source here.
+        own: the same deployment made the video. emulated: the extension is a new video that begins with the source's
+        last picture, and we join it to the source.
         """
         native = {
             "create": True,
@@ -124,13 +128,16 @@ class Profile:
         return "emulated" if operation == "extend" and self.input_image and self.seconds else None
 
     def playing(self, *, cast: bool) -> Profile:
-        """The profile as it is for a new video, `cast`: with characters, which may leave fewer lengths and sizes."""
+        """Return the profile for a new video. With characters (`cast`), fewer lengths and sizes may be possible.
+
+        If the deployment's options leave none of these, the returned profile supports no characters.
+        """
         support = self.characters
         if not cast or (support.seconds is None and support.sizes is None):
             return self
         seconds = tuple(one for one in self.seconds if support.seconds is None or one in support.seconds)
         sizes = tuple(one for one in self.sizes if support.sizes is None or one in support.sizes)
-        if not seconds or not sizes:  # options have left nothing of what the model makes with them
+        if not seconds or not sizes:  # the options leave no length or no size for characters
             return replace(self, characters=CharacterSupport())
         return replace(
             self,
@@ -143,9 +150,10 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """A file of ours as a provider may take it: as a stream with a known size, or by a short-lived URL.
+    """A file of ours as a provider may take it: a stream with a known size, or a presigned URL.
 
-    `open` gives a seekable reader that fetches as it is read; `url` signs a GET that lives for an hour.
+    `open` returns a seekable reader that downloads while it is read. `url` returns a presigned URL for a GET, valid for
+    an hour.
     """
 
     filename: str
@@ -157,7 +165,7 @@ class Media:
 
 @dataclass(frozen=True, slots=True)
 class CastMember:
-    """A character of an order, in exactly one of the forms that the profile takes: handle, else clip, else stills."""
+    """A character of an order, in exactly one form that the profile takes: handle, else clip, else stills."""
 
     name: str
     handle: str | None = None
@@ -167,7 +175,7 @@ class CastMember:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The video that is edited, extended or remixed: the provider's own by id, else a clip; `seconds` long."""
+    """The video to edit, extend or remix: the provider's own video by id, else a clip. `seconds` is its length."""
 
     upstream_id: str | None = None
     clip: Media | None = None
@@ -191,7 +199,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Who we are at a provider: where, with which key, over which HTTP client."""
+    """Our account at a provider: base URL, key, HTTP client and the deployment's options."""
 
     base_url: str
     key: str | None = field(repr=False)
@@ -201,7 +209,10 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What the provider says of a job. Unknown status words are in_progress; `error` is (code, message) when failed."""
+    """The state of a job as the provider reports it.
+
+    An unknown status word counts as in_progress. `error` is (code, message) if the job failed.
+    """
 
     upstream_id: str
     status: Status
@@ -216,8 +227,10 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class NativeCharacter:
-    """A character as the provider keeps it. One that is not `ready` yet is asked for again by
-    `poll_character(reference)`."""
+    """A character that the provider keeps.
+
+    If it is not `ready` yet, `poll_character(reference)` asks for it again.
+    """
 
     reference: str
     ready: bool = True
@@ -225,7 +238,7 @@ class NativeCharacter:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A file at the provider, being read: `size` in bytes when the provider says it."""
+    """A file at the provider while it is read. `size` is in bytes, if the provider says it."""
 
     mime_type: str
     size: int | None
@@ -233,51 +246,56 @@ class Content:
 
 
 class Provider(ABC):
-    """One provider. `name` is the file's name and appears in managed ids; `models` are listed in docs/providers.md,
-    and others may be served, too."""
+    """A provider. `name` is the name of its file and is part of managed ids.
+
+    `models` are the models listed in docs/providers.md; a deployment may serve others, too.
+    """
 
     name: ClassVar[str]
     models: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def profile(self, model: str, options: Mapping[str, Any]) -> Profile:
-        """What `model` (the provider's name for it) can do under these deployment options."""
+        """Return what `model` (the provider's name for it) can do under these deployment options."""
 
     @abstractmethod
     def submit(self, account: Account, order: Order) -> Progress:
-        """Place a paid order once.
+        """Place a paid order, once.
 
-        Raises Refused when the provider said no and OutcomeUnknown when its answer was lost; never tries twice.
+        Raises Refused if the provider refused the order, and OutcomeUnknown if its response was lost. Never retries.
         """
 
     @abstractmethod
     def poll(self, account: Account, upstream_id: str) -> Progress:
-        """Ask how a job is doing. Raises Refused(NOT_FOUND) for a job that is gone; other errors are passing."""
+        """Ask for the state of a job. Raises Refused(NOT_FOUND) if the job is gone; other errors are temporary."""
 
     @abstractmethod
     def open_content(self, account: Account, progress: Progress) -> AbstractContextManager[Content]:
-        """Stream a finished job's video. Raises Refused(NOT_FOUND) when it is gone."""
+        """Stream the video of a finished job. Raises Refused(NOT_FOUND) if the video is gone."""
 
     def make_character(self, account: Account, name: str, clip: Media, stills: tuple[Media, ...]) -> NativeCharacter:
         """Make a native character (`characters.native`). Raises like `submit`."""
         raise NotImplementedError
 
     def poll_character(self, account: Account, reference: str) -> NativeCharacter:
-        """Ask how a character is doing (`characters.native_slow`). Raises like `poll`."""
+        """Ask for the state of a character that is being made (`characters.native_slow`).
+
+        Raises like `poll`, and Refused if the provider could not make the character.
+        """
         raise NotImplementedError
 
     def find_character(self, account: Account, reference: str) -> str:
-        """The name of a native character that is there already (`characters.findable`). Raises like `poll`."""
+        """Return the name of a native character that exists already (`characters.findable`). Raises like `poll`."""
         raise NotImplementedError
 
     def delete_character(self, account: Account, reference: str) -> None:
-        """Delete a native character (`characters.deletable`); one that is gone already is fine."""
+        """Delete a native character (`characters.deletable`). A character that is gone already is no error."""
         raise NotImplementedError
 
     def delete(self, account: Account, upstream_id: str) -> None:
-        """Delete a finished job (`delete`); one that is gone already is fine."""
+        """Delete a finished job (`delete`). A job that is gone already is no error."""
         raise NotImplementedError
 
     def find(self, account: Account, reference: str) -> Progress | None:
-        """The job that was submitted with this reference (`findable`), or None if there is none. Raises like `poll`."""
+        """Return the job that was submitted with this reference (`findable`), or None. Raises like `poll`."""
         raise NotImplementedError

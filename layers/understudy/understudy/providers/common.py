@@ -1,4 +1,4 @@
-"""What several providers do alike: options, addresses, keys, files, names in prompts."""
+"""What several provider files use: options, URLs, keys, files, names in prompts."""
 
 from __future__ import annotations
 
@@ -16,26 +16,32 @@ from understudy.providers.prices import Prices
 
 
 def quoted(identity: str) -> str:
-    """An id as a part of an address. Ids are data from outside: nothing in them is left that a URL would read as
-    structure. Raises Refused(NOT_FOUND) for one that is only dots, which no quoting keeps from being a path."""
+    """Return an id quoted as a part of a URL.
+
+    Ids are data from outside: after quoting, a URL reads nothing in them as structure. Raises Refused(NOT_FOUND) for an
+    empty id and for an id of dots only, which no quoting keeps from being a path.
+    """
     if identity.strip(".") == "":
-        raise Refused(Reason.NOT_FOUND, "The provider has no such thing.")
+        raise Refused(Reason.NOT_FOUND, "The provider has no object with this id.")
     return quote(identity, safe="")
 
 
 def bearer(account: Account) -> dict[str, str]:
-    """The header that says who we are, where that is a bearer token; none at a server that wants no key."""
+    """Return the header with our key as a bearer token; no header if the server wants no key."""
     return {"authorization": f"Bearer {account.key}"} if account.key else {}
 
 
 @contextmanager
 def at_address(account: Account, progress: Progress) -> Iterator[Content]:
-    """The video of a provider that gives an address for it: read without our key. For `open_content`."""
+    """Read the video from the URL that the provider gave for it, without our key. For `open_content`.
+
+    Raises Refused(NOT_FOUND) if there is no URL or the URL has expired.
+    """
     if progress.output_url is None:
         raise Refused(Reason.NOT_FOUND, "The provider gave no address for the video.")
     with account.http.stream(progress.output_url, {}) as (status, headers, chunks):
         if status != 200:
-            gone = status in {401, 403, 404, 410}  # an address that has died says one of these
+            gone = status in {401, 403, 404, 410}  # an expired URL returns one of these
             reason = Reason.NOT_FOUND if gone else Reason.UNAVAILABLE
             raise Refused(
                 reason, f"The video's address answered {status}.", status=status, retry_after=headers.get("retry-after")
@@ -44,17 +50,17 @@ def at_address(account: Account, progress: Progress) -> Iterator[Content]:
 
 
 def content_of(headers: Mapping[str, str], chunks: Iterator[bytes]) -> Content:
-    """A file that is being answered, by its headers."""
+    """Return a response's body as a file, with type and size from its headers."""
     length = headers.get("content-length")
     mime_type = headers.get("content-type", "video/mp4").partition(";")[0]
     return Content(mime_type, int(length) if length else None, chunks)
 
 
 def checked_prompt(prompt: str, most: int, length: int | None = None) -> str:
-    """Return the prompt as it is sent. Raises Refused(INVALID) if the model does not take so long a one.
+    """Return the prompt as it is sent. Raises Refused(INVALID) if the prompt is too long for the model.
 
-    `Profile.prompt_characters` bounds what the caller wrote. A provider file adds references to characters, so it asks
-    again. `length` is the prompt's length in the provider's unit, where that is not a character.
+    `Profile.prompt_characters` limits what the caller wrote. A provider file adds references to characters, so it
+    checks the length again. `length` is the prompt's length in the provider's unit, if that is not a character.
     """
     if (len(prompt) if length is None else length) > most:
         message = (
@@ -66,9 +72,9 @@ def checked_prompt(prompt: str, most: int, length: int | None = None) -> str:
 
 
 def with_names(prompt: str, cast: tuple[CastMember, ...]) -> str:
-    """The prompt with every character's name in it, as a word: those it does not mention are put in front.
+    """Return the prompt with every character's name in it as a word. Names that it lacks are put in front.
 
-    OpenAI-shaped servers act on a character only if its name stands verbatim in the prompt (video guide, 2026-09).
+    OpenAI-shaped servers use a character only if its name is in the prompt verbatim (video guide, 2026-09).
     """
     names = dict.fromkeys(member.name for member in cast)
     missing = [name for name in names if not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", prompt)]
@@ -76,10 +82,10 @@ def with_names(prompt: str, cast: tuple[CastMember, ...]) -> str:
 
 
 def as_files(cast: tuple[CastMember, ...], clips: Iterable[Media] = ()) -> tuple[list[Media], Media | None, str]:
-    """Characters as files of an order.
+    """Return the characters as files of an order: clips, first frame, and sentences for the prompt.
 
-    Returns the clips of the order with theirs behind them, the still that becomes the first frame, if there is one, and
-    sentences that say who is where.
+    The order's own `clips` come first, then the characters' clips. The first frame is a character's still, or None. The
+    sentences say which character is where.
     """
     files, first_frame, said = list(clips), None, ""
     for member in cast:
@@ -93,7 +99,7 @@ def as_files(cast: tuple[CastMember, ...], clips: Iterable[Media] = ()) -> tuple
 
 
 def with_options(profile: Profile, options: Mapping[str, Any]) -> Profile:
-    """The profile as the deployment's options change it."""
+    """Return the profile, changed by the deployment's options."""
     changes: dict[str, Any] = {}
     for name in ("seconds", "sizes", "extend_seconds"):
         if name in options:
@@ -120,21 +126,21 @@ def with_options(profile: Profile, options: Mapping[str, Any]) -> Profile:
 
 
 def as_dict(found: Any) -> dict[str, Any]:
-    """What was found in an answer, if it is an object; else an empty one."""
+    """Return `found` if it is a JSON object, else an empty one."""
     return found if isinstance(found, dict) else {}
 
 
 def dicts(found: Any) -> list[dict[str, Any]]:
-    """The objects of what was found in an answer, if it is a list."""
+    """Return the JSON objects in `found` if it is a list, else an empty list."""
     return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
 def data_url(image: Media) -> str:
-    """An image inside the request. For small ones: all of it is in memory, and a third larger."""
+    """Return an image as a data URL. For small images: the whole file is in memory, and a third larger."""
     with image.open() as file:
         return f"data:{image.mime_type};base64,{base64.b64encode(file.read()).decode()}"
 
 
 def image_url(image: Media, inline_bytes: int) -> str:
-    """An image of up to so many bytes inside the request, a larger one by its address."""
+    """Return an image of up to `inline_bytes` as a data URL, and a larger image as a presigned URL."""
     return data_url(image) if image.size <= inline_bytes else image.url()

@@ -2,36 +2,37 @@
 
 The deployment's base_url ends in the version: https://generativelanguage.googleapis.com/v1beta
 
-    operation      call                                          answer
+    operation      call                                          response
     create         POST {base}/interactions, in the background   Interaction: {id, status, steps}
     edit, extend,  the same: its own video by previous_inter-    Interaction; an extension is the whole video
     remix          action_id and the prompt, a clip by a task
     poll           GET {base}/interactions/{id}                  Interaction, or a 400 when the job has failed
-    content        GET the video's address, with our key if it is theirs; or base64 in the Interaction
+    content        GET the video's URL, with our key if it is Google's; or base64 in the Interaction
     delete         DELETE {base}/interactions/{id}
 
-    what it says                                                 here
+    Google's state                                               our state
     queued                                                       queued
     in_progress, requires_continuation, any unknown word         in_progress
     completed with a video                                       completed
-    completed without one                                        failed, moderation_blocked
+    completed without a video                                    failed, moderation_blocked
     failed, cancelled, incomplete, budget_exceeded,
-    requires_action; a 400 with a word as its code               failed, moderation_blocked if it speaks of safety
+    requires_action; a 400 with a word as its code               failed; moderation_blocked for messages about safety
 
-It keeps no characters: up to three go as reference clips of 3 s at most, which the prompt cites as <VIDEO_REF_0>, ...;
-with the option `references = "image"` up to six as stills, <IMAGE_REF_0>, .... Files go inside the request, `max_bytes`
-(30 MB) in all: the Files API's addresses do not work in background jobs, addresses elsewhere do not work at all.
-`uploads = false` is for the EEA, Switzerland and the UK, where clips that it did not make are neither edited nor
-extended. Other options: `seconds`, `sizes`, `extend_seconds`, `micro_dollars`, `kept_seconds`, `deadline_seconds`.
+Google keeps no characters. Up to three are sent as reference clips of 3 s at most, which the prompt cites as
+<VIDEO_REF_0>, .... With the option `references = "image"`, up to six are sent as stills, <IMAGE_REF_0>, .... Files go
+inside the request, at most `max_bytes` (30 MB) in all: the Files API's URLs do not work in background jobs, and other
+URLs do not work at all. `uploads = false` is for the EEA, Switzerland and the UK, where Google neither edits nor
+extends clips that it did not make. Other options: `seconds`, `sizes`, `extend_seconds`, `micro_dollars`,
+`kept_seconds`, `deadline_seconds`.
 
-Sources: ai.google.dev/gemini-api/docs/omni (copies of 2026-08-30 and later), google-genai 3.4.0. What the documents
-leave open, from public notes on live calls, 2026-08-28 to 2026-10-08 (OpenRouter's provider notes, bike4mind, others):
-files inside the request; previous_interaction_id excludes a task; an edit takes neither duration nor aspect_ratio, an
-extension no aspect_ratio, and its duration is what it adds; a failed job's poll is a 400; tokens, so prices, by size.
-Of gemini-omni-1.2-flash no live call was seen: its limits and prices are a reseller's (2026-11-06). Google ends
-gemini-omni-1.1-flash on 2026-12-03 (price table of LiteLLM 1.110.2, which cites Google's page of deprecations). Not
-found: whether an extension is billed for more than it adds. What goes in is $1.50 a million tokens, too little to be
-counted here.
+Sources: ai.google.dev/gemini-api/docs/omni (copies of 2026-08-30 and later), google-genai 3.4.0. The documents leave
+some things open. These are from public notes on live calls, 2026-08-28 to 2026-10-08 (OpenRouter's provider notes,
+bike4mind, others): files inside the request; previous_interaction_id excludes a task; an edit takes neither duration
+nor aspect_ratio; an extension takes no aspect_ratio, and its duration is the length that it adds; a failed job's poll
+is a 400; tokens, so prices, by size. For gemini-omni-1.2-flash no live call was seen: its limits and prices are a
+reseller's (2026-11-06). Google ends gemini-omni-1.1-flash on 2026-12-03 (price table of LiteLLM 1.110.2, which cites
+Google's page of deprecations). Not found: whether an extension is billed for more than it adds. Input costs $1.50 a
+million tokens, too little to be counted here.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ from understudy.providers.refusals import clean, verdict
 
 MAX_CLIPS, MAX_IMAGES, CLIP_SECONDS = 3, 6, 3.0
 MAX_BYTES = 30 * 1024 * 1024  # of the files in a request; the whole may have 100 MB (changelog, 2026-01)
-PIECE = 256 * 1024  # of base64 on its way into bytes: a multiple of four
+PIECE = 256 * 1024  # characters of base64 decoded at once: a multiple of four
 REVISION = "2026-05-20"  # of the Interactions schema, as google-genai 3.4.0 sends it
 
 _SIZES = {
@@ -143,7 +144,7 @@ class Gemini(Provider):
         if answer.status == 200 and isinstance(body, dict) and "status" in body:
             return _progress(account, upstream_id, body)
         refused = _refusal(account, answer, gone=False)
-        # A word as code is the job's own verdict; a number is the front end's, which was seen wrong about good jobs.
+        # A word as code is the job's own error; a number is the front end's, which was wrong about good jobs.
         if isinstance(refused, Refused) and refused.status == 400 and not (refused.code or "400").isdecimal():
             return _failed(upstream_id, refused.code, refused.message, refused.reason is Reason.MODERATION)
         raise refused
@@ -160,7 +161,7 @@ class Gemini(Provider):
             return
         headers = _headers(account) if urlsplit(url)[:2] == urlsplit(account.base_url)[:2] else {}
         with account.http.stream(url, headers) as (status, answered, chunks):
-            if status in {403, 404, 410}:  # of a file that is gone they say that we may not see it
+            if status in {403, 404, 410}:  # a file that is gone gives 403, too
                 raise Refused(Reason.NOT_FOUND, f"The video's address answered {status}.", status=status)
             if status != 200:
                 raise _refusal(account, Answer(status, answered, next(chunks, b"")), gone=False)
@@ -175,7 +176,7 @@ class Gemini(Provider):
 
 
 def _fields(order: Order, max_bytes: int) -> dict[str, Any]:
-    """The order as their fields. Raises Refused for files that do not fit into a request."""
+    """Return the order as Google's fields. Raises Refused if the files do not fit into a request."""
     inputs, shape = _Inputs(), _SIZES.get(order.size or "")
     output: dict[str, Any] = {"type": "video", "delivery": "uri"}
     if shape:
@@ -193,7 +194,7 @@ def _fields(order: Order, max_bytes: int) -> dict[str, Any]:
         inputs.source("video", order.source.clip, "<VIDEO_0>")
     elif order.image:
         inputs.source("image", order.image, "<FIRST_FRAME>")
-        task = None if order.cast else "image_to_video"  # no task means both; the declarations do
+        task = None if order.cast else "image_to_video"  # without a task, the declarations say which file is which
     else:
         task = "reference_to_video" if order.cast else "text_to_video"
     if order.cast:
@@ -206,9 +207,9 @@ def _fields(order: Order, max_bytes: int) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class _Inputs:
-    """The files of an order in the order in which they are sent, and what the prompt declares them to be.
+    """The files of an order, in the order in which they are sent, and how the prompt declares them.
 
-    Tags count references of a kind from 0, @Image and @Video count files of a kind from 1.
+    Tags count references of a kind from 0. @Image and @Video count files of a kind from 1.
     """
 
     files: list[tuple[str, Media]] = field(default_factory=list)
@@ -220,7 +221,7 @@ class _Inputs:
         self.sources.append(f"{tag}@{kind.title()}1")
 
     def reference(self, kind: str, media: Media) -> str:
-        """Returns the tag by which the prompt cites it."""
+        """Add a reference file. Return the tag by which the prompt cites it."""
         self.files.append((kind, media))
         number = sum(kind == one for one, _ in self.files)
         tag = f"<{kind.upper()}_REF_{sum(kind.upper() in one for one in self.references)}>"
@@ -228,7 +229,7 @@ class _Inputs:
         return tag
 
     def declare(self, prompt: str) -> str:
-        """The prompt with what it has to say of the files in front."""
+        """Return the prompt with the declarations of the files in front."""
         said = {"Sources": self.sources, "References": self.references}
         return " ".join([f"[# {name} {' '.join(tags)}]" for name, tags in said.items() if tags] + [prompt])
 
@@ -243,7 +244,7 @@ class _Inputs:
 
 
 def _cited(order: Order, inputs: _Inputs) -> dict[str, str]:
-    """The tags of each character's files, by its name."""
+    """Add the files of the order's characters as references. Return the tags of each character by its name."""
     each = (MAX_IMAGES - bool(order.image)) // len(order.cast)
     cited: dict[str, str] = {}
     for member in order.cast:
@@ -254,7 +255,7 @@ def _cited(order: Order, inputs: _Inputs) -> dict[str, str]:
 
 
 def _named(prompt: str, cited: Mapping[str, str]) -> str:
-    """The prompt with the tags behind the first mention of each name; names that it lacks are put in front."""
+    """Return the prompt with the tags behind the first mention of each name. Names that it lacks are put in front."""
     names = "|".join(re.escape(name) for name in sorted(cited, key=len, reverse=True))
     waiting = dict(cited)
 
@@ -273,12 +274,12 @@ def _progress(account: Account, upstream_id: str, body: dict[str, Any]) -> Progr
     if status == "completed" and video:
         return Progress(upstream_id, "completed", progress=100, output_url=video.get("uri"))
     if status == "completed":
-        return _failed(upstream_id, None, clean(account, said) or "The provider made no video of this.", moderated=True)
+        return _failed(upstream_id, None, clean(account, said) or "The provider returned no video.", moderated=True)
     if status in _FAILED:
         places = [body.get("error"), *(step.get("error") for step in dicts(body.get("steps")))]
         error = next(iter(dicts(body.get("errors")) + dicts(places)), {})
         code, message = clean(account, error.get("code"), 100), str(error.get("message") or said)
-        message = clean(account, message) or f"The provider ended this as {status}."
+        message = clean(account, message) or f"The provider ended this video as {status}."
         return _failed(upstream_id, code, message, bool(_SAFETY.search(f"{code} {message}")))
     return Progress(upstream_id, "queued" if status == "queued" else "in_progress")
 
@@ -289,7 +290,7 @@ def _failed(upstream_id: str, code: str | None, message: str, moderated: bool) -
 
 
 def _contents(body: Any) -> Iterator[dict[str, Any]]:
-    """What the model gave: never what was put in."""
+    """Yield what the model returned, never what was put in."""
     found = body if isinstance(body, dict) else {}
     for step in dicts(found.get("steps")):
         if step.get("type") == "model_output":
@@ -298,7 +299,7 @@ def _contents(body: Any) -> Iterator[dict[str, Any]]:
 
 
 def _video(body: Any) -> dict[str, Any] | None:
-    """The video: `uri`, or `data` as base64."""
+    """Return the video of an Interaction, with `uri`, or with `data` in base64; None if there is no video."""
     videos = (one for one in _contents(body) if one.get("type") == "video" or one.get("mime_type") == "video/mp4")
     return next((one for one in videos if isinstance(one.get("uri") or one.get("data"), str)), None)
 
@@ -312,10 +313,10 @@ def _decoded(data: str) -> Iterator[bytes]:
 
 
 def _refusal(account: Account, answer: Answer, *, gone: bool) -> Refused | OutcomeUnknown:
-    """What an answer that is no Interaction means, once it is put as others put it. `gone`: a 404 speaks of the model.
+    """Return what a response means if it is no Interaction, after mapping it to common HTTP statuses.
 
-    Errors have three shapes: {error: {code: word, message}}, Google's {error: {code: number, status, details}}, and
-    the latter in an array of one.
+    `gone`: a 404 is about the model, not about a job. Errors have three shapes: {error: {code: word, message}},
+    Google's {error: {code: number, status, details}}, and the latter in an array of one.
     """
     body = answer.json()
     error = next(iter(dicts(body if isinstance(body, list) else [body])), {}).get("error")

@@ -1,9 +1,9 @@
 """vLLM-Omni (0.30.0): self-hosted, one model a server, multipart only.
 
-No characters, edits, extensions or remix of its own, no variants of content. Models that take references get characters
-through them: the option `references = "image"` sends stills as `image_reference`, `"video"` sends the clip as
-`video_reference`.
-`seconds` and `sizes` depend on the model and hardware: set them by options; the defaults are those of the Wan family.
+The server has no characters, edits, extensions or remix of its own, and no variants of content. Models that take
+references get characters as references: the option `references = "image"` sends stills as `image_reference`, `"video"`
+sends the clip as `video_reference`. `seconds` and `sizes` depend on the model and hardware and are set by options. The
+defaults are those of the Wan family.
 
 Source: vllm_omni 0.30.0 (wheel, server source), 2026-11.
 """

@@ -1,4 +1,4 @@
-"""HTTP as provider files use it: what they send, what they get, and the client that they are given."""
+"""HTTP types for provider files: what they send, what they receive, and the client that they get."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ Headers = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole, bounded HTTP answer; header names in any case."""
+    """A whole HTTP response of limited size. Header names are found in any case."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
 
     def json(self) -> Any:
-        """The body as JSON, or None if it is something else."""
+        """Return the body as JSON, or None if the body is not JSON."""
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError):
@@ -29,7 +29,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A file in a multipart form, read as it is sent; its size is known, so the body has a Content-Length."""
+    """A file in a multipart form, read while it is sent. Its size is known, so the body has a Content-Length."""
 
     filename: str
     mime_type: str
@@ -37,12 +37,12 @@ class Part:
 
 
 class HttpClient(Protocol):
-    """A client with a deadline. Raises only Refused and OutcomeUnknown."""
+    """An HTTP client with a deadline. Raises only Refused and OutcomeUnknown."""
 
     def post(
         self, url: str, headers: Headers, *, json: Any = None, form: list[tuple[str, str | Part]] | None = None
     ) -> Answer:
-        """Send a request that may cost money, once. A `form` goes out as multipart, in its order."""
+        """Send a request that may cost money, once. A `form` is sent as multipart, with its fields in this order."""
 
     def post_free(
         self,
@@ -53,15 +53,15 @@ class HttpClient(Protocol):
         form: list[tuple[str, str | Part]] | None = None,
         file: Part | None = None,
     ) -> Answer:
-        """POST something that costs nothing: a file in a form, a bare file, or the request for a place to put one."""
+        """Send a POST that costs nothing: a file in a form, a bare file, or the request for an upload URL."""
 
     def get(self, url: str, headers: Headers) -> Answer:
-        """Read."""
+        """Send a GET."""
 
     def delete(self, url: str, headers: Headers) -> Answer:
-        """Delete."""
+        """Send a DELETE."""
 
     def stream(
         self, url: str, headers: Headers
     ) -> AbstractContextManager[tuple[int, Mapping[str, str], Iterator[bytes]]]:
-        """Read a file piece by piece: (status, headers, chunks)."""
+        """Read a file in chunks: (status, headers, chunks)."""

@@ -1,6 +1,6 @@
 """Kling's own API: https://api-singapore.klingai.com, in China https://api-beijing.klingai.com (the base_url).
 
-    operation          call                                                       answer, in {code, message, data}
+    operation          call                                                       response, in {code, message, data}
     create             POST {base}/omni-video/{model}; models that are not omni   {id, status}
                        have text-to-video and image-to-video
     edit               POST {base}/omni-video/{model} with a base_video           {id, status}
@@ -11,20 +11,20 @@
     delete_character   POST {base}/v1/general/delete-advanced-elements, or        (the documents differ)
                        {base}/v1/general/delete-elements
 
-    what it says                                        here
+    Kling's state                                       our state
     submitted                                           queued
     processing, any unknown word                        in_progress
     succeeded, or succeed, with a video                 completed
-    failed; succeeded without one                       failed, moderation_blocked if it speaks of risk or policy
+    failed; succeeded without a video                   failed; moderation_blocked for messages about risk or policy
 
-Characters are elements, made of a frontal picture and up to three more, which suits animals and things too. With the
-option `elements = "video"` they are made of the clip: 3 to 8 s, 1080p, realistic humanoids only. The prompt cites one
-as @Luna, or as Luna (@element_1) where the name cannot be an id. `audio = "off"`: silent, cheaper videos where there is
-a choice. Others: `seconds`, `sizes`, `micro_dollars`, `kept_seconds`, `deadline_seconds`. No square videos: their size
-is unpublished.
+Kling calls characters elements. They are made of a frontal picture and up to three more, so animals and things work,
+too. With the option `elements = "video"` they are made of the clip: 3 to 8 s, 1080p, realistic humanoids only. The
+prompt cites an element as @Luna, or as Luna (@element_1) if the name cannot be an id. `audio = "off"` makes silent,
+cheaper videos with the models that have a choice. Other options: `seconds`, `sizes`, `micro_dollars`, `kept_seconds`,
+`deadline_seconds`. There are no square videos, because their size is unpublished.
 
 Sources: the vendor's documents and price list (kling.ai/document-api, copies of 2026-09-20), and what the kling-api
-project saw live that day: of an unknown task nothing is listed, older paths answer 1201; a second task with the same
+project saw live that day: for an unknown task nothing is listed, older paths return 1201; a second task with the same
 external_task_id is a 1201; either path deletes; elements are free; a unit is $0.14.
 """
 
@@ -59,7 +59,7 @@ from understudy.providers.refusals import clean, verdict, without_addresses
 ELEMENTS = "v1/general/advanced-custom-elements"
 DELETE_ELEMENT = ("v1/general/delete-advanced-elements", "v1/general/delete-elements")
 MAX_NAME, MAX_VIEWS = 20, 3
-MAX_ELEMENTS, MAX_WITH_FRAME, MAX_IN_EDIT = 7, 3, 4  # of pictures; of clips 3, 3 and 1
+MAX_ELEMENTS, MAX_WITH_FRAME, MAX_IN_EDIT = 7, 3, 4  # characters made of pictures; made of clips: 3, 3 and 1
 MAX_CLIP_BYTES = 200 * 1024 * 1024
 UNIT = 140_000  # micro-dollars
 
@@ -70,7 +70,7 @@ STATUSES: dict[str, Status] = {
     "succeed": "completed",
     "failed": "failed",
 }
-# Their codes as HTTP statuses that mean the same elsewhere; arrears and the whitelist come as 429.
+# Kling's codes as the HTTP statuses that mean the same elsewhere; Kling sends arrears and the whitelist as 429.
 _CODES = {
     **dict.fromkeys((1000, 1001, 1002, 1003, 1004), 401),
     **dict.fromkeys((1100, 1101, 1102), 402),
@@ -96,10 +96,10 @@ _NO_SUCH = re.compile(r"not (found|exist)", re.I)
 
 @dataclass(frozen=True, slots=True)
 class _Model:
-    """Facts of a model. Prices are micro-dollars a second by resolution: `native` with sound, `silent` without, `video`
-    with a video that goes in.
+    """Facts of a model. Prices are micro-dollars a second by resolution.
 
-    `audio` is what its `settings.audio` may say beside off; '' if it has no such field.
+    `native`: with sound. `silent`: without sound. `video`: with an input video. `audio`: what `settings.audio` may say
+    besides off; '' if the model has no such field.
     """
 
     seconds: tuple[int, ...]
@@ -172,7 +172,7 @@ class Kling(Provider):
             poll_seconds=5.0,
             deadline_seconds=3600,
             kept_seconds=30 * 24 * 3600,
-            # Whether a character that was made of a clip is a video that goes in is not said; held is what that costs.
+            # Kling does not say if a character made of a clip counts as an input video. The price assumes that it does.
             prices=Prices(sizes, characters=with_video if clips else None, edit=with_video),
         )
         return with_options(profile, {name: options[name] for name in options if name != "characters"})
@@ -241,12 +241,15 @@ class Kling(Provider):
 
 
 def _rates(prices: Mapping[str, int]) -> Rates:
-    """Prices by resolution as prices by size."""
+    """Convert prices by resolution to prices by size."""
     return {size: prices[resolution] for size, (_, resolution) in _SIZES.items() if resolution in prices}
 
 
 def _fields(order: Order, facts: _Model, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The first part of the path and the order as their fields. Raises Refused for what cannot be combined."""
+    """Return the first part of the path, and the order as Kling's fields.
+
+    Raises Refused for what the model cannot combine.
+    """
     if len(order.cast) > (most := _most(order, options)):
         beside = " beside a video" if order.source else " with a first frame" if order.image else ""
         message = f"characters: this model takes at most {most}{beside}."
@@ -263,7 +266,7 @@ def _fields(order: Order, facts: _Model, options: Mapping[str, Any]) -> tuple[st
         settings["audio"] = "original"
     else:
         settings |= {"duration": order.seconds} if order.seconds else {}
-        settings |= {} if order.image else {"aspect_ratio": ratio}  # beside a first frame it is that one's
+        settings |= {} if order.image else {"aspect_ratio": ratio}  # else the frame's ratio
         if "native" in facts.audio:
             settings["audio"] = "native" if _sound(options) and resolution in facts.native else "off"
     prompt = checked_prompt(prompt, facts.prompt)
@@ -274,7 +277,7 @@ def _fields(order: Order, facts: _Model, options: Mapping[str, Any]) -> tuple[st
         for member, element in zip(order.cast, ids, strict=True)
     ]
     if facts.multi_shot:
-        settings["multi_shot"] = False  # theirs is true: a prompt is one shot unless it says otherwise
+        settings["multi_shot"] = False  # Kling's default is true; a prompt is one shot unless it says otherwise
     fields: dict[str, Any] = {"settings": settings, "options": {"external_task_id": order.reference}}
     if not facts.omni and not order.image:
         return "text-to-video", {"prompt": prompt, **fields}
@@ -283,7 +286,7 @@ def _fields(order: Order, facts: _Model, options: Mapping[str, Any]) -> tuple[st
 
 
 def _most(order: Order, options: Mapping[str, Any]) -> int:
-    """How many characters there may be. Of pictures and first frames, of clips, of clips beside a video."""
+    """Return how many characters the order may have, made of clips or of pictures, beside its video or first frame."""
     if options.get("elements") == "video":
         return 1 if order.source else MAX_WITH_FRAME
     return MAX_IN_EDIT if order.source else MAX_WITH_FRAME if order.image else MAX_ELEMENTS
@@ -296,12 +299,15 @@ def _video_url(clip: Media | None) -> str:
 
 
 def _likeness(account: Account, clip: Media, stills: tuple[Media, ...]) -> dict[str, Any]:
-    """What an element is made of: the clip if it may be, else a picture from the front and others."""
+    """Return the fields of what an element is made of: the clip if option and file allow it, else pictures.
+
+    Raises Refused if there is no picture.
+    """
     fits = clip.mime_type in {"video/mp4", "video/quicktime"} and clip.size <= MAX_CLIP_BYTES
     if account.options.get("elements") == "video" and fits:
         return {"reference_type": "video_refer", "element_video_list": {"refer_videos": [{"video_url": clip.url()}]}}
     if not stills:
-        raise Refused(Reason.INVALID, "There is no picture of the character.")
+        raise Refused(Reason.INVALID, "The character has no picture.")
     views = [{"image_url": still.url()} for still in stills[1 : 1 + MAX_VIEWS] or stills]  # at least one is wanted
     return {
         "reference_type": "image_refer",
@@ -310,7 +316,10 @@ def _likeness(account: Account, clip: Media, stills: tuple[Media, ...]) -> dict[
 
 
 def _ids(names: list[str]) -> list[str]:
-    """How the prompt cites each: its name if that can be an id. Of two ids none may be a part of the other."""
+    """Return how the prompt cites each character: by name if the name can be an id, else as element_<n>.
+
+    No id may be a part of another id.
+    """
     others = ["image_1", "video_1", *(f"element_{n}" for n in range(1, len(names) + 1))]
     ids = []
     for n, name in enumerate(names):
@@ -321,7 +330,10 @@ def _ids(names: list[str]) -> list[str]:
 
 
 def _named(prompt: str, cast: tuple[CastMember, ...], ids: list[str]) -> str:
-    """The prompt with @Luna for each Luna, or an id behind the first mention; names that it lacks are put in front."""
+    """Return the prompt with @Luna for each Luna, or with an id behind the first mention.
+
+    Names that the prompt lacks are put in front.
+    """
     if not cast:
         return prompt
     cited: dict[str, str] = {}
@@ -345,7 +357,7 @@ def _citation(name: str, element: str) -> str:
 
 
 def _task(account: Account, query: str, key: str, wanted: str) -> dict[str, Any] | None:
-    """The task with this id, or None: of unknown ones they say nothing."""
+    """Return the task with this id, or None. Kling lists nothing for an unknown id."""
     answer = account.http.get(f"{account.base_url}/tasks?{query}={quoted(wanted)}", bearer(account))
     try:
         tasks = dicts(_data(account, answer, gone=False))
@@ -366,14 +378,14 @@ def _progress(account: Account, task: dict[str, Any]) -> Progress:
         seconds = round(float(length[0])) if length else None
         return Progress(upstream_id, status, 100, seconds, output_url=video["url"], micro_dollars=cost)
     if status in {"completed", "failed"}:
-        message = clean(account, without_addresses(task.get("message"))) or "The provider made no video."
+        message = clean(account, without_addresses(task.get("message"))) or "The provider returned no video."
         code = "moderation_blocked" if _MODERATION.search(message) else "provider_failed"
         return Progress(upstream_id, "failed", error=(code, message), micro_dollars=cost)
     return Progress(upstream_id, status)
 
 
 def _cost(billing: Any) -> int | None:
-    """Decimal dollars, or units of a resource pack; None for anything else."""
+    """Return a bill in micro-dollars. Bills are in decimal dollars or in units of a resource pack; None for others."""
     costs: list[float] = []
     for entry in dicts(billing):
         kind = "unit" if entry.get("charge_type") == "unit" else entry.get("currency")
@@ -385,7 +397,10 @@ def _cost(billing: Any) -> int | None:
 
 
 def _data(account: Account, answer: Answer, *, gone: bool) -> Any:
-    """What an answer brings. Raises Refused and OutcomeUnknown; `gone`: a 404 speaks of the model."""
+    """Return the data of a response. Raises Refused and OutcomeUnknown.
+
+    `gone`: a 404 is about the model, not about a job.
+    """
     body = as_dict(answer.json())
     code = body.get("code")
     if answer.status == 200 and code == 0:

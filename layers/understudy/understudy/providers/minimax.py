@@ -1,31 +1,33 @@
 """MiniMax's Hailuo 3: https://api.minimax.io, in China https://api.minimaxi.com (the base_url, without a version).
 
-    operation     call                                            answer
+    operation     call                                            response
     create, edit  POST {base}/v2/video_generation                 {task_id}
     poll          GET {base}/v2/query/video_generation/{id}       {task: {id, status, content, error, usage, ...}}
     content       GET task.content.url, without our key           the file, for about a day
-    delete        DELETE {base}/v2/video_generation/{id}          {task_id, status}; one that is queued is cancelled
+    delete        DELETE {base}/v2/video_generation/{id}          {task_id, status}; a queued task is cancelled
 
-    what it says                                                  here
+    MiniMax's state                                               our state
     queued                                                        queued
     running, any unknown word                                     in_progress
-    succeeded with an address                                     completed
-    failed, cancelled, expired; succeeded without an address      failed, moderation_blocked for 1026, 1027 and
-                                                                  whatever speaks of sensitive content
-    500 "record not found", "invalid task_id"                     there is no such task (it knows those of seven days)
+    succeeded with a URL                                          completed
+    failed, cancelled, expired; succeeded without a URL           failed; moderation_blocked for 1026, 1027 and any
+                                                                  message about sensitive content
+    500 "record not found", "invalid task_id"                     no such task (MiniMax knows those of seven days)
 
-It keeps no characters: up to three go as reference clips, MP4 or MOV of 50 MB, at least 2 s each and 15 s in all, which
-the prompt cites as Video 1, Video 2, ...; clips of fewer than 23.976 pictures a second are refused, which no profile
-can say. References and a first frame exclude each other. MiniMax-H3-Max takes no references: a character is its first
-frame. An edit is a reference clip with an instruction, not exact to the frame, and its length has to be told. There is
-no extension. With `watermark = true` videos say that a machine made them. Other options: `seconds`, `sizes`, `edit`,
+MiniMax keeps no characters. Up to three are sent as reference clips: MP4 or MOV, up to 50 MB, at least 2 s each, 15 s
+in all. The prompt cites them as Video 1, Video 2, .... MiniMax refuses clips with fewer than 23.976 pictures a second;
+a profile cannot express this limit. References and a first frame exclude each other. MiniMax-H3-Max takes no
+references: there the first frame shows the character. An edit is a reference clip with an instruction. It is not exact
+to the frame, and the order has to give the length. There is no extension.
+
+With the option `watermark = true`, videos are marked as made by a machine. Other options: `seconds`, `sizes`, `edit`,
 `micro_dollars`, `kept_seconds`, `deadline_seconds`. The older API, /v1 with Hailuo 2.3 and S2V-01, is not used.
 
 Sources: mmx-cli 1.0.27, the vendor's client (paths, fields, limits, states, some codes), @ai-sdk/minimax 3.0.45,
-platform.minimax.io on v2 (copies, 2026-08 to 2026-10: errors, how long files and tasks last). Second-hand: prices
+platform.minimax.io on v2 (copies, 2026-08 to 2026-10: errors, how long files and tasks are kept). Second-hand: prices
 (LiteLLM 1.109.1, resellers of 2026-10), pixel sizes (docs.comfy.org and runware.ai, 2026-08: sides divide by 32, at
-768P 1,032,192 pixels at most; of 2K only 2560x1440 is known, so other shapes are not offered). Not found: whether their
-fetcher asks with a HEAD first, which a presigned GET refuses. No live call was made.
+768P 1,032,192 pixels at most; of 2K only 2560x1440 is known, so other shapes are not offered). Not found: whether
+MiniMax sends a HEAD first when it fetches a file; a presigned GET URL refuses a HEAD. No live call was made.
 """
 
 from __future__ import annotations
@@ -64,7 +66,7 @@ from understudy.providers.http import Answer
 from understudy.providers.prices import Prices
 from understudy.providers.refusals import clean, verdict, without_addresses
 
-INLINE_BYTES = 512 * 1024  # of an image: their fetcher needs no address for a data URI
+INLINE_BYTES = 512 * 1024  # of an image: MiniMax need not fetch a data URL
 CLIP_BYTES, IMAGE_BYTES = 50 * 1024 * 1024, 30 * 1024 * 1024
 CLIP_TYPES = ("video/mp4", "video/quicktime")
 LONGEST = 15  # seconds of a video, and of all reference clips together
@@ -78,19 +80,19 @@ STATUSES: dict[str, Status] = {
     "cancelled": "failed",
     "expired": "failed",
 }
-# Their codes as HTTP statuses that mean the same elsewhere; they may stand in an answer of 200. 1000 says nothing.
+# MiniMax's codes as the HTTP statuses that mean the same elsewhere; a 200 may carry them, too. 1000 says nothing.
 _CODES = {
     1002: 429,
     1004: 401,
     1008: 402,
-    1028: 402,  # this and the next: the plan's quota
+    1028: 402,  # 1028 and 1030: the plan's quota
     1030: 402,
     1039: 429,
     2013: 400,
     2049: 401,
-    2061: 403,  # the plan is without this model
+    2061: 403,  # the plan does not include this model
 }
-_MODERATION = {1026, 1027}  # of what went in, of what came out
+_MODERATION = {1026, 1027}  # of the input, of the output
 _SENSITIVE = re.compile(r"(?<!case.)sensitive", re.IGNORECASE)
 _NO_TASK = re.compile(r"record not found|invalid task_id", re.IGNORECASE)
 _NO_MODEL = re.compile(r"\b(unsupported|unknown|invalid) model\b|\bmodel\b.*\b(not found|not exist)", re.IGNORECASE)
@@ -113,7 +115,10 @@ _SIZES = {
 
 @dataclass(frozen=True, slots=True)
 class _Model:
-    """Facts of a model. `prices` are micro-dollars a second by resolution, `image` those of an image beyond `free`."""
+    """Facts of a model, with prices in micro-dollars.
+
+    `prices`: per second, by resolution. `image`: per image beyond the `free` ones.
+    """
 
     prices: Mapping[str, int]
     shortest: int
@@ -192,7 +197,10 @@ class MiniMax(Provider):
 
 
 def _fields(order: Order, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The order as their fields. Raises Refused for what cannot be combined; then nothing was paid."""
+    """Return the order as MiniMax's fields.
+
+    Raises Refused, before anything is paid, for what the model cannot combine or does not take.
+    """
     facts = _facts(order.model)
     if order.cast and order.image:
         message = "input_reference: this model takes characters or a first frame, not both."
@@ -218,14 +226,14 @@ def _fields(order: Order, options: Mapping[str, Any]) -> dict[str, Any]:
     fields: dict[str, Any] = {"model": order.model, "content": content, "resolution": resolution}
     length = order.source.seconds if order.source else order.seconds
     fields["duration"] = min(length or facts.shortest, LONGEST)
-    fields["ratio"] = "adaptive" if first_frame or order.source else ratio  # that of the frame or the clip
+    fields["ratio"] = "adaptive" if first_frame or order.source else ratio  # the ratio of the frame or the clip
     if "watermark" in options:
         fields["aigc_watermark"] = bool(options["watermark"])
     return fields
 
 
 def _frame(image: Media) -> str:
-    """The address of a first frame. Raises Refused for one that is too large."""
+    """Return the URL of a first frame. Raises Refused if the image is too large."""
     if image.size > IMAGE_BYTES:
         message = f"input_reference: this model takes images of up to {IMAGE_BYTES >> 20} MB."
         raise Refused(Reason.INVALID, message, param="input_reference")
@@ -258,7 +266,10 @@ def _progress(account: Account, upstream_id: str, task: dict[str, Any]) -> Progr
 
 
 def _cost(task: dict[str, Any]) -> int | None:
-    """What the usage costs by the price list: seconds of what went in and came out, and images beyond the free ones."""
+    """Return the cost of a task by the price list, or None if it cannot be told.
+
+    The cost counts the seconds of input and output, and the images beyond the free ones.
+    """
     usage, facts = as_dict(task.get("usage")), _MODELS.get(str(task.get("model")))
     seconds, images = (_count(usage.get(name)) for name in ("total_seconds", "input_image_count"))
     price = facts.prices.get(str(task.get("resolution"))) if facts else None
@@ -272,7 +283,10 @@ def _count(found: Any) -> float | None:
 
 
 def _refusal(account: Account, answer: Answer, *, gone: bool) -> Refused | OutcomeUnknown:
-    """What an answer that is no task means, once it is put as others put it. `gone`: a 404 speaks of the model."""
+    """Return what a response means if it is no task, after mapping MiniMax's codes to common HTTP statuses.
+
+    `gone`: a 404 is about the model, not about a job.
+    """
     body, status = as_dict(answer.json()), answer.status
     code, text = _error(body)
     status = _CODES.get(code, status) if code else status
@@ -291,10 +305,11 @@ def _code(body: Any) -> int | None:
 
 
 def _error(body: dict[str, Any]) -> tuple[int | None, str]:
-    """Code and message of an error: {error: {type, message: "... (2013)"}}, a task's {error: {code, message}}, and what
-    the older API says in an answer of 200, {base_resp: {status_code, status_msg}}.
+    """Return code and message of an error.
 
-    It may quote what we sent, and an address that we signed would let its reader in: addresses are cut out.
+    An error is {error: {type, message: "... (2013)"}}, or a task's {error: {code, message}}, or, as in the older API,
+    {base_resp: {status_code, status_msg}} in a response with status 200. The message may quote our request, and a
+    presigned URL would give its reader access: URLs are cut out.
     """
     error, base = as_dict(body.get("error")), as_dict(body.get("base_resp"))
     text = without_addresses(error.get("message") or base.get("status_msg"))

@@ -1,9 +1,9 @@
 """Servers that speak OpenAI's Videos API, characters, edits and extensions included.
 
-OpenAI's own service was switched off on 2026-09-24; what is left are servers that kept the shape (_openai.py).
+OpenAI switched its own service off on 2026-09-24. Other servers still have the same API (_openai.py).
 
-Deployment options change the profile for servers that do less or other: `seconds`, `sizes`, `characters` (how many,
-0: none), `first_frame`, `edit`, `remix`, `extend_seconds`, `prompt_characters`, `micro_dollars`, `kept_seconds`,
+Deployment options change the profile for servers that do less or something else: `seconds`, `sizes`, `characters` (how
+many; 0: none), `first_frame`, `edit`, `remix`, `extend_seconds`, `prompt_characters`, `micro_dollars`, `kept_seconds`,
 `deadline_seconds`.
 """
 

@@ -1,7 +1,7 @@
-"""What a model takes: its rates as a provider file declares them, and what a bill by them comes to.
+"""What a model charges: its rates as a provider file declares them, and the cost of an order at these rates.
 
-Money is whole micro-dollars. A rate is for a second, by size; '' stands for any. A size that is not listed, such as a
-clip's own, costs what the listed one does that is nearest to it in pixels.
+Money is in whole micro-dollars. A rate is for a second, by size; '' stands for any size. A size that is not listed,
+such as a clip's own, costs as much as the listed size that is nearest in pixels.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _SIZE = re.compile(r"([1-9][0-9]*x[1-9][0-9]*)?")
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """What is paid for: so many seconds of this in this size, and what went in with the order for it.
+    """What an order is charged for: `seconds` of video in this size, and the inputs of the order.
 
-    `source_seconds` is how long the video is that is edited or extended; `clips` has the milliseconds of each
-    character's clip, 0 for one that has none here.
+    `source_seconds` is the length of the video that is edited or extended. `clips` holds the milliseconds of each
+    character's clip, 0 for a character without a clip here.
     """
 
     operation: str
@@ -35,10 +35,10 @@ class Bill:
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """What a model takes. One that takes the same for everything is `Prices({"": 100_000})`; no rates: not known.
+    """What a model charges. `Prices({"": 100_000})` is one rate for everything; without rates, no price is known.
 
-    The rates of what is made are for each second of it: of an edit all, of an extension what it adds. `source`, `clips`
-    and `character` come on top.
+    The rates `create`, `characters`, `edit` and `extend` are for each second of the result: for an edit the whole
+    video, for an extension the added part. `source`, `clips` and `character` are charged on top.
     """
 
     create: Rates = field(default_factory=dict)
@@ -46,18 +46,18 @@ class Prices:
     edit: Rates | None = None  # a remix, too; None: like a new video
     extend: Rates | None = None  # None: like a new video
     source: Rates = field(default_factory=dict)  # per second of what is edited or extended, by the size that is made
-    clips: Rates = field(default_factory=dict)  # per second of the characters' clips, as long as they are sent
-    character: int = 0  # for each character, whatever the length: the pictures that are sent of it
+    clips: Rates = field(default_factory=dict)  # per second of the characters' clips, counting only what is sent
+    character: int = 0  # per character, for its stills, whatever the video's length
 
     def rates(self, operation: str, *, cast: bool = False) -> Rates:
-        """What a second of this costs, by size; `cast`: with characters."""
+        """Return the rates of an operation, per second and by size. `cast`: the video has characters."""
         special = {"create": self.characters if cast else None, "extend": self.extend}
         special |= dict.fromkeys(("edit", "remix"), self.edit)
         found = special.get(operation)
         return self.create if found is None else found
 
     def cost(self, bill: Bill) -> int:
-        """What the bill comes to; 0 where no price is known."""
+        """Return the cost of the bill. A part without a known price counts as 0."""
         made = rate(self.rates(bill.operation, cast=bool(bill.clips)), bill.size) * bill.seconds
         source = rate(self.source, bill.size) * bill.source_seconds
         clips = -(-rate(self.clips, bill.size) * sum(bill.clips) // 1000)  # rounded up
@@ -65,8 +65,9 @@ class Prices:
 
     @classmethod
     def of(cls, table: Any) -> Prices:
-        """Prices as a deployment's option says them: by size, and what costs something else by its name here.
+        """Read prices from a deployment's option `micro_dollars`.
 
+        The option is a table of rates by size. A special rate stands there under the name of its field here:
         `{"": 100000, "edit": {"": 280000}, "character": 20000}`. Raises ValueError for anything else.
         """
         if not isinstance(table, Mapping):
@@ -80,7 +81,7 @@ class Prices:
 
 
 def rate(rates: Rates, size: str) -> int:
-    """What a second in this size costs; 0: not known."""
+    """Return the price of a second in this size; 0 if no price is known."""
     if size in rates or "" in rates or not rates:
         return rates.get(size, rates.get("", 0))
     wanted = prod(pixels(size))

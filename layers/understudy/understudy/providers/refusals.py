@@ -1,4 +1,4 @@
-"""What a provider's refusal means: from HTTP status and words to a `Reason`, or to an outcome that nobody knows."""
+"""What a provider's error response means: a `Refused` with its `Reason`, or `OutcomeUnknown`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ _ADDRESS = re.compile(r"\b(\w+://|https?:|data:\w+/)\S+")
 
 
 def refusal(account: Account, answer: Answer, *, gone: bool) -> Refused | OutcomeUnknown:
-    """What an answer in OpenAI's shape means that is not a video. `gone`: a 404 speaks of the model, not of a job."""
+    """Return what a response in OpenAI's shape means if it is not a video.
+
+    `gone`: a 404 is about the model, not about a job.
+    """
     body = answer.json()
     error = body.get("error", body.get("detail")) if isinstance(body, dict) else None
     details: dict[str, Any] = error if isinstance(error, dict) else {"message": error}
@@ -42,11 +45,12 @@ def verdict(
     param: str | None = None,
     retry_after: str | None = None,
 ) -> Refused | OutcomeUnknown:
-    """What an answer means that is not a video, when it says this.
+    """Return what a response means if it is not a video, from what the provider file has read in it.
 
-    `gone`: a 404 speaks of the model, not of a job. `explained`: the answer has an error in the provider's own form,
-    so it comes from the provider and not from something on the way. `status`: the HTTP status that others give for
-    the same; the answer's own, if it is not given. `retry_after`: seconds, where the answer has no such header.
+    `gone`: a 404 is about the model, not about a job. `explained`: the response has an error in the provider's own
+    form, so it comes from the provider and not from a server in between. `status`: the HTTP status that other providers
+    return for the same error; the response's own if None. `retry_after`: seconds, used if the response has no such
+    header.
     """
     status = answer.status if status is None else status
     code = clean(account, code, MAX_CODE) or None
@@ -87,18 +91,20 @@ def verdict(
 
 
 def moderated(code: str | None, message: str) -> bool:
-    """Is it moderation, however it is called there?"""
+    """Return True if code or message name moderation, whatever the provider calls it."""
     words = f"{code} {message}".lower()
     return any(word in words for word in ("moderation", "content_policy", "content_filter", "contentfilter"))
 
 
 def clean(account: Account, message: Any, length: int = 500) -> str:
-    """A provider's words, bounded, storable and without our key."""
+    """Return a provider's words in one line of at most `length` characters, storable and without our key."""
     text = " ".join(str("" if message is None else message).split()).encode("utf-8", "replace").decode()
     return (text.replace(account.key, "***") if account.key else text)[:length]
 
 
 def without_addresses(message: Any) -> str:
-    """A provider's words without addresses and data. They may quote what we sent, and an address that we signed would
-    let its reader in."""
+    """Return a provider's words without URLs and data URLs.
+
+    The words may quote our request, and a presigned URL would give its reader access.
+    """
     return _ADDRESS.sub("(address)", str(message or ""))

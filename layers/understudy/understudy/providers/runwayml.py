@@ -1,34 +1,37 @@
 """Runway, at https://api.dev.runwayml.com/v1 (the deployment's base_url), and the models of others that it serves.
 
-    operation       call                                                    answer
+    operation       call                                                    response
     create          POST {base}/text_to_video, /image_to_video              {id, estimatedCost}
     edit, extend    POST {base}/video_to_video                              {id, estimatedCost}
     poll            GET {base}/tasks/{id}, not more often than every 5 s    the task
-    content         GET output[0]                                           without our key; dies after 24 to 48 h
+    content         GET output[0], without our key                          the file, for 24 to 48 h
     delete          DELETE {base}/tasks/{id}                                204
-    files           POST {base}/uploads, then the file to uploadUrl         runway://..., good for 24 h
+    files           POST {base}/uploads, then the file to uploadUrl         runway://..., valid for 24 h
 
-    what it says                                                 here
+    Runway's state                                               our state
     PENDING, THROTTLED                                           queued
     RUNNING, any unknown word                                    in_progress
     SUCCEEDED                                                    completed
-    FAILED with a failureCode that has SAFETY in it              failed, moderation_blocked
+    FAILED with SAFETY in its failureCode                        failed, moderation_blocked
     FAILED, CANCELLED                                            failed
 
-A file by URL is asked for with a HEAD first, which a presigned GET refuses: so clips are uploaded there, and small
-images go inside the request. It keeps no characters for video: a character is a reference clip, cited as Video 1,
-Video 2, ..., or, where a model takes none, the first frame. Models without an edit of their own are edited by Runway's
-aleph2 (28 credits a second; the option `edit = false` forbids it). The extension of gemini_omni_flash_1.1 is taken to
-hold both parts, as Google's does; seedance2_5 gives back the new part alone, so it is not used for that. Other options:
-`seconds`, `sizes`, `extend_seconds`, `micro_dollars`, `kept_seconds`, `deadline_seconds`; they also describe models not
-in the table. What a task cost is in its answer; prices here are for what is held, without the minimum of a task (80
-credits for seedance2_5). A file's address dies after 24 to 48 hours; how long the task gives fresh ones was not found.
+Before Runway fetches a file by URL, it sends a HEAD, which a presigned GET URL refuses. So clips are uploaded to
+Runway, and small images go inside the request. Runway keeps no characters for video. A character is a reference clip,
+cited as Video 1, Video 2, ..., or, if a model takes no references, the first frame.
+
+Models without an edit of their own are edited by Runway's aleph2 (28 credits a second; the option `edit = false`
+forbids it). An extension by gemini_omni_flash_1.1 is assumed to return both parts, as Google's does. seedance2_5
+returns the new part alone, so it is not used for extensions. Other options: `seconds`, `sizes`, `extend_seconds`,
+`micro_dollars`, `kept_seconds`, `deadline_seconds`; they also describe models that are not in the table.
+
+Runway returns what a task cost. The prices here are for budget reservations; they leave out the minimum of a task (80
+credits for seedance2_5). A file's URL expires after 24 to 48 hours. How long the task returns new URLs was not found.
 
 Sources: runwayml 5.24.0 (paths, fields, ratios, states), docs.dev.runwayml.com on inputs and errors (copies, 2026),
 help.runwayml.com on Seedance 2.0 (three reference clips, 15 s in all), runwayml/skills (2026-04) and public lists of
 prices (2026-07); an account without credits is a 400: runwayml/sdk-node issue 28. Not found: how to cite a reference in
-a prompt (Seedance's own guide says Video 1), whether clips that go into seedance2 are billed as those of seedance2_5
-are, prices of gemini_omni_flash_1.1, lengths of hailuo3, wan3 and kling_4.
+a prompt (Seedance's own guide says Video 1), whether input clips of seedance2 are billed like those of seedance2_5,
+prices of gemini_omni_flash_1.1, lengths of hailuo3, wan3 and kling_4.
 """
 
 from __future__ import annotations
@@ -97,24 +100,27 @@ _NONE, _START = CharacterSupport(), CharacterSupport(start_frame=True, beside_im
 
 
 def _clips(shortest: float, longest: float) -> CharacterSupport:
-    """Three reference clips: the limit that a model has for all of them together, shared out."""
+    """Return support for three reference clips of these lengths in seconds.
+
+    If a model limits the length of all clips together, `longest` is a third of that limit.
+    """
     return CharacterSupport(reference_videos=3, clip_seconds=(shortest, longest), trim=True, beside_image=0)
 
 
 @dataclass(frozen=True, slots=True)
 class _Model:
-    """Facts of a model. `prices`: so many credits a second at these sizes; 0 where no price was found."""
+    """Facts of a model. `prices`: the sizes by credits a second; 0 credits if no price was found."""
 
     seconds: tuple[int, ...]
     prices: Mapping[int, tuple[str, ...]]
     characters: CharacterSupport = _NONE
     prompt: int = 32_000  # UTF-16 code units
-    typed: bool = False  # a reference clip says that it is a video
+    typed: bool = False  # a reference clip needs `type: video`
     source: str = "videoUri"
-    edit: Mapping[str, Any] = field(default_factory=lambda: {"model": "aleph2"})  # what an edit says besides
+    edit: Mapping[str, Any] = field(default_factory=lambda: {"model": "aleph2"})  # further fields of an edit
     edits: SourceLimits = _ALEPH
     edit_price: int | None = 28  # credits a second; None: like a new video
-    inputs: Mapping[int, tuple[str, ...]] = field(default_factory=dict)  # credits a second of clips that go in
+    inputs: Mapping[int, tuple[str, ...]] = field(default_factory=dict)  # credits a second of input clips
     extend: tuple[int, ...] = ()
 
 
@@ -214,7 +220,10 @@ def _rates(prices: Mapping[int, tuple[str, ...]]) -> Rates:
 
 
 def _create(account: Account, order: Order) -> tuple[str, dict[str, Any]]:
-    """Endpoint and fields of a new video. Raises Refused for what cannot be made so; then nothing was paid."""
+    """Return endpoint and fields of a new video.
+
+    Raises Refused, before anything is paid, for what the model cannot make.
+    """
     facts = _MODELS.get(order.model, _UNKNOWN)
     if order.cast and order.image:
         message = "input_reference: this model takes characters or a first frame, not both."
@@ -234,7 +243,7 @@ def _create(account: Account, order: Order) -> tuple[str, dict[str, Any]]:
 
 
 def _remake(account: Account, order: Order, source: Source) -> tuple[str, dict[str, Any]]:
-    """Endpoint and fields of an edit or an extension."""
+    """Return endpoint and fields of an edit or an extension."""
     facts = _MODELS.get(order.model, _UNKNOWN)
     if source.clip is None:
         raise Refused(Reason.INVALID, "video: this model needs the video's file.", param="video")
@@ -244,24 +253,24 @@ def _remake(account: Account, order: Order, source: Source) -> tuple[str, dict[s
 
 
 def _uri(account: Account, media: Media) -> str:
-    """A file as they take it: a small image inside the request, anything else uploaded."""
+    """Return a file as Runway takes it: a small image inside the request, any other file uploaded."""
     if media.mime_type.startswith("image/") and media.size <= INLINE_BYTES:
         return data_url(media)
     if media.size > UPLOAD_BYTES:
-        raise Refused(Reason.INVALID, f"A file for this model may have {UPLOAD_BYTES >> 20} MB.")
+        raise Refused(Reason.INVALID, f"This model takes files of up to {UPLOAD_BYTES >> 20} MB.")
     wanted = {"filename": media.filename, "type": "ephemeral"}
     answer = account.http.post_free(f"{account.base_url}/uploads", _headers(account), json=wanted)
     place = as_dict(answer.json())
     url, fields, uri = (place.get(name) for name in ("uploadUrl", "fields", "runwayUri"))
     if not (isinstance(url, str) and isinstance(fields, dict) and isinstance(uri, str) and answer.status < 300):
         refused = _refusal(account, answer, gone=True)
-        # Nothing was paid for: what would leave an order in doubt only delays it here.
+        # Nothing was paid for, so a lost response only delays the order here.
         raise refused if isinstance(refused, Refused) else Refused(Reason.UNAVAILABLE, refused.message)
     form: list[tuple[str, str | Part]] = [(str(name), str(value)) for name, value in fields.items()]
     with media.open() as file:
         sent = account.http.post_free(url, {}, form=[*form, ("file", Part(media.filename, media.mime_type, file))])
     if not 200 <= sent.status < 300:
-        raise Refused(Reason.UNAVAILABLE, f"The provider's place for files answered {sent.status}.")
+        raise Refused(Reason.UNAVAILABLE, f"The provider's upload address answered {sent.status}.")
     return uri
 
 
@@ -287,9 +296,10 @@ def _progress(account: Account, upstream_id: str, body: dict[str, Any]) -> Progr
 
 
 def _refusal(account: Account, answer: Answer, *, gone: bool) -> Refused | OutcomeUnknown:
-    """What an answer that is no task means, once it is put as others put it. `gone`: a 404 speaks of the model.
+    """Return what a response means if it is no task, after mapping it to common HTTP statuses.
 
-    {error: text}, and for a wrong field {error, issues: [{path, message}]}. What it quotes of ours is cut out.
+    An error is {error: text}, and for a wrong field {error, issues: [{path, message}]}. URLs in the text are cut out.
+    `gone`: a 404 is about the model, not about a job.
     """
     body, status, code = as_dict(answer.json()), answer.status, None
     text, issues = str(body.get("error") or ""), body.get("issues")

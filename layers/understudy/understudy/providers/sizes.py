@@ -6,9 +6,10 @@ SHAPE_TOLERANCE = 0.03
 
 
 def fit(size: str, sizes: tuple[str, ...]) -> str | None:
-    """The size to make when `size` is asked for: itself, else the smallest of its shape that is not smaller.
+    """Return the size to make when `size` is asked for; None if no size fits.
 
-    1024x1792 becomes 1080x1920 (shapes may differ by 3 %); a lower resolution is never made instead.
+    That is `size` itself, else the smallest size of the same shape that is not smaller. Shapes may differ by 3 %:
+    1024x1792 becomes 1080x1920. A lower resolution is never made instead.
     """
     if size in sizes:
         return size
@@ -22,6 +23,6 @@ def fit(size: str, sizes: tuple[str, ...]) -> str | None:
 
 
 def pixels(size: str) -> tuple[int, int]:
-    """Width and height."""
+    """Return width and height in pixels."""
     width, _, height = size.partition("x")
     return int(width), int(height)

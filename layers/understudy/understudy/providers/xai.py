@@ -1,30 +1,31 @@
 """xAI's Grok Imagine, at https://api.x.ai/v1 (the deployment's base_url).
 
-    operation    call                              answer
+    operation    call                              response
     create       POST {base}/videos/generations    {request_id}
     edit         POST {base}/videos/edits          {request_id}; keeps length and shape, 720p at most
-    extend       POST {base}/videos/extensions     {request_id}; the old part and the new one in one file
+    extend       POST {base}/videos/extensions     {request_id}; the old part and the new part in one file
     poll         GET {base}/videos/{request_id}    202 while pending, often without a body; then 200
-    content      GET video.url                     without our key; the address dies after about a day
+    content      GET video.url, without our key    the file; the URL expires after about a day
 
-    what it says                                              here
+    xAI's state                                               our state
     202, pending without progress                             queued
     pending with progress, any unknown word                   in_progress
     done with a URL                                           completed
     done with respect_moderation false; 400 or failed with
-    a message that speaks of moderation                       failed, moderation_blocked
+    a message about moderation                                failed, moderation_blocked
     failed, expired, done without a URL                       failed
 
-It keeps no characters and takes no reference videos: a character goes as up to three stills in `reference_images`,
-which the prompt cites as <IMAGE_1>, <IMAGE_2>, ...; the lite model takes none, there the best still is the first frame.
-Edits and extensions take a clip by URL; a video that it made itself has no id that they accept. No list, no delete.
+xAI keeps no characters and takes no reference videos. A character is sent as up to three stills in `reference_images`,
+which the prompt cites as <IMAGE_1>, <IMAGE_2>, .... The lite model takes no references: there the best still is the
+first frame. Edits and extensions take a clip by URL; a video that xAI made itself has no id that they accept. There is
+no list and no delete.
 
 Sources: REST reference and video guide of docs.x.ai (copies, 2026-06 to 2026-11), xai-sdk 1.21.0, @ai-sdk/xai 3.0.138.
-What refusals look like: vercel/ai pull request 13390 (moderation as a 400 of the poll, 2026-03), theopenco/llmgateway
-pull request 1785 (moderation as a 403), public logs of 2026 (a wrong key is 400 or 401, no credits is 403 or 429).
-Files are there for 24 hours (xai-sdk). The models page (2026-11) has prices of a second made, of a second of video that
-goes in and of an image; that an extension is billed for what it adds is a reseller's rule (wavespeed.ai, 2026-11-28).
-Pixel sizes other than 848x480, 1280x720 and 1920x1080 are not published: here the short side is the resolution.
+The form of refusals: vercel/ai pull request 13390 (moderation as a 400 of the poll, 2026-03), theopenco/llmgateway pull
+request 1785 (moderation as a 403), public logs of 2026 (a wrong key is 400 or 401, no credits is 403 or 429). Files are
+kept for 24 hours (xai-sdk). The models page (2026-11) has prices of a second of output, of a second of input video and
+of an image. That an extension is billed for what it adds is a reseller's rule (wavespeed.ai, 2026-11-28). Pixel sizes
+other than 848x480, 1280x720 and 1920x1080 are not published: here the short side is the resolution.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ PATHS: dict[Operation, str] = {
 }
 PROMPT = 4096  # characters: a live 400 of 2026-09-22 (public log); "up to 4096" in doc.octopusx.ai (2026-11)
 STILLS_EACH = 3  # of a character: more views, not more cost than a few cents
-INLINE_BYTES = 512 * 1024  # of an image: their fetcher waits 5 s for a URL, a data URI needs none
+INLINE_BYTES = 512 * 1024  # of an image: xAI waits 5 s for a URL, a data URL needs no fetch
 SOURCE_PRICE = 10_000  # micro-dollars a second of a video that is edited or extended (models page, 2026-11)
 TICKS = 10_000  # of a micro-dollar
 
@@ -84,8 +85,10 @@ _NO_MODEL = re.compile(r"\bmodel\b.*(not found|does not exist)", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class _Model:
-    """Facts of a model; `prices` are micro-dollars a second by resolution, `image` is for each that goes in (models
-    page, 2026-11)."""
+    """Facts of a model, with prices in micro-dollars (models page, 2026-11).
+
+    `prices`: per second, by resolution. `image`: per input image.
+    """
 
     prices: Mapping[str, int]
     image: int = 0
@@ -127,7 +130,7 @@ class Xai(Provider):
         return Profile(
             seconds=tuple(range(1, 16)),
             sizes=tuple(sizes),
-            default_seconds=4,  # theirs is 8: what code written for Sora expects is less than it would pay for
+            default_seconds=4,  # xAI's default is 8; code written for Sora expects 4 and would pay for 8
             default_size="720x1280",
             prompt_characters=PROMPT,
             characters=support,
@@ -136,14 +139,14 @@ class Xai(Provider):
             extend_seconds=tuple(range(2, 11)) if facts.remakes else (),
             extend_upload=facts.remakes,
             edit_source=SourceLimits((0.0, 8.7)),
-            extend_source=SourceLimits((2.0, 30.0)),  # 15 in the REST reference, 30 in the SDK: they know
+            extend_source=SourceLimits((2.0, 30.0)),  # 15 in the REST reference, 30 in the SDK: xAI decides
             source_by_clip=True,
             poll_seconds=5.0,
             kept_seconds=24 * 3600,
             prices=Prices(
                 {size: facts.prices[resolution] for size, resolution in sizes.items()},
                 source={"": SOURCE_PRICE} if facts.remakes else {},
-                character=STILLS_EACH * facts.image if facts.references else 0,  # the most that are sent of one
+                character=STILLS_EACH * facts.image if facts.references else 0,  # at most this many stills are sent
             ),
         )
 
@@ -173,7 +176,7 @@ class Xai(Provider):
 
 
 def _remake(order: Order, source: Source) -> dict[str, Any]:
-    """The fields of an edit or an extension."""
+    """Return the fields of an edit or an extension."""
     if source.clip is None or source.clip.mime_type != "video/mp4":
         raise Refused(Reason.INVALID, "video: this model takes MP4 files only.", param="video")
     fields = {"model": order.model, "prompt": order.prompt, "video": {"url": source.clip.url()}}
@@ -181,7 +184,10 @@ def _remake(order: Order, source: Source) -> dict[str, Any]:
 
 
 def _create(order: Order) -> dict[str, Any]:
-    """The fields of a generation. Raises Refused for what this model cannot combine, before anything is paid."""
+    """Return the fields of a generation.
+
+    Raises Refused, before anything is paid, for what this model cannot combine.
+    """
     facts = _facts(order.model)
     shape, resolution = _SIZES[order.size or "720x1280"]
     fields: dict[str, Any] = {"model": order.model, "aspect_ratio": shape, "resolution": resolution}
@@ -193,7 +199,7 @@ def _create(order: Order) -> dict[str, Any]:
         fields["reference_images"], citations = _references(order, facts)
     elif order.cast:
         if first_frame is not None:
-            message = "input_reference: this model shows a character by the first frame, so it takes no other one."
+            message = "input_reference: this model uses the first frame for the character. Leave input_reference out."
             raise Refused(Reason.INVALID, message, param="input_reference")
         first_frame = next((still for still in order.cast[0].stills), None)
         citations = f"{order.cast[0].name} is the character in the first frame. "
@@ -205,9 +211,9 @@ def _create(order: Order) -> dict[str, Any]:
 
 def _check_references(order: Order, facts: _Model, resolution: str) -> None:
     if resolution == "1080p":
-        raise Refused(Reason.INVALID, "size: with characters this model makes 720p at most.", param="size")
+        raise Refused(Reason.INVALID, "size: with characters this model supports at most 720p.", param="size")
     if (order.seconds or 0) > facts.reference_seconds:
-        message = f"seconds: with characters this model makes {facts.reference_seconds} at most."
+        message = f"seconds: with characters this model supports at most {facts.reference_seconds}."
         raise Refused(Reason.INVALID, message, param="seconds")
     if order.image is not None and not facts.keeps_first_frame:
         message = "input_reference: this model takes characters or a first frame, not both."
@@ -215,7 +221,7 @@ def _check_references(order: Order, facts: _Model, resolution: str) -> None:
 
 
 def _references(order: Order, facts: _Model) -> tuple[list[dict[str, str]], str]:
-    """The stills, and sentences that say who is on which: the prompt itself stays as it was written."""
+    """Return the stills, and sentences that say who is on which. The prompt itself stays as it was written."""
     each = min(STILLS_EACH, facts.references // len(order.cast))
     images: list[dict[str, str]] = []
     citations = ""
@@ -252,7 +258,10 @@ def _progress(account: Account, upstream_id: str, body: dict[str, Any]) -> Progr
 
 
 def _refusal(account: Account, answer: Answer, *, gone: bool) -> Refused | OutcomeUnknown:
-    """What an answer that is no job means, once it is put as others put it. `gone`: a 404 speaks of the model."""
+    """Return what a response means if it is no job, after mapping it to common HTTP statuses.
+
+    `gone`: a 404 is about the model, not about a job.
+    """
     code, text = _error(as_dict(answer.json()))
     status, words = answer.status, f"{code} {text}"
     if status in {400, 403, 422} and _MODERATION.search(words):
@@ -267,9 +276,9 @@ def _refusal(account: Account, answer: Answer, *, gone: bool) -> Refused | Outco
 
 
 def _error(body: dict[str, Any]) -> tuple[str | None, str]:
-    """Code and message of an error: {error: {code, message}}, {code, error} or {error}.
+    """Return code and message of an error: {error: {code, message}}, {code, error} or {error}.
 
-    It may quote what we sent, and an address that we signed would let its reader in: addresses are cut out.
+    The message may quote our request, and a presigned URL would give its reader access: URLs are cut out.
     """
     error = body.get("error")
     details: dict[str, Any] = error if isinstance(error, dict) else {"code": body.get("code"), "message": error}

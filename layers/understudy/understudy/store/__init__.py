@@ -1,1 +1,1 @@
-"""AWS: the only room that imports its SDK."""
+"""AWS services. The only package that imports the AWS SDK."""

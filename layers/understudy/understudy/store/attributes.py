@@ -1,7 +1,7 @@
-"""Values as DynamoDB's low-level API spells them: {"S": "text"}, {"N": "5"}, {"M": {...}}.
+"""Values in the form of DynamoDB's low-level API: {"S": "text"}, {"N": "5"}, {"M": {...}}.
 
-Only what our rows hold: strings, integers, booleans, None, lists and maps. boto3 has the same for more types, and takes
-half as long to import as an empty function to start (docs/adr/0018).
+Only the types that our rows hold: strings, integers, booleans, None, lists and maps. boto3 converts more types, and
+takes half as long to import as an empty function takes to start (docs/adr/0018).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 
 def spell(value: Any) -> dict[str, Any]:
-    """The value as an attribute. Raises TypeError for one of another type; a float would not come back as it was."""
+    """Return the value as an attribute. Raises TypeError for other types: a float would not be read back unchanged."""
     match value:
         case None:
             return {"NULL": True}
@@ -30,7 +30,7 @@ def spell(value: Any) -> dict[str, Any]:
 
 
 def read(attribute: Mapping[str, Any]) -> Any:
-    """The value of an attribute; numbers are integers. Raises TypeError for one of another type."""
+    """Return the value of an attribute; a number becomes an integer. Raises TypeError for other types."""
     ((kind, value),) = attribute.items()
     match kind:
         case "NULL":

@@ -1,8 +1,9 @@
-"""The bucket: where clips, stills and outputs live, and how their bytes travel without being held in memory.
+"""The bucket: where clips, stills and outputs are, and how to transfer them without holding a whole file in memory.
 
 media/characters/<team>/<id>/clip, still-<n>.jpg        a character
 media/videos/<team>/<id>/video.mp4, thumbnail.webp, spritesheet.jpg        an output
-media/inputs/<team>/<id>/<name>        what came with a request; expires after a week
+media/inputs/<team>/<id>/<name>        a file that came with a request; expires after a week
+uploads/<team>/<id>        the bytes of an upload; expire after two days
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from botocore.response import StreamingBody
     from mypy_boto3_s3.type_defs import CopySourceTypeDef
 
-CHUNK = 8 * 1024 * 1024  # boto3's transfer defaults hold 80 MB; one part at a time holds this much
+CHUNK = 8 * 1024 * 1024  # of a part, one in memory at a time; boto3's transfer defaults hold 80 MB
 URL_SECONDS = 3600
 EXTENSIONS = {
     "video/mp4": "mp4",
@@ -58,13 +59,13 @@ def upload_key(team: str, upload: str) -> str:
 
 
 def put(key: str, data: bytes | memoryview, mime_type: str) -> None:
-    """Store bytes that are in memory anyway: they came in a request body."""
+    """Store bytes that came in a request body and are therefore in memory already."""
     body = io.BytesIO(data)  # botocore wants a seekable body; the view is copied once, at most a few MB
     s3().put_object(Bucket=settings().bucket_name, Key=key, Body=body, ContentType=mime_type)
 
 
 def save(key: str, chunks: Iterator[bytes], mime_type: str) -> int:
-    """Store a stream of unknown length, a part at a time; returns its size in bytes."""
+    """Store a stream of unknown length, one part at a time. Return its size in bytes."""
     from boto3.s3.transfer import TransferConfig, create_transfer_manager
 
     config = TransferConfig(multipart_threshold=CHUNK, multipart_chunksize=CHUNK, use_threads=False)
@@ -76,7 +77,7 @@ def save(key: str, chunks: Iterator[bytes], mime_type: str) -> int:
 
 
 def copy(source: str, target: str, *, version: str | None = None, mime_type: str | None = None) -> None:
-    """Copy an object inside the bucket; its bytes do not come here. With `mime_type` the copy is of that type."""
+    """Copy an object inside the bucket without downloading it. With `mime_type` the copy has that type."""
     bucket = settings().bucket_name
     origin: CopySourceTypeDef = {"Bucket": bucket, "Key": source}
     if version:
@@ -86,13 +87,12 @@ def copy(source: str, target: str, *, version: str | None = None, mime_type: str
 
 
 def delete_version(key: str, version: str) -> None:
-    """Delete one version of an object for good."""
+    """Delete one version of an object permanently."""
     s3().delete_object(Bucket=settings().bucket_name, Key=key, VersionId=version)
 
 
 def head(key: str, version: str | None, byte_count: int = 4096) -> bytes | None:
-    """The first bytes of an object, or None when it is gone (or empty, which S3 says by the same refusal of a
-    range)."""
+    """Return the first bytes of an object; b"" if the object is empty, None if it is gone."""
     from botocore.exceptions import ClientError
 
     at: dict[str, Any] = {"VersionId": version} if version else {}
@@ -109,12 +109,12 @@ def head(key: str, version: str | None, byte_count: int = 4096) -> bytes | None:
 
 
 def size(key: str) -> int:
-    """How many bytes an object has."""
+    """Return the size of an object in bytes."""
     return s3().head_object(Bucket=settings().bucket_name, Key=key)["ContentLength"]
 
 
 def exists(key: str) -> bool:
-    """Is there such an object?"""
+    """Return True if there is such an object."""
     from botocore.exceptions import ClientError
 
     try:
@@ -127,7 +127,7 @@ def exists(key: str) -> bool:
 
 
 def delete_all(prefix: str) -> None:
-    """Delete what stands under a prefix. Older versions go by the bucket's lifecycle rule."""
+    """Delete every object whose key begins with `prefix`. The bucket's lifecycle rule deletes older versions."""
     bucket = settings().bucket_name
     for page in s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
         keys = [{"Key": entry["Key"]} for entry in page.get("Contents", [])]
@@ -136,7 +136,7 @@ def delete_all(prefix: str) -> None:
 
 
 def presign(key: str, *, filename: str | None = None) -> str:
-    """A GET that works for an hour and for nothing else; Range works on it."""
+    """Return a presigned URL that gets the object and works for an hour. Range requests work."""
     params: dict[str, Any] = {"Bucket": settings().bucket_name, "Key": key}
     if filename:
         params["ResponseContentDisposition"] = f'inline; filename="{filename}"'
@@ -144,7 +144,10 @@ def presign(key: str, *, filename: str | None = None) -> str:
 
 
 def presign_post(key: str, mime_type: str, byte_count: int, seconds: int) -> tuple[str, dict[str, str]]:
-    """A form with which exactly so many bytes of this type can be sent to `key`: its address and its fields."""
+    """Return URL and form fields of a presigned POST that works for `seconds`.
+
+    The POST stores exactly `byte_count` bytes of this type under `key`.
+    """
     post = s3().generate_presigned_post(
         Bucket=settings().bucket_name,
         Key=key,
@@ -156,12 +159,12 @@ def presign_post(key: str, mime_type: str, byte_count: int, seconds: int) -> tup
 
 
 class NoSuchUpload(Exception):
-    """S3 does not know this multipart upload: it was completed or aborted, or has expired."""
+    """S3 does not know this multipart upload: it was completed, was aborted or has expired."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredPart:
-    """A part of a multipart upload that has arrived; numbers count from 1."""
+    """A part of a multipart upload that has arrived. Numbers start at 1."""
 
     number: int
     byte_count: int
@@ -169,19 +172,19 @@ class StoredPart:
 
 
 def begin_parts(key: str, mime_type: str) -> str:
-    """Begin a multipart upload; returns S3's id of it."""
+    """Start a multipart upload. Return S3's id of the upload."""
     begun = s3().create_multipart_upload(Bucket=settings().bucket_name, Key=key, ContentType=mime_type)
     return begun["UploadId"]
 
 
 def presign_part(key: str, upload_id: str, number: int, byte_count: int) -> str:
-    """A PUT for one part that works for an hour. The length is signed, so no other length can be sent."""
+    """Return a presigned URL that puts one part and works for an hour. S3 accepts no other length: it is signed."""
     at: dict[str, Any] = _multipart(key, upload_id) | {"PartNumber": number, "ContentLength": byte_count}
     return s3().generate_presigned_url("upload_part", Params=at, ExpiresIn=URL_SECONDS)
 
 
 def parts(key: str, upload_id: str) -> list[StoredPart]:
-    """The parts that have arrived. Raises NoSuchUpload."""
+    """Return the parts that have arrived. Raises NoSuchUpload."""
     found: list[StoredPart] = []
     try:
         for page in s3().get_paginator("list_parts").paginate(**_multipart(key, upload_id)):
@@ -192,13 +195,13 @@ def parts(key: str, upload_id: str) -> list[StoredPart]:
 
 
 def complete_parts(key: str, upload_id: str, parts: list[StoredPart]) -> None:
-    """Put the parts together: the object is there."""
+    """Complete a multipart upload: put the parts together. The object exists afterwards."""
     etags: Any = [{"PartNumber": part.number, "ETag": part.etag} for part in parts]
     s3().complete_multipart_upload(**_multipart(key, upload_id), MultipartUpload={"Parts": etags})
 
 
 def abort_parts(key: str, upload_id: str) -> None:
-    """Drop the parts; one that is gone already is fine."""
+    """Abort a multipart upload and drop its parts. An upload that is gone already is no error."""
     with contextlib.suppress(s3().exceptions.NoSuchUpload):
         s3().abort_multipart_upload(**_multipart(key, upload_id))
 
@@ -208,12 +211,12 @@ def _multipart(key: str, upload_id: str) -> Any:
 
 
 def reader(key: str, byte_count: int) -> BinaryIO:
-    """An object of this size as a seekable file that fetches as it is read."""
+    """Return an object of this size as a seekable file that downloads while it is read."""
     return io.BufferedReader(_ObjectReader(key, byte_count), 256 * 1024)
 
 
 class _ObjectReader(io.RawIOBase):
-    """An object as a seekable file that fetches as it is read: one GET from wherever reading starts."""
+    """An object as a seekable file that downloads while it is read: one GET from wherever reading starts."""
 
     def __init__(self, key: str, byte_count: int) -> None:
         self._key, self._size, self._at = key, byte_count, 0
@@ -258,7 +261,7 @@ class _ObjectReader(io.RawIOBase):
 
 
 class _ChunkReader:
-    """An iterator of chunks as the file that boto3's transfer reads from."""
+    """An iterator of chunks as the file object that boto3's transfer reads from."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks, self._rest, self.count = chunks, b"", 0

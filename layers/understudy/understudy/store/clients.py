@@ -1,7 +1,7 @@
-"""AWS clients, made on first use: a function pays only for the services it touches.
+"""AWS clients, made on first use: a function pays only for the services it calls.
 
-They are botocore's own. What boto3 lays over them (resources, managed transfers) takes half as long to import as an
-empty function to start, and is asked for only where it is used (docs/adr/0018).
+The clients are botocore's own. boto3's additions (resources, managed transfers) take half as long to import as an empty
+function takes to start. They are imported only where they are used (docs/adr/0018).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
 
-# Botocore's check of what we send is an eighth of a call's work, and mypy has done it. For services that take a body:
-# where parts of the request are parts of a path, as in S3, an empty one would ask for something else.
+# botocore's validation of parameters is an eighth of a call's work, and mypy has checked the types already. Only for
+# services that take a body: where a parameter is part of the path, as in S3, an empty one addresses something else.
 _UNCHECKED = {"parameter_validation": False}
 
 
@@ -38,7 +38,7 @@ def _client(service: str, **config: Any) -> Any:
 
 
 def load() -> None:
-    """Import what the first client needs, where the time of a first call is not to be used for it."""
+    """Import what the first client needs, so that the first call does not spend time on imports."""
     import botocore.config
     import botocore.session  # noqa: F401
 
@@ -51,7 +51,7 @@ def dynamodb() -> DynamoDBClient:
 
 @cache
 def s3() -> S3Client:
-    """Signature version 4 in so many words: without it presigning still uses version 2 in some regions."""
+    """Return the S3 client. Signature version 4 is set, because presigning still uses version 2 in some regions."""
     client: S3Client = _client("s3", signature_version="s3v4")
     return client
 
@@ -76,6 +76,6 @@ def sqs() -> SQSClient:
 
 @cache
 def lambda_() -> LambdaClient:
-    """Invocations are not repeated by the client: the caller decides what a lost answer means."""
+    """Return the Lambda client. The client does not retry: the caller decides what a lost response means."""
     client: LambdaClient = _client("lambda", read_timeout=130, retries={"total_max_attempts": 1})
     return client

@@ -1,4 +1,4 @@
-"""Calls to other functions."""
+"""Calls to other Lambda functions."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from understudy.store.clients import lambda_
 
 
 class FunctionFailed(Exception):
-    """The function gave no answer: its few places are taken, it took too long, or it died."""
+    """The function returned no result: its concurrency limit was reached, it timed out, or it crashed."""
 
 
 def invoke(name: str, event: dict[str, Any]) -> Any:
-    """What the function answers. Raises FunctionFailed."""
+    """Call the function with this event and return its result. Raises FunctionFailed."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:

@@ -1,4 +1,4 @@
-"""Messages in the queues: what `run_job` is to do, and when an upload's event comes back."""
+"""Messages to `run_job`, and the delay of an upload's event."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ MAX_DELAY = 900  # SQS
 
 
 def look_at_job(team: str, job: str, tick: int, delay: float) -> None:
-    """Have `run_job` look at the job after `delay` seconds."""
+    """Send the message that makes `run_job` look at the job after `delay` seconds."""
     _send({"team": team, "video": job, "tick": tick}, delay)
 
 
 def delete_video(deployment: str, model: str, reference: str) -> None:
-    """Have `run_job` delete a video at the provider."""
+    """Send the message that makes `run_job` delete a video at the provider."""
     _send({"delete": "video", "deployment": deployment, "model": model, "reference": reference}, 0)
 
 
 def delete_character(deployment: str, reference: str) -> None:
-    """Have `run_job` delete a native character at the provider."""
+    """Send the message that makes `run_job` delete a native character at the provider."""
     _send({"delete": "character", "deployment": deployment, "reference": reference}, 0)
 
 
 def postpone_upload(receipt_handle: str, seconds: int) -> None:
-    """Let the event of an upload come back after so many seconds."""
+    """Make the queue deliver the event of an upload again after `seconds` seconds."""
     sqs().change_message_visibility(
         QueueUrl=settings().upload_queue_url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds
     )

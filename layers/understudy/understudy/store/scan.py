@@ -1,4 +1,4 @@
-"""Reading the whole table: for operators only, and so apart from what functions load."""
+"""Scans of the whole table. Only operators need them, so functions do not load this module."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from understudy.store.table import PARTITION, SORT, Row
 
 
 def rows(prefix: str, sort: str) -> Iterator[Row]:
-    """Every row whose partition begins with `prefix` and whose sort key is `sort`."""
+    """Yield every row whose partition key begins with `prefix` and whose sort key is `sort`."""
     pages = (
         dynamodb()
         .get_paginator("scan")

@@ -1,5 +1,7 @@
-"""Secrets by reference: providers' keys and the MAC key of managed ids. None is ever in the environment or a log
-line."""
+"""Secrets by reference: the providers' keys and the MAC key of managed ids.
+
+No secret is ever in the environment or in a log line.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +16,15 @@ from understudy.store.clients import secretsmanager, ssm
 CACHE_SECONDS = 60
 
 
-_provider_keys: dict[str, tuple[float, str]] = {}  # by reference: when it was read, and what it was
+_provider_keys: dict[str, tuple[float, str]] = {}  # by reference: when the key was read, and the key
 
 
 def provider_key(reference: str | None, *, fresh: bool = False) -> str | None:
-    """The key behind a deployment's `secret`, cached a minute; None when the deployment has none.
+    """Return the key behind a deployment's `secret`, cached for a minute; None if the deployment has no secret.
 
-    `fresh` reads past the cache: after a 401 the key may just have been rotated.
-    Raises Refused(CREDENTIALS) when the reference leads to nothing that could be sent as a key: ours to fix, nothing
-    was sent yet, and another deployment may be asked.
+    `fresh` bypasses the cache: after a 401 the key may just have been rotated. Raises Refused(CREDENTIALS) if the
+    reference leads to nothing that could be sent as a key. The operator has to fix that; nothing was sent yet, and
+    another deployment may be asked.
     """
     if reference is None:
         return None
@@ -36,7 +38,10 @@ def provider_key(reference: str | None, *, fresh: bool = False) -> str | None:
 
 
 def _stored(reference: str) -> str:
-    """What lies behind the reference; '' for something that is no text."""
+    """Return the stored text without surrounding whitespace; '' if the secret is not text.
+
+    Raises Refused(CREDENTIALS) if the secret cannot be read.
+    """
     from botocore.exceptions import BotoCoreError, ClientError
 
     store, _, name = reference.partition(":")
@@ -52,7 +57,10 @@ def _stored(reference: str) -> str:
 
 @cache
 def id_codec() -> IdCodec:
-    """The id codec: one secret read at cold start; the neighbouring versions only when an id names another key."""
+    """Return the id codec. The current MAC key is read once, at the first call.
+
+    The other versions of the key are read only for an id that the current key did not make.
+    """
     return IdCodec(_mac_key("AWSCURRENT"), others=_mac_keys)
 
 
@@ -60,9 +68,9 @@ _neighbours: tuple[float, list[bytes]] = (float("-inf"), [])
 
 
 def _mac_keys() -> list[bytes]:
-    """Every version that still counts, read once a minute at most: forged ids must not cost a call each.
+    """Return every valid version of the MAC key. Read at most once a minute: a forged id must not cost a call to AWS.
 
-    The current one is among them: an environment that started before a rotation meets ids made after it.
+    The current version is read again: an environment that started before a rotation meets ids made after the rotation.
     """
     global _neighbours
     read_at, keys = _neighbours

@@ -1,21 +1,21 @@
-"""The DynamoDB table: the only module that knows its keys.
+"""The DynamoDB table. No other module knows its keys.
 
-Everything of a team lives in the team's own partition, so a row of another team cannot be reached even by mistake, and
+All rows of a team are in the team's own partition. So a row of another team cannot be reached even by mistake, and
 listing needs no index:
 
     pk                 sk                                   what
     team#<team>        video#<id>                           a job (jobs/job); the id sorts by creation time
     team#<team>        character#<id>                       a character (characters/character), likewise
-    team#<team>        handle#<character>#<deployment>      what a provider calls the character
+    team#<team>        handle#<character>#<deployment>      the provider's id of a character (characters/handles)
     team#<team>        upload#<id>                          an upload (files/uploads)
     team#<team>        drop#<sha256 of key and bytes>       a dropped file's character (background/drop_folder)
-    team#<team>        once#<operation>#<sha256 of key>     which job an Idempotency-Key made
-    team#<team>        last#<caller>#<operation>#<digest>   which job the same body made last (repeats by the clients)
+    team#<team>        once#<operation>#<sha256 of key>     the job that an Idempotency-Key made
+    team#<team>        last#<caller>#<operation>#<digest>   the last job made by the same body (the clients' retries)
     team#<team>        entry#<job>#<hold or settlement>     the money of a job, never changed (jobs/budget)
-    upstream#<deployment>#<sha256 of id>  video, character  whose a provider's id is (deployments/upstream_ids)
+    upstream#<deployment>#<sha256 of id>  video, character  the owner of a provider's id (deployments/upstream_ids)
     key#<key id>       key                                  an API key (access/keys), its counters (access/rate_limit)
-    key#<key id>       slots                                the jobs that it has open (jobs/budget)
-    key#<key id>       budget#<month>                       what it has committed and spent (jobs/budget)
+    key#<key id>       slots                                the key's open jobs (jobs/budget)
+    key#<key id>       budget#<month>                       what the key has committed and spent (jobs/budget)
     circuit            <deployment>                         Powertools' circuit breaker (deployments/circuits)
 
 Values are strings, integers, booleans, None, lists and maps (store/attributes).
@@ -46,12 +46,12 @@ Row = dict[str, Any]
 T = TypeVar("T")
 PARTITION, SORT, TTL = "pk", "sk", "ttl"
 CIRCUIT = "circuit"
-CONFLICT_PAUSES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)  # seconds between tries of writes that meet, on average
+CONFLICT_PAUSES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)  # mean seconds before retries of a conflicting write
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """Where a row lives."""
+    """The partition key and the sort key of a row."""
 
     pk: str
     sk: str
@@ -108,7 +108,7 @@ def entry_key(team: str, job: str, what: str) -> Key:
 class RowChanged(Exception):
     """A write found a row in another state than it expected, and wrote nothing.
 
-    `failed` holds the places, in the order of `write_together`, of the writes that were refused.
+    `failed` holds the positions of the refused writes among the arguments of `write_together`.
     """
 
     failed: tuple[int, ...] = ()
@@ -116,7 +116,7 @@ class RowChanged(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """Write a row that must not exist yet, or may (`replace`). Part of `write_together`."""
+    """A row to be written by `write_together`. The row must not exist yet, unless `replace` is set."""
 
     key: Key
     row: Mapping[str, Any]
@@ -125,7 +125,7 @@ class Put:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Change a row by a DynamoDB expression, on a condition. Names stand as #name, values as :value."""
+    """A change of a row by a DynamoDB expression, on a condition. `names` are used as #name, `values` as :value."""
 
     key: Key
     expression: str
@@ -134,7 +134,7 @@ class Change:
     condition: str = ""
 
     def request(self) -> Any:
-        """The change as DynamoDB takes it, alone and in a transaction."""
+        """Return the change as DynamoDB takes it, alone and in a transaction."""
         request: dict[str, Any] = {
             "TableName": settings().table_name,
             "Key": _key(self.key),
@@ -148,9 +148,9 @@ class Change:
 
 
 def swap(key: Key, changes: Mapping[str, Any], *, expect: Mapping[str, Any]) -> Change:
-    """Compare and swap: set `changes` if the row exists and every attribute in `expect` has that value.
+    """Build a compare-and-swap: set `changes` if the row exists and every attribute in `expect` has that value.
 
-    An expected None means that the attribute is absent or null. A list or tuple means any of its values.
+    An expected None means that the attribute is absent or null. An expected list or tuple means any of its values.
     """
     names = {f"n{i}": name for i, name in enumerate(dict.fromkeys((*changes, *expect)))}
     alias = {name: placeholder for placeholder, name in names.items()}
@@ -169,14 +169,14 @@ def swap(key: Key, changes: Mapping[str, Any], *, expect: Mapping[str, Any]) -> 
 
 
 def get(key: Key, *, consistent: bool = True) -> Row | None:
-    """The row, or None. Consistent by default: a client may poll right after its create."""
+    """Return the row, or None. The read is consistent by default: a client may poll right after its create."""
     found = dynamodb().get_item(TableName=settings().table_name, Key=_key(key), ConsistentRead=consistent)
     item = found.get("Item")
     return _row(item) if item else None
 
 
 def put(key: Key, row: Mapping[str, Any], *, replace: bool = False) -> None:
-    """Write one row. Raises RowChanged when it exists and `replace` is not set."""
+    """Write one row. Raises RowChanged if the row exists and `replace` is not set."""
     request: PutItemInputTypeDef = {"TableName": settings().table_name, "Item": _item(key, row)}
     if not replace:
         request["ConditionExpression"] = f"attribute_not_exists({PARTITION})"
@@ -184,7 +184,7 @@ def put(key: Key, row: Mapping[str, Any], *, replace: bool = False) -> None:
 
 
 def write_together(*writes: Put | Change) -> None:
-    """All writes or none. Raises RowChanged when a row that must be new exists or a condition fails."""
+    """Write all rows or none. Raises RowChanged if a row that must be new exists or a condition fails."""
     requests: list[TransactWriteItemTypeDef] = []
     for one in writes:
         if isinstance(one, Change):
@@ -198,18 +198,18 @@ def write_together(*writes: Put | Change) -> None:
 
 
 def update(key: Key, changes: Mapping[str, Any], *, expect: Mapping[str, Any]) -> Row:
-    """`swap` one row. Returns the whole new row; raises RowChanged when the expectation fails."""
+    """Change one row by `swap` and return the whole new row. Raises RowChanged if the expectation fails."""
     return change(swap(key, changes, expect=expect))
 
 
 def change(one: Change) -> Row:
-    """Change one row. Returns the whole new row; raises RowChanged when the condition fails."""
+    """Change one row and return the whole new row. Raises RowChanged if the condition fails."""
     answer = _written(lambda: dynamodb().update_item(**one.request(), ReturnValues="ALL_NEW"))
     return _row(answer["Attributes"])
 
 
 def delete(key: Key, *, expect: Mapping[str, Any] | None = None) -> None:
-    """Delete the row; with `expect`, only if its attributes have those values (RowChanged otherwise)."""
+    """Delete the row. With `expect`, raises RowChanged unless its attributes have those values."""
     request: dict[str, Any] = {}
     if expect:
         names = {f"#{i}": name for i, name in enumerate(expect)}
@@ -222,9 +222,10 @@ def delete(key: Key, *, expect: Mapping[str, Any] | None = None) -> None:
 
 
 def page(start: Key, prefix: str, *, limit: int, newest_first: bool, after: str | None = None) -> list[Row]:
-    """At most `limit` rows of `start.pk` whose sort key begins with `prefix`, beyond `prefix + after` if given.
+    """Return at most `limit` rows of `start.pk` whose sort key begins with `prefix`.
 
-    One query per DynamoDB page; only the rows asked for are evaluated, however many there are.
+    With `after`, the rows are those beyond the sort key `prefix + after`. There is one query per DynamoDB page, and
+    DynamoDB reads only the rows asked for, however many there are.
     """
     low, high = prefix, prefix + "\uffff"
     if after is not None:
@@ -254,7 +255,7 @@ def page(start: Key, prefix: str, *, limit: int, newest_first: bool, after: str 
 
 
 def each(start: Key, prefix: str) -> Iterator[Row]:
-    """Every row of `start.pk` whose sort key begins with `prefix`; for small families such as handles."""
+    """Yield every row of `start.pk` whose sort key begins with `prefix`. For a few rows, such as handles."""
     after: str | None = None
     while rows := page(start, prefix, limit=100, newest_first=False, after=after):
         yield from rows
@@ -262,8 +263,11 @@ def each(start: Key, prefix: str) -> Iterator[Row]:
 
 
 def _written(write: Callable[[], T]) -> T:
-    """What a write answers. One that meets a transaction on its row waits a moment: that says nothing about the row
-    yet. Raises RowChanged."""
+    """Run the write and return its response. Raises RowChanged if a condition fails.
+
+    A write that conflicts with a transaction on its row is retried after a short pause: the conflict says nothing about
+    the row yet.
+    """
     from botocore.exceptions import ClientError
 
     pauses = iter(CONFLICT_PAUSES)
@@ -278,7 +282,7 @@ def _written(write: Callable[[], T]) -> T:
 
 
 def _met_another(error: Any) -> bool:
-    """Did the write meet a transaction, and nothing else go wrong?"""
+    """Return True if the write conflicted with a transaction and nothing else went wrong."""
     if error.response["Error"]["Code"] == "TransactionConflictException":
         return True
     return set(_reasons(error)) - {"None"} == {"TransactionConflict"}
@@ -294,7 +298,7 @@ def _changed(error: Any) -> Exception:
 
 
 def _reasons(error: Any) -> list[str]:
-    """Why a transaction was cancelled, row by row."""
+    """Return the reason for each write of a cancelled transaction; 'None' for a write that did not fail."""
     return [reason.get("Code", "None") for reason in error.response.get("CancellationReasons", [])]
 
 
