@@ -59,7 +59,14 @@ def literals(node: ast.expr, names: dict[str, list[ast.expr]]) -> Iterator[str]:
         yield text
 
 
-def messages(source: str) -> Iterator[tuple[int, str]]:
+def named_parameter(call: ast.Call) -> str | None:
+    """Return the parameter that an error names in its `param`, if that is a literal."""
+    given = next((one.value for one in call.keywords if one.arg == "param"), None)
+    text = words(given) if given is not None else None
+    return re.split(r"[.\[]", text)[0] if text else None
+
+
+def messages(source: str) -> Iterator[tuple[int, str, str | None]]:
     """Yield the line and the text of each message of a module."""
     tree = ast.parse(source)
     for function in [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]:
@@ -71,11 +78,12 @@ def messages(source: str) -> Iterator[tuple[int, str]]:
             if isinstance(node, ast.Call):
                 at = ERRORS.get(ast.unparse(node.func).rpartition(".")[2])
                 if at is not None and len(node.args) > at:
+                    known = names.get(node.args[at].id, []) if isinstance(node.args[at], ast.Name) else []
                     for text in literals(node.args[at], names):
-                        yield node.lineno, text
+                        yield node.lineno, text, named_parameter(node) if len(known) < 2 else None
 
 
-def faults(text: str) -> list[str]:
+def faults(text: str, param: str | None = None) -> list[str]:
     """Return what is wrong with a message."""
     wrong = []
     if not text.endswith((".", "X")):
@@ -84,6 +92,8 @@ def faults(text: str) -> list[str]:
         wrong.append("it begins neither with a capital nor with the parameter's name")
     sentences = re.split(r"(?<=\.)\s", re.sub(r"^[\w.\[\]]+: ", "", text))
     wrong += [f"more than {WORDS_A_SENTENCE} words: {one}" for one in sentences if len(one.split()) > WORDS_A_SENTENCE]
+    if param is not None and param != "X" and param.removesuffix("_id") not in text:
+        wrong.append(f"it does not name the parameter {param}")
     wrong += [f"{word!r}: say {better!r}" for word, better in PRIVATE.items() if word in text]
     return wrong
 
@@ -91,11 +101,11 @@ def faults(text: str) -> list[str]:
 @pytest.mark.parametrize("file", SOURCES, ids=str)
 def test_messages_are_plain(file: Path) -> None:
     found = messages((ROOT / file).read_text())
-    assert [(line, text, wrong) for line, text in found if (wrong := faults(text))] == []
+    assert [(line, text, wrong) for line, text, param in found if (wrong := faults(text, param))] == []
 
 
 def test_messages_are_found() -> None:
-    found = [text for file in SOURCES for _, text in messages((ROOT / file).read_text())]
+    found = [text for file in SOURCES for _, text, _ in messages((ROOT / file).read_text())]
     assert len(found) > 150
     assert "The provider cannot be reached. Nothing was created. Try again." in found
     assert "X: the file is empty." in found

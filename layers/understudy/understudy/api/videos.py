@@ -148,7 +148,7 @@ def _from_source(source: Job, model: str | None, provider: str | None) -> tuple[
     home = deployments().find(source.deployment)
     if home is not None and (model is None or model in home.models):
         if provider is not None and provider != home.provider:
-            message = f"This video was made by {home.provider!r}. Leave the field out."
+            message = f"custom_llm_provider: this video was made by {home.provider!r}. Leave the field out."
             raise InvalidRequest(message, param="custom_llm_provider")
         return model or source.model, [home]
     if model is None and source.model not in deployments().models():

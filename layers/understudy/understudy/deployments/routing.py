@@ -63,7 +63,7 @@ def candidates(
     if provider is not None:
         group = [deployment for deployment in group if deployment.provider == provider]
         if not group:
-            message = f"No deployment of {model!r} is with the provider {provider[:40]!r}. Leave the field out."
+            message = f"custom_llm_provider: {model!r} has no deployment at {provider[:40]!r}. Leave the field out."
             raise InvalidRequest(message, param="custom_llm_provider")
     if not group:
         raise InvalidRequest(f"The model {model!r} accepts no new videos. Use another model.", param="model")

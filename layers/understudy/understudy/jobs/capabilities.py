@@ -98,8 +98,8 @@ def _playing(wish: Wish, profile: Profile) -> ApiError | None:
         message = f'seconds: "{wish.seconds}" is not supported with characters. Supported: {_listed(able.seconds)}.'
         return Unsupported(message, param="seconds")
     if wish.size is not None and fit(wish.size, able.sizes) is None:
-        message = f"size: {wish.size} is not supported with characters."
-        return Unsupported(f"{message} Supported: {', '.join(able.sizes)}.", param="size")
+        message = f"size: {wish.size} is not supported with characters. Supported: {', '.join(able.sizes)}."
+        return Unsupported(message, param="size")
     return None
 
 
