@@ -15,62 +15,62 @@ MARGIN = 1.0 / 3  # of the peer's overhead, at most
 _INTRO = """\
 # Benchmarks
 
-`make bench` takes these figures and writes this page, in less than ten minutes: do not edit it. Everything is measured
-on what `sam build` made, beside a baseline in the same run and in turns with it: what the machine does besides meets
-both alike. A figure is a median; in brackets stand the quartiles. MB are 2^20 bytes.
+`make bench` takes these figures and writes this page in less than ten minutes. Do not edit it. Everything is measured
+on the output of `sam build`. Each measurement alternates with its baseline in the same run, so other work on the
+machine affects both. A figure is a median; the quartiles are in brackets. 1 MB is 2^20 bytes.
 """
 
 _COLD = """\
 ## Cold start
 
-From the start of the process to the first answer, under AWS's own runtime client (`awslambdaric`), with the event of
-`events/<function>.json`, beside an empty handler in the same runtime; the ratio is that of neighbours. Functions do all
-of their work: secrets are read, requests signed, answers parsed. AWS's answers come at once, from a recording, so the
-time of AWS is not in it; the provider is its simulator. Files are in the page cache. `everything` imports all of the
-layer's libraries and makes three clients, and answers nothing. Goals: `list_models` 4, functions that use the table
-only 6, functions that call a provider 9, none above `everything`.
+The time from the start of the process to the first answer, under AWS's own runtime client (`awslambdaric`), with the
+event of `events/<function>.json`. The baseline is an empty handler in the same runtime; the ratio is that of neighbours
+in the run. Functions do all of their work: they read secrets, sign requests and parse answers. The answers of AWS come
+from a recording without delay, so the time of AWS is not included. The provider is its simulator. All files are in the
+page cache. `everything` imports all libraries of the layer and makes three clients, and answers nothing. Goals:
+`list_models` 4, functions that use only the table 6, functions that call a provider 9, none above `everything`.
 """
 
 _WARM = """\
 ## Warm call
 
-What a call costs on top of the same call made directly to the provider (its simulator): through our function under the
-runtime client, and through {peer}. The time of AWS is not in ours: each of the calls to AWS in the last table takes
-some milliseconds more. Nor is API Gateway's; the local one, with the authorizer and the local table, answers
-`get_character` in {gateway:.0f} ms. `get_character` is answered from our table; directly and through the peer it is the
-provider who answers. The peer runs without a database and keeps nothing of a call; ours writes each order down before
-it is sent. At full load four callers ask at once, for a function that is four environments; whoever is measured has one
-core. Goal: a third of the peer's overhead or less.
+The time that a call adds to the same call made directly to the provider (its simulator): through the function under
+the runtime client, and through {peer}. The time of AWS is not included: each call to AWS in the last table adds some
+milliseconds. The time of API Gateway is not included either. The local gateway, with the authorizer and the local
+table, answers `get_character` in {gateway:.0f} ms. Understudy answers `get_character` from its table; directly and
+through the peer, the provider answers. The peer runs without a database and stores nothing; Understudy stores each
+order before it sends the order. At full load four callers call at the same time, so a function has four environments.
+The measured process has one core. Goal: at most a third of the peer's overhead.
 """
 
 _MEMORY = """\
 ## Memory
 
-Peak resident set of the function's process and of its largest child, with a clip of some kilobytes and with one of
-{size}; then of the idle function's own process over that of an empty handler. Goal: 64 MB at most.
+The peak resident set of the function's process and of its largest child, with a clip of some kilobytes and with a clip
+of {size}. The idle figure is the function's own process minus an empty handler's process. Goal: at most 64 MB.
 """
 
 _SIZE = """\
 ## Size
 
-Built for this machine's processor; the layers hold their compiled files. Goal: 40 MB at most for the layer, and Lambda
-allows 250 MB for a function with its layers.
+Built for this machine's processor. The layers contain compiled files. Goal: at most 40 MB for the layer. Lambda allows
+250 MB for a function with its layers.
 """
 
 _GROWTH = """\
 ## Growth
 
-What one warm call asks of the table: requests, items that DynamoDB looks at, and capacity units by its rules, counted
-at the client.
+What one warm call costs at the table: requests, items that DynamoDB reads, and capacity units by DynamoDB's rules,
+counted in the client.
 """
 
 _COST = """\
 ## Cost model
 
-Made of what was measured, the template's memory sizes, list prices of us-east-1 without free allowances, and
-assumptions. Nobody has seen this bill: look at the price pages before you rely on it. What providers take, what is
-stored and what is sent out is not in it. On the right a proxy that is always on: {vcpu} vCPU and {gb} GB of Fargate,
-which LiteLLM's documentation calls the minimum, a load balancer, and a small PostgreSQL.
+The model combines the measurements, the template's memory sizes, list prices of us-east-1 without free allowances, and
+assumptions. Nobody has compared it with a bill: check the price pages before you rely on it. The prices of providers,
+storage and outgoing traffic are not included. The right column is a proxy that is always on: {vcpu} vCPU and {gb} GB of
+Fargate (the minimum in LiteLLM's documentation), a load balancer, and a small PostgreSQL.
 """
 
 
@@ -111,13 +111,13 @@ def headlines(document: Document) -> str:
     added = max(one["added_mb"] for name, one in memory.items() if name.endswith("_1gb"))
     lines = [
         f"A cold start takes {cold[fastest]:.1f} (`{fastest}`) to {cold[slowest]:.1f} times (`{slowest}`) an empty "
-        f"handler's {document['cold_start']['empty']['ms']:.0f} ms; importing everything would be "
+        f"handler's {document['cold_start']['empty']['ms']:.0f} ms; importing everything takes "
         f"{document['cold_start']['everything']['ratio']:.1f}.",
         _headline_overhead(document),
-        f"A file of 1 GB on its way in or out takes {max(added, 0):.0f} MB more memory than a small one.",
+        f"Copying a file of 1 GB in or out takes {max(added, 0):.0f} MB more memory than copying a small file.",
         f"The layer has {sizes['understudy_layer_mb']:.0f} MB, {sizes['understudy_layer_zipped_mb']:.0f} zipped; the "
         f"media layer of the two sealed functions {sizes['media_layer_mb']:.0f}.",
-        "A call asks the same of a table with 50,000 rows as of one with 100.",
+        "A call reads as much of a table with 50,000 rows as of a table with 100 rows.",
         f"By a model of list prices a thousand videos cost ${cost['per_thousand_videos']:.2f} on AWS, a thousand "
         f"characters ${cost['per_thousand_characters']:.2f}, a million reads "
         f"${cost['per_million_calls']['get_video']:.2f}, a month without calls ${cost['idle_month']:.2f}; a proxy that "
@@ -197,7 +197,7 @@ def _overhead(overhead: Document) -> str:
                 ("yes" if one["added_ms"] <= theirs * MARGIN else "**no**") if theirs else "",
             ]
         )
-    return _table(["call", "direct, ms", "we add, ms", "peer adds, ms", "ours by peer's", "goal met"], rows)
+    return _table(["call", "direct, ms", "Understudy adds, ms", "peer adds, ms", "ratio", "goal met"], rows)
 
 
 def _load(overhead: Document) -> str:

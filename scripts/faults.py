@@ -22,39 +22,44 @@ TARGET = ROOT / "docs" / "faults.md"
 HEAD = """\
 # Faults
 
-Generated from `tests/integration/fault_table.py` by `scripts/faults.py`; a test compares it. Do not edit.
+`scripts/faults.py` generates this page from `tests/integration/fault_table.py`, and a test compares the two. Do not
+edit it.
 
-What the caller sees when a provider fails, how many orders the provider has then taken, and what the key's budget is
-charged. Each line is played at each of the providers that it names: "stack" against the deployed local stack, where
-orders are counted at the provider's simulator; "clock" in one process whose clock is moved, for what takes hours.
+The page says for each failure of a provider what the caller sees, how many orders the provider has received, and what
+the key's budget is charged. A test runs each line at each provider that the line names. "stack" is a test against the
+deployed local stack, which counts the orders at the provider's simulator. "clock" is a test in one process whose clock
+is moved, for failures that take hours.
 
-In every line nothing is sent twice, the status is one of OpenAI's four, the slot is free again, and the budget stands
-to the micro-dollar where it should. A video that is completed has been downloaded and played.
+In every line, no order is sent twice, the status is one of OpenAI's four, the slot is free again, and the budget is
+right to the micro-dollar. A completed video was downloaded and decoded.
 
-* **Sees**: a status and code with which the call is refused, or how the video ends. With `outcome_unknown` there is a
-  failed video that says the same, and the answer carries `x-should-retry: false`; any other refusal leaves none.
-* **Ordered**: what the provider has taken. Where that is 1 after a failure, the video may exist there.
-* **Charged**: "its price" is what the provider says that it took; where it says nothing, that of the profile. "All that
-  was held" is charged where nobody can know what the provider will bill.
+* **Sees**: the status and the code of the refusal, or how the video ends. With `outcome_unknown` there is also a
+  failed video with that code, and the response carries `x-should-retry: false`. Any other refusal leaves no video.
+* **Ordered**: the orders that the provider has received. If it is 1 after a failure, the video may exist there.
+* **Charged**: "its price" is the cost that the provider reports, or the price in the profile if the provider reports
+  none. "All that was held" is charged if nobody can know what the provider will bill.
 """
 SECTIONS = {
-    "ordering": "When it is ordered",
-    "preparing": "When `run_job` orders it",
-    "waiting": "While it is made",
-    "fetching": "When its file is fetched",
-    "moderation": "Moderation, in each of its disguises",
+    "ordering": "When the order is sent",
+    "preparing": "When `run_job` sends the order",
+    "waiting": "While the provider works",
+    "fetching": "When the file is fetched",
+    "moderation": "Moderation",
 }
 NOTES = {
-    "ordering": "A provider that takes a reference of ours with each order can be asked for it, and a lost answer is"
-    f" found again ({', '.join(server.name for server in SERVERS if server.findable)}). Elsewhere the job ends at once:"
-    " an order is not repeated to find out.",
-    "preparing": "Where files take long to travel, an order with one is sent after the call. A refusal that may move"
-    " goes to another deployment of the model; without one, a refusal that passes is waited out.",
-    "waiting": "A paid video is given up for two reasons: its deadline at the provider has passed, or the provider has"
-    " said three times in a row that it does not know it. `Retry-After` is kept to, up to 15 minutes at a time.",
-    "fetching": "Each try asks the provider for the file's address again. A file is given up when it has been missing"
+    "ordering": "Some providers store a reference of Understudy's with each order"
+    f" ({', '.join(server.name for server in SERVERS if server.findable)}). After a lost answer, Understudy finds the"
+    " order by this reference. At other providers the job ends at once: an order is never repeated to find out.",
+    "preparing": "An order with files that take long to send is sent after the call. If the provider refuses it and a"
+    " failover is allowed, another deployment of the model gets the order. If there is none, Understudy waits and"
+    " retries a refusal that may pass.",
+    "waiting": "Understudy gives up a paid video in two cases: its deadline at the provider has passed, or the provider"
+    " has said three times in a row that it does not know the video. `Retry-After` is respected, up to 15 minutes at a"
+    " time.",
+    "fetching": "Each retry asks the provider for the file's address again. Understudy gives up a file that was missing"
     " nine times in a row, or when the job's deadline has passed.",
-    "moderation": "Whatever it is called there, here it is `moderation_blocked`, with the provider's own words.",
+    "moderation": "Every provider has its own codes for moderation. The code here is always `moderation_blocked`, with"
+    " the provider's own message.",
 }
 CHARGED = {"nothing": "nothing", "held": "all that was held", "price": "its price"}
 
@@ -67,7 +72,7 @@ def document() -> str:
 def _section(name: str) -> Iterator[str]:
     yield f"## {SECTIONS[name]}\n"
     yield f"{textwrap.fill(NOTES[name], 120)}\n"
-    yield "| What goes wrong | At | Sees | Ordered | Charged | Played |"
+    yield "| Failure | At | Sees | Ordered | Charged | Test |"
     yield "|---|---|---|---|---|---|"
     found: dict[tuple[str, ...], list[str]] = {}
     for row in ROWS:

@@ -43,25 +43,24 @@ ASKED = {
 HEAD = """\
 # Providers
 
-Generated from the profiles in `layers/understudy/understudy/providers/` by `scripts/providers.py`; a test compares it.
-Do not edit.
+`scripts/providers.py` generates this page from the profiles in `layers/understudy/understudy/providers/`, and a test
+compares the two. Do not edit it.
 
-The tables show each model without deployment options; the head of each provider file says which options it takes and
-where its facts come from. Other models of a provider can be named in the deployments file, too. What the configured
-models can do is in `GET /v1/models`.
+The tables show each model without deployment options. The head of each provider file lists the options that it takes
+and the sources of its facts. The deployments file may name other models of a provider, too. `GET /v1/models` says what
+the configured models can do.
 
-* **Characters**: the form in which a character travels there, and how many fit into one video. The clip may be as long
-  as said; "cut" means that a longer one is cut to that length. Where a video with characters may be less than one
-  without, it says so: in which lengths here, in which sizes under the provider.
-* **Edit, extend**: "own" is a video that the same deployment made, "any" a clip from anywhere: an upload, a file in the
-  request, or the finished video of another provider; then how long and how large a clip may be. Extensions say first
-  by how many seconds. "Emulated": of any, as a new video that begins with the source's last picture, joined to the
-  source here.
-* **Price** is in dollars for a second of what is made: of an edit or a remix all of it, of an extension what it adds.
-  Lines with a + come on top. It is what budgets count with, and it is the provider's list price on the day that the
-  file names; where none is known nothing is counted. A clip of another size costs what the nearest size does.
-* **Kept** is how long the provider keeps a finished file. It is copied into your bucket before that, and stays there
-  until you delete it.
+* **Characters**: the form in which the provider gets a character, and the limit for one video. The clip may be as long
+  as stated; "cut" means that Understudy shortens a longer clip to that length. Limits that hold only for videos with
+  characters are stated: lengths in this column, sizes in the provider's section.
+* **Edit, extend**: "own" is a video that the same deployment made. "Any" is any clip: an upload, a file in the request,
+  or the finished video of another provider; the limits of such clips follow. An extension first states by how many
+  seconds. "Emulated" is for any clip: a new video begins with the source's last frame and is joined to the source.
+* **Price** is in dollars for a second of output: the whole result of an edit or a remix, the new part of an extension.
+  Lines with a + are added. Budgets count with this price. It is the provider's list price on the day that the provider
+  file names. If no price is known, nothing is counted. A clip of another size costs as much as the nearest size.
+* **Kept** is how long the provider keeps a finished file. Understudy copies the file into your bucket before that time,
+  and the copy stays until you delete it.
 """
 
 
@@ -102,13 +101,13 @@ def _section(provider: Provider) -> Iterator[str]:
     first = profiles[0][1]
     yield f"## {provider.name}\n"
     yield f"{_one_line(about)}\n"
-    yield f"* A running job is asked for every {first.poll_seconds:g} s, and given up after {_deadline(first)}."
+    yield f"* Understudy polls a running job every {first.poll_seconds:g} s and gives it up after {_deadline(first)}."
     if first.slow_inputs:
-        yield "* Files take too long for a request: one that brings any is answered `queued`, and `run_job` submits it."
+        yield "* Files take too long for a call: a request with files is answered as `queued`, then `run_job` sends it."
     if first.delete:
-        yield "* Deleting a video here deletes it there."
-    lost = "is looked for there by our reference" if first.findable else "ends as `outcome_unknown`"
-    yield f"* An order whose answer was lost {lost}; it is never sent again."
+        yield "* Deleting a video also deletes it at the provider."
+    lost = "finds the order by its reference" if first.findable else "ends the job as `outcome_unknown`"
+    yield f"* If the answer to an order is lost, Understudy {lost}. It never sends an order again."
     yield ""
     yield "| Model | Prompt | Sizes (**the default**) | Of | $ |"
     yield "|---|---|---|---|---|"
