@@ -193,7 +193,8 @@ def test_the_idle_cost_counts_what_the_template_has() -> None:
     CloudWatch bills each metric that an alarm reads.
     """
     template = (ROOT / "template.yaml").read_text("utf-8")
-    rows = [row.split("|") for row in COSTS.splitlines() if row.startswith("| ") and "$" in row]
+    idle, _, example = COSTS.partition("## Example")
+    rows = [row.split("|") for row in idle.splitlines() if row.startswith("| ") and "$" in row]
     alarms, metrics = len(re.findall(r"Type: AWS::CloudWatch::Alarm", template)), template.count("MetricName:")
     assert f"{alarms} alarms that read {metrics} metrics" in COSTS
     assert template.count("Type: AWS::SecretsManager::Secret") == 1
@@ -202,6 +203,10 @@ def test_the_idle_cost_counts_what_the_template_has() -> None:
     assert free[0] == max(metrics - 10, 0) * 10
     for column in (used_up, free):
         assert sum(column[:-1]) == column[-1]
+    figures = json.loads((ROOT / "docs" / "benchmarks.json").read_text("utf-8"))["cost"]
+    *parts, whole = (float(cell) for cell in re.findall(r"\| \**\$([\d.]+)\** \|$", example, re.MULTILINE))
+    assert parts == [used_up[-1] / 100, round(figures["per_thousand_videos"], 2)]
+    assert whole == round(sum(parts), 2)
 
 
 def test_the_licence_and_the_changelog_agree_with_the_project() -> None:
