@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from understudy.access import keys as api_keys
-from understudy_cli import account
+from understudy_cli import aws_options
 
 DEPLOYMENTS = Path("config", "deployments.toml")
 COLUMNS = ("Key id", "Made", "State", "Team", "Calls a minute", "At once", "Budget", "Models", "Scopes")
@@ -44,7 +44,7 @@ def keys() -> None:
     show_default=True,
     help="The deployments file that the stack was built with; read only for --scope.",
 )
-@account.options
+@aws_options.options
 def create(
     stack: str,
     team: str,
@@ -57,7 +57,7 @@ def create(
 ) -> None:
     """Make a key. The key is shown only once."""
     _check(scopes, deployments)
-    account.use_table(stack)
+    aws_options.use_table(stack)
     limits = api_keys.Limits(rpm, concurrent, round(budget * 1_000_000) if budget is not None else None)
     named = tuple(name.strip() for given in models for name in given.split(",") if name.strip())
     key, caller = api_keys.mint(team, scopes=scopes, models=named, limits=limits)
@@ -66,10 +66,10 @@ def create(
 
 @keys.command("list")
 @click.option("--team", help="Only this team's keys.")
-@account.options
+@aws_options.options
 def list_(stack: str, team: str | None) -> None:
     """List the keys by their ids. Print a table, or lines with tabs if the output is not a terminal."""
-    account.use_table(stack)
+    aws_options.use_table(stack)
     rows = [_cells(row) for row in api_keys.every() if team in (None, row["team"])]
     if not sys.stdout.isatty():
         for row in rows:
@@ -83,10 +83,10 @@ def list_(stack: str, team: str | None) -> None:
 
 @keys.command()
 @click.argument("key_id")
-@account.options
+@aws_options.options
 def revoke(stack: str, key_id: str) -> None:
     """Revoke the key KEY_ID. The first characters of the id are enough."""
-    account.use_table(stack)
+    aws_options.use_table(stack)
     row = _one(key_id)
     api_keys.revoke(row["key_id"])
     click.echo(f"{row['key_id']} is revoked: immediately for writes and downloads, within a minute for reads.")
@@ -94,10 +94,10 @@ def revoke(stack: str, key_id: str) -> None:
 
 @keys.command()
 @click.argument("key_id")
-@account.options
+@aws_options.options
 def rotate(stack: str, key_id: str) -> None:
     """Make a new key that replaces the key KEY_ID, then revoke KEY_ID. The first characters of the id are enough."""
-    account.use_table(stack)
+    aws_options.use_table(stack)
     key, caller = api_keys.rotate(_one(key_id)["key_id"])
     _show(key, caller.key_id)
 

@@ -16,7 +16,7 @@ from understudy.access import keys, rate_limit
 from understudy.access.keys import Caller, Limits
 from understudy.errors import RateLimited
 from understudy.store import table
-from understudy_cli import account
+from understudy_cli import aws_options
 from understudy_cli.main import main
 
 HTTP = sorted(file.parent.name for file in (ROOT / "functions").glob("*/app.py") if "@Endpoint(" in file.read_text())
@@ -433,7 +433,7 @@ class TestOperators:
 
     @pytest.fixture(autouse=True)
     def here(self, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(account, "outputs", lambda name: {"TableName": NAMES["table"]})
+        monkeypatch.setattr(aws_options, "outputs", lambda name: {"TableName": NAMES["table"]})
 
     def run(self, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         capsys.readouterr()

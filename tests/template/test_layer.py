@@ -15,7 +15,7 @@ from local.stack import sam
 
 ROOT = Path(__file__).parents[2]
 RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
-SERVICES = runpy.run_path(str(ROOT / "layers" / "understudy" / "trim.py"))["CALLS"]
+SERVICES = runpy.run_path(str(ROOT / "layers" / "understudy" / "trim_botocore.py"))["CALLS"]
 # As in `sqs().send_message(`, and the same through Powertools' and boto3's helpers.
 CALLED = re.compile(r"\b(dynamodb|lambda_|s3|secretsmanager|sqs|ssm)\(\)\.([a-z_0-9]+)\(")
 

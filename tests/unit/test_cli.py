@@ -12,10 +12,10 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
-from understudy_cli import account
+from understudy_cli import aws_options
 from understudy_cli.main import main
 
-NAMES = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_ENDPOINT_URL", *account.CREDENTIALS)
+NAMES = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_ENDPOINT_URL", *aws_options.CREDENTIALS)
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def place(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     for name in ("PORT", *NAMES):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
-    monkeypatch.setattr(account, "outputs", outputs)
+    monkeypatch.setattr(aws_options, "outputs", outputs)
     return seen
 
 
@@ -57,7 +57,7 @@ def test_a_profile_prevails_over_credentials_in_the_environment(place: dict[str,
     given = {"AWS_ACCESS_KEY_ID": "other", "AWS_SECRET_ACCESS_KEY": "other", "AWS_SESSION_TOKEN": "other"}
     run("keys", "list", "--profile", "studio", "--stack", "mine", **given)
     assert (place["AWS_PROFILE"], place["stack"]) == ("studio", "mine")
-    assert [place[name] for name in account.CREDENTIALS] == [None, None, None]
+    assert [place[name] for name in aws_options.CREDENTIALS] == [None, None, None]
 
 
 def test_the_local_stack(place: dict[str, Any]) -> None:
@@ -78,7 +78,7 @@ def test_the_local_stack_has_its_own_region_and_credentials(place: dict[str, Any
 
 
 def test_a_stack_that_is_not_there_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in account.CREDENTIALS[:2]:
+    for name in aws_options.CREDENTIALS[:2]:
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
@@ -93,7 +93,7 @@ def test_keys_are_listed_as_lines_without_a_terminal(place: dict[str, Any], monk
     from understudy_cli import keys
 
     row = {"key_id": "0123", "created_at": 0, "team": "blue", "scopes": [], "models": ["a", "b"], "budget": 2_500_000}
-    monkeypatch.setattr(account, "use_table", lambda stack: None)
+    monkeypatch.setattr(aws_options, "use_table", lambda stack: None)
     monkeypatch.setattr(keys.api_keys, "every", lambda: iter([row, {**row, "team": "red", "revoked_at": 1}]))
     ran = run("keys", "list", "--team", "blue")
     assert ran.output == "0123\t1970-01-01\tworks\tblue\t-\t-\t$2.50\ta,b\t-\n"

@@ -1,4 +1,6 @@
-"""Trims botocore's service descriptions to what Understudy calls: `python trim.py botocore/data`, in the layer's build.
+"""Trims botocore's service descriptions to what Understudy calls, in the layer's build.
+
+    python trim_botocore.py botocore/data
 
 botocore describes four hundred services in 25 MB. At every cold start a function reads the addresses of all services
 and, with documentation, every operation of the services that it uses. The trimmed files keep their format and contain
