@@ -7,8 +7,8 @@ unused names and values, empty keys, two writes to one item in a transaction, it
 
 from __future__ import annotations
 
-import copy
 import json
+import pickle
 import re
 from collections.abc import Callable
 from decimal import Decimal
@@ -23,6 +23,12 @@ MAX_ITEM = 400 * 1024
 PAGE = 1024 * 1024
 _TOKEN = re.compile(r"\s*(#\w+|:\w+|\w+|<>|<=|>=|[=<>(),.+-])")
 _REASON = {"Code": "ConditionalCheckFailed", "Message": "The conditional request failed"}
+
+
+def _copy(item: Item) -> Item:
+    """Return a copy of an item, several times faster than `copy.deepcopy`."""
+    copied: Item = pickle.loads(pickle.dumps(item))  # noqa: S301 - our own bytes
+    return copied
 
 
 class Refusal(Exception):
@@ -54,7 +60,7 @@ class DynamoDB:
 
     def _GetItem(self, request: dict[str, Any]) -> dict[str, Any]:
         item = self.items.get(_place(request["Key"]))
-        return {"Item": copy.deepcopy(item)} if item else {}
+        return {"Item": _copy(item)} if item else {}
 
     def _PutItem(self, request: dict[str, Any]) -> dict[str, Any]:
         self._checked(request, request["Item"])
@@ -68,7 +74,7 @@ class DynamoDB:
 
     def _UpdateItem(self, request: dict[str, Any]) -> dict[str, Any]:
         self._checked(request, request["Key"])
-        return {"Attributes": copy.deepcopy(self._update(request))}
+        return {"Attributes": _copy(self._update(request))}
 
     def _TransactWriteItems(self, request: dict[str, Any]) -> dict[str, Any]:
         writes = [next(iter(write.items())) for write in request["TransactItems"]]
@@ -109,7 +115,7 @@ class DynamoDB:
         page: list[Item] = []
         size = 0
         for place, item in found:
-            page.append(copy.deepcopy(item))
+            page.append(_copy(item))
             size += len(json.dumps(item))
             if len(page) == request.get("Limit") or size > PAGE:
                 return {"Items": page, "LastEvaluatedKey": {"pk": {"S": place[0]}, "sk": {"S": place[1]}}}
@@ -134,11 +140,11 @@ class DynamoDB:
         item = request["Item"]
         if len(json.dumps(item)) > MAX_ITEM:
             raise _invalid("Item size has exceeded the maximum allowed size")
-        self.items[_place(item)] = copy.deepcopy(item)
+        self.items[_place(item)] = item
 
     def _update(self, request: dict[str, Any]) -> Item:
         place = _place(request["Key"])
-        item = copy.deepcopy(self.items.get(place, request["Key"]))
+        item = _copy(self.items.get(place, request["Key"]))
         Expression(request["UpdateExpression"], request).update(item)
         self._put({"Item": item})
         return item
@@ -163,7 +169,7 @@ class Expression:
         return result
 
     def update(self, item: Item) -> None:
-        before = copy.deepcopy(item)
+        before = _copy(item)
         while section := self._next():
             while True:
                 path = self._path()

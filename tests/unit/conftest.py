@@ -8,6 +8,7 @@ import httpx
 import pytest
 from aws_lambda_powertools.utilities.circuit_breaker import base as circuits
 from moto import mock_aws
+from moto.core.models import MockAWS
 
 from tests.fakes import clock as clocks
 from tests.fakes.clock import Clock
@@ -110,14 +111,21 @@ def edges(aws_clients: None, table_engine: str) -> Iterator[Edges]:
         client.meta.events.unregister("before-call", hook)
 
 
+@pytest.fixture(scope="module")
+def moto() -> Iterator[MockAWS]:
+    """The AWS of moto. It starts once for each module, because each start registers thousands of addresses."""
+    with mock_aws() as moto:
+        yield moto
+
+
 @pytest.fixture
-def aws_stack(edges: Edges) -> Iterator[None]:
-    """AWS with the template's table, bucket and secrets."""
+def aws_stack(edges: Edges, moto: MockAWS) -> Iterator[None]:
+    """AWS with nothing but the template's table, bucket and secrets."""
     cold_start()
-    with mock_aws():
-        build()
-        edges.touched.clear()
-        yield
+    moto.reset()
+    build()
+    edges.touched.clear()
+    yield
     cold_start()
 
 
