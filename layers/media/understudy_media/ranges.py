@@ -79,7 +79,7 @@ class RangeReader:
         blocks = RUN_BLOCKS if number - 1 in self._blocks else 1
         start, stop = number * BLOCK_BYTES, min((number + blocks) * BLOCK_BYTES, self.size)
         if self.fetched_bytes + stop - start > self._budget:
-            raise Refusal("too_large", "The video has too much data between its frames. Send a smaller video.")
+            raise Refusal("too_large", "The video has too much data to read. Send a smaller video.")
         self.requests += 1
         self._keep(number, self._fetch(start, stop))
 

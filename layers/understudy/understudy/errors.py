@@ -244,8 +244,8 @@ def from_refusal(refused: Refused) -> ApiError:
             )
         case Reason.ARREARS:
             return ProviderFailed(
-                "The gateway's account at the provider has no credit left. Nothing was created. "
-                "The operator of the gateway has to add some.",
+                "The gateway's account at the provider cannot pay for this video. Nothing was created. "
+                "The operator of the gateway has to settle that account.",
                 code="provider_arrears",
                 headers=NO_RETRY,
             )
@@ -260,7 +260,7 @@ def from_refusal(refused: Refused) -> ApiError:
 def from_unknown(unknown: OutcomeUnknown) -> ApiError:
     """Return the error for the caller when a paid request got no usable answer. A retry could be billed again."""
     message = (
-        "The provider received the request, but its answer was lost, so the video may exist and may be billed. "
+        "The request was sent and the provider's answer was lost, so the video may exist and may be billed. "
         "Understudy did not send it again. Check GET /v1/videos before you send this request again."
     )
     kind = TimedOut if unknown.timed_out else ProviderFailed

@@ -106,8 +106,6 @@ def _fetched(url: str, deadline: float) -> bytes:
     except Refused:
         data.clear()
     if not data:
-        message = (
-            "input_reference: image_url could not be fetched. It must be public and must not redirect to another host."
-        )
+        message = "input_reference: image_url could not be fetched. It must be public and answer with status 200."
         raise InvalidRequest(message, param="input_reference.image_url")
     return bytes(data)

@@ -180,7 +180,8 @@ def _reconcile(job: Job, deployment: Deployment, deadline: float) -> float | Non
         return routing.pace(deployment, job.model)
     if time.time() > job.submit_by + LOST_SECONDS:
         if trouble is None:
-            transitions.fail(job, "outcome_unknown", "The provider's answer was lost, and it has no such video.")
+            message = "The provider's answer was lost, and the provider has no such video."
+            transitions.fail(job, "outcome_unknown", message)
         else:
             message = "The provider's answer was lost, and the provider could not be asked. The video may be billed."
             transitions.fail(job, "outcome_unknown", message, spent=retries.owed(job))
@@ -234,7 +235,7 @@ def _poll_trouble(job: Job, error: Exception) -> float | None:
         return None
     # A paid video is not given up because the provider is away for a while: only its deadline ends it.
     if retries.late(job):
-        message = "The provider could not be reached about this video for too long."
+        message = "The provider gave no usable answer about this video for too long."
         transitions.fail(job, "provider_timeout", message, spent=retries.owed(job))
         return None
     logger.warning("poll failed", extra={"video": job.id, "error": str(error)})

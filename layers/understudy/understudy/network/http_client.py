@@ -67,7 +67,7 @@ class Client:
             raise _unreachable() from error
         except httpx.HTTPError as error:
             timed_out = isinstance(error, httpx.TimeoutException)
-            message = f"The connection failed after the request was sent ({type(error).__name__})."
+            message = f"No usable answer came after the request was sent ({type(error).__name__})."
             raise OutcomeUnknown(message, timed_out=timed_out) from error
 
     def post_free(
