@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,7 +34,11 @@ LIVE = {  # folders whose tests want it
 }
 OURS = "of-tests"  # a file in the folder of a stack that tests may empty
 STARTS_WITHIN = 300
+TROUBLES = 40
 STACK: pytest.StashKey[TestStack] = pytest.StashKey()
+TROUBLE: pytest.StashKey[list[str]] = pytest.StashKey()
+# A call that failed or took ten seconds, in the log of the proxy; a warning of the local AWS.
+STRANGE = re.compile(r" 5\d\d \d+ ms$| \d{5,} ms$|\b(WARNING|ERROR)\b")
 
 
 class Block:
@@ -108,6 +114,12 @@ class TestStack:
         made = Stack(self.settings, self.settings.facts()["key"], "")
         return Stack(self.settings, made.key, made.mint("others"))
 
+    def trouble(self) -> list[str]:
+        """Return the lines of the stack's logs that may explain a failed test."""
+        logs = [self.settings.folder / "logs" / f"{name}.log" for name in ("front", "aws")]
+        lines = [line for log in logs if log.exists() for line in log.read_text("utf-8", "replace").splitlines()]
+        return [f"{self.settings.port}: {line[:300]}" for line in lines if STRANGE.search(line)][-TROUBLES:]
+
     def end(self) -> None:
         """Remove the stack that was started, even if no test used it."""
         if self._start:
@@ -138,7 +150,24 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if stack := session.config.stash.get(STACK, None):
+        if session.testsfailed:
+            session.config.stash[TROUBLE] = stack.trouble()
+            getattr(session.config, "workeroutput", {})["trouble"] = stack.trouble()
         stack.end()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: Any) -> None:
+    """Take over what a worker of pytest-xdist has found in the logs of its stack."""
+    trouble = node.config.stash.setdefault(TROUBLE, [])
+    trouble += getattr(node, "workeroutput", {}).get("trouble", [])
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Print, below everything else, what the stacks of failed tests have logged."""
+    if not hasattr(config, "workerinput"):
+        for line in config.stash.get(TROUBLE, []):
+            print(line)
 
 
 @pytest.fixture(scope="session")

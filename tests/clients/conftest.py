@@ -1,6 +1,6 @@
 """Run each client as a program of its own, in its own environment and for a team of its own.
 
-The clients of a module run in parallel.
+Two clients of a module run at a time.
 """
 
 from __future__ import annotations
@@ -87,11 +87,11 @@ def client(request: pytest.FixtureRequest, teams: dict[str, Api], luna_clip: Pat
         assert ran.returncode == 0, f"{name}: {ran.stderr[-3000:]}"
         return ran.stdout
 
-    pool = ThreadPoolExecutor()
+    pool = ThreadPoolExecutor(2)
     running = {name: pool.submit(run, name) for name in request.module.CLIENTS}
 
     def client(name: str) -> Any:
-        output = running[name].result(timeout=240)
+        output = running[name].result(timeout=600)
         return json.loads(output) if output.startswith("{") else output
 
     yield client

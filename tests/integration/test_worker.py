@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import itertools
+import os
 import re
 import time
 
@@ -76,3 +77,13 @@ def test_the_output_survives_the_provider(api: Api, upstream: Simulator) -> None
     finally:
         upstream.revoke(account="solo", restore=True)
     assert heard.requests("get_content") == []
+
+
+def test_background_work_leaves_the_processors_to_calls(api: Api, stack: Stack) -> None:
+    api.finished(model="solo")
+
+    def priorities(function: str) -> set[int]:
+        return {os.getpriority(os.PRIO_PROCESS, pid) for pid in stack.environments(function)}
+
+    assert priorities("create-video") == {os.getpriority(os.PRIO_PROCESS, os.getpid())}
+    assert min(priorities("run-job")) > max(priorities("create-video"))

@@ -24,7 +24,7 @@ BUDGET = Limits(budget=10 * HELD)
 def long(stage: Stage, upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make every file 60 s long, although 4 s are ordered and reserved."""
     facts = {"width": 720, "height": 1280, "duration": 60.0}
-    monkeypatch.setattr("understudy.files.clips.previews", lambda key, prefix: facts)
+    monkeypatch.setattr("understudy.files.clips.previews", lambda key, prefix, deadline: facts)
     upstream.instant = True
 
 

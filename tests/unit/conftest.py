@@ -188,7 +188,7 @@ def stage(
     return Stage(clock, edges, queue)
 
 
-def _media(_function: str, event: dict[str, Any], _param: str) -> dict[str, Any]:
+def _media(_function: str, event: dict[str, Any], _deadline: float, _param: str = "video") -> dict[str, Any]:
     """Answer for the media functions and write the objects that they would write; a clip of MP4's bytes lasts 3 s."""
     for name in ("thumbnail_key", "spritesheet_key"):
         if name in event:

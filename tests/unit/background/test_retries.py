@@ -255,10 +255,10 @@ class TestOwed:
         video = stage.call("extend_video", json_body=body).body["id"]
         answers = clips._call
 
-        def call(function: str, event: dict[str, Any], param: str) -> dict[str, Any]:
+        def call(function: str, event: dict[str, Any], deadline: float, param: str = "video") -> dict[str, Any]:
             if event.get("task") == "concatenate":
                 raise InvalidRequest("cannot be opened", code="unreadable")
-            return answers(function, event, param)
+            return answers(function, event, deadline, param)
 
         monkeypatch.setattr(clips, "_call", call)
         while not (job_of(stage).state == "archiving" and job_of(stage).spent is not None):

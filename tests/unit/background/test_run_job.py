@@ -345,10 +345,10 @@ class TestPreviews:
     def failing(self, monkeypatch: pytest.MonkeyPatch, error: ApiError, times: int) -> None:
         previews, left = clips.previews, itertools.count(1)
 
-        def fail(key: str, prefix: str) -> dict[str, Any]:
+        def fail(key: str, prefix: str, deadline: float) -> dict[str, Any]:
             if next(left) <= times:
                 raise error
-            return previews(key, prefix)
+            return previews(key, prefix, deadline)
 
         monkeypatch.setattr(clips, "previews", fail)
 

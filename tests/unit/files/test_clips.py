@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from typing import Any
 
 import pytest
@@ -30,6 +31,11 @@ class Lambda:
 
     def __init__(self, answer: Any, *, error: str | None = None) -> None:
         self.answer, self.error, self.asked = answer, error, list[tuple[str, Any]]()
+        self.patience: list[int] = []
+
+    def waiting(self, seconds: int) -> Lambda:
+        self.patience.append(seconds)
+        return self
 
     def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:
         self.asked.append((FunctionName, json.loads(Payload)))
@@ -50,13 +56,18 @@ def named_functions(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def install(monkeypatch: pytest.MonkeyPatch, answer: Any, **how: Any) -> Lambda:
     function = Lambda(answer, **how)
-    monkeypatch.setattr(functions, "lambda_", lambda: function)
+    monkeypatch.setattr(functions, "lambda_", function.waiting)
     return function
+
+
+def soon(seconds: float = 60) -> float:
+    """Return a deadline."""
+    return time.monotonic() + seconds
 
 
 def test_inspect(monkeypatch: pytest.MonkeyPatch) -> None:
     function = install(monkeypatch, FACTS)
-    found = clips.inspect("media/c", stills_prefix="media/p/", stills=1)
+    found = clips.inspect("media/c", soon(), stills_prefix="media/p/", stills=1)
     assert (found.milliseconds, found.byte_count, found.mime_type) == (3000, 5, "video/mp4")
     assert found.stills == [{"key": "media/s.jpg", "width": 640, "height": 360, "bytes": 7}]
     assert function.asked == [("inspect", {"key": "media/c", "stills_prefix": "media/p/", "stills": 1})]
@@ -64,8 +75,8 @@ def test_inspect(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_previews_and_trim(monkeypatch: pytest.MonkeyPatch) -> None:
     function = install(monkeypatch, FACTS)
-    assert clips.previews("media/v/video.mp4", "media/v/")["duration"] == 2.9996
-    clips.trim("media/c", "media/t.mp4", 5)
+    assert clips.previews("media/v/video.mp4", "media/v/", soon())["duration"] == 2.9996
+    clips.trim("media/c", "media/t.mp4", 5, soon())
     names = [(name, event["task"]) for name, event in function.asked]
     assert names == [("stitch", "previews"), ("stitch", "trim")]
     assert function.asked[0][1]["thumbnail_key"] == "media/v/thumbnail.webp"
@@ -75,7 +86,7 @@ def test_previews_and_trim(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_clip_that_cannot_be_used_is_the_callers(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     install(monkeypatch, {"ok": False, "code": code, "message": "Send another."})
     with pytest.raises(InvalidRequest) as caught:
-        clips.inspect("media/c", stills_prefix="", stills=0, param="clip")
+        clips.inspect("media/c", soon(), stills_prefix="", stills=0, param="clip")
     assert (caught.value.code, caught.value.param, caught.value.message) == (code, "clip", "Send another.")
 
 
@@ -98,6 +109,16 @@ def test_everything_else_is_ours_and_may_pass(
 ) -> None:
     install(monkeypatch, answer, **how)
     with pytest.raises(ApiError) as caught:
-        clips.inspect("media/c", stills_prefix="", stills=0)
+        clips.inspect("media/c", soon(), stills_prefix="", stills=0)
     assert not isinstance(caught.value, InvalidRequest)
     assert (caught.value.status, caught.value.code) == (500, "media_failed")
+
+
+@pytest.mark.parametrize(("left", "waits"), [(25.5, 25), (24.5, 20), (3, 1), (-2, 1), (285, 130)])
+def test_a_call_ends_before_the_callers_own_function_does(
+    monkeypatch: pytest.MonkeyPatch, left: float, waits: int
+) -> None:
+    """Else the gateway would answer 502, and the clients would not repeat what has made nothing."""
+    function = install(monkeypatch, FACTS)
+    clips.inspect("media/c", soon(left), stills_prefix="", stills=0)
+    assert function.patience == [waits]

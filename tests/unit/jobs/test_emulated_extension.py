@@ -267,9 +267,9 @@ class TestGroups:
         sizes: list[str] = []
         last_frame = clips.last_frame
 
-        def note(key: str, output_key: str, size: str) -> int:
+        def note(key: str, output_key: str, size: str, deadline: float) -> int:
             sizes.append(size)
-            return last_frame(key, output_key, size)
+            return last_frame(key, output_key, size, deadline)
 
         form: list[tuple[str, Any]] = [("prompt", "on"), ("seconds", "4"), ("video", ("v.mp4", MP4, "video/mp4"))]
         with pytest.MonkeyPatch.context() as patch:
@@ -342,11 +342,11 @@ def joining(monkeypatch: pytest.MonkeyPatch, error: ApiError, times: int) -> lis
     """Make joining fail `times` times; return a list that grows with each try."""
     concatenate, tries = clips.concatenate, list[int]()
 
-    def fail(keys: list[str], output_key: str) -> dict[str, Any]:
+    def fail(keys: list[str], output_key: str, deadline: float) -> dict[str, Any]:
         tries.append(1)
         if len(tries) <= times:
             raise error
-        return concatenate(keys, output_key)
+        return concatenate(keys, output_key, deadline)
 
     monkeypatch.setattr(clips, "concatenate", fail)
     return tries
@@ -403,7 +403,7 @@ class TestTroubles:
     def test_no_pictures_are_no_reason_to_give_it_up(
         self, stage: Stage, upstream: Upstream, source: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def fail(key: str, prefix: str) -> dict[str, Any]:
+        def fail(key: str, prefix: str, deadline: float) -> dict[str, Any]:
             raise ApiError("Busy.", code="media_failed")
 
         monkeypatch.setattr(clips, "previews", fail)
@@ -413,7 +413,7 @@ class TestTroubles:
     def test_a_picture_that_cannot_be_taken_costs_nothing(
         self, stage: Stage, upstream: Upstream, source: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def fail(key: str, output_key: str, size: str) -> int:
+        def fail(key: str, output_key: str, size: str, deadline: float) -> int:
             raise InvalidRequest("Damaged.", code="unreadable")
 
         monkeypatch.setattr(clips, "last_frame", fail)

@@ -66,6 +66,18 @@ LOST = {
 }
 
 
+def test_an_order_is_not_sent_in_the_last_seconds_of_a_call(stage: Stage, upstream: Upstream) -> None:
+    """Opening a clip may have taken nearly the whole call. An order cut off would be lost, and may be paid."""
+    stage.milliseconds = 9_000
+    reply = stage.create()
+    assert (reply.status, reply.body["status"]) == (200, "queued")
+    assert upstream.submits() == []
+    upstream.instant = True
+    stage.run()
+    assert stage.show(reply.body["id"])["status"] == "completed"
+    assert len(upstream.submits()) == 1
+
+
 @pytest.mark.usefixtures("in_order")
 class TestStandIns:
     """A definite refusal leads to the next deployment of the model, each at most once."""

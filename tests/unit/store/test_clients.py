@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ from botocore.exceptions import ParamValidationError
 
 from understudy.store import clients
 
-MAKERS = (clients.dynamodb, clients.sqs, clients.s3, clients.lambda_)
+CACHED = (clients.dynamodb, clients.sqs, clients.s3, clients.lambda_, clients._session)
+MAKERS = (clients.dynamodb, clients.sqs, clients.s3, partial(clients.lambda_, 20))
 
 
 class Sent(Exception):
@@ -26,13 +28,13 @@ def fresh_clients(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     variables = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    for make in (*MAKERS, clients._session):
-        make.cache_clear()
+    for cached in CACHED:
+        cached.cache_clear()
     for make in MAKERS:
         make().meta.events.register("before-send", _sent)
     yield
-    for make in (*MAKERS, clients._session):
-        make.cache_clear()
+    for cached in CACHED:
+        cached.cache_clear()
 
 
 def test_what_is_sent_in_a_body_goes_unchecked() -> None:
@@ -47,4 +49,4 @@ def test_what_is_part_of_a_path_is_checked() -> None:
     with pytest.raises(ParamValidationError):
         clients.s3().get_object(Bucket="bucket", Key="")
     with pytest.raises(ParamValidationError):
-        clients.lambda_().invoke(FunctionName="")
+        clients.lambda_(20).invoke(FunctionName="")

@@ -31,7 +31,7 @@ def create(call: Call, request: CreateCharacter) -> tuple[Character, bool]:
     home = creation.home_of(request.named_model, request.custom_llm_provider)
     team, record = call.caller.team, new_record()
     _store_clip(call, request, record)
-    clip = creation.examine(team, record)
+    clip = creation.examine(team, record, call.deadline)
     character = Character.new(team, record, request.name, clip, home=home.id, provider=home.provider)
     _write(character, attempt)
     return creation.introduce(character, home, call.deadline)[0], False

@@ -55,11 +55,11 @@ def clip(call: Call, given: FilePart | VideoReference, record: str) -> tuple[Fil
     """
     if isinstance(given, VideoReference):
         file = uploaded(call, given.upload_id or "", "video", "video.upload_id")
-        return file, clips.inspect(file.key, stills_prefix="", stills=0)
+        return file, clips.inspect(file.key, call.deadline, stills_prefix="", stills=0)
     mime_type = video_type(given)
     key = bucket.input_key(call.caller.team, record, f"clip.{bucket.EXTENSIONS[mime_type]}")
     bucket.put(key, given.data, mime_type)
-    return File(key, mime_type, len(given.data)), clips.inspect(key, stills_prefix="", stills=0)
+    return File(key, mime_type, len(given.data)), clips.inspect(key, call.deadline, stills_prefix="", stills=0)
 
 
 def uploaded(call: Call, public_id: str, purpose: uploads.Purpose, param: str) -> File:

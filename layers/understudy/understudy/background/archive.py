@@ -47,7 +47,7 @@ def take_home(job: Job, deployment: Deployment, progress: Progress, deadline: fl
         transitions.move(job, "archiving", continuation=file, spent=spent, **first_time)
         return 0
     try:
-        facts = _previews(job)
+        facts = _previews(job, deadline)
     except ApiError as error:
         return retries.passing(job, error)
     size, seconds = _size(job, facts), round(facts.get("duration", 0)) or job.seconds
@@ -57,14 +57,14 @@ def take_home(job: Job, deployment: Deployment, progress: Progress, deadline: fl
     return None
 
 
-def join(job: Job) -> float | None:
+def join(job: Job, deadline: float) -> float | None:
     """Join the provider's part of the video to its source, and complete the job. The provider is not needed any more.
 
     Returns the seconds until the next step, or None when the job has ended.
     """
     try:
-        file, whole = emulated_extension.join(job, key(job))
-        facts = whole | _previews(job)
+        file, whole = emulated_extension.join(job, key(job), deadline)
+        facts = whole | _previews(job, deadline)
     except InvalidRequest as error:
         if error.code in UNSEEN or job.troubles >= retries.MOST:
             message = f"The extension was created, but could not be joined to its source: {error.message}"
@@ -105,14 +105,14 @@ def _trouble(job: Job, error: ProviderError, progress: Progress) -> float | None
     return retries.again(job, "archiving", error)
 
 
-def _previews(job: Job) -> dict[str, Any]:
+def _previews(job: Job, deadline: float) -> dict[str, Any]:
     """Make the pictures. Return facts of the video, or {} if the pictures are given up.
 
     Raises ApiError if a retry may succeed. An incomplete file causes the same error, so the retry fetches the file
     again. After the last retry the job keeps its video without pictures.
     """
     try:
-        return clips.previews(key(job), bucket.video_prefix(job.team, job.id))
+        return clips.previews(key(job), bucket.video_prefix(job.team, job.id), deadline)
     except ApiError as error:
         if error.code not in UNSEEN and job.troubles < retries.MOST:
             raise

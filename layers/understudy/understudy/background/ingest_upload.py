@@ -72,7 +72,7 @@ def _make(upload: Upload, thing: Landed, deadline: float, last: bool) -> None:
         return uploads.finish(upload, error=_said(objection, last))
     key = bucket.input_key(upload.team, upload.id, f"clip.{bucket.EXTENSIONS[mime_type]}")
     bucket.copy(thing.key, key, version=thing.version, mime_type=mime_type)
-    clip = clips.inspect(key, stills_prefix=bucket.input_key(upload.team, upload.id, ""), stills=0)
+    clip = clips.inspect(key, deadline, stills_prefix=bucket.input_key(upload.team, upload.id, ""), stills=0)
     return uploads.finish(upload, File(key, clip.mime_type, clip.byte_count))
 
 

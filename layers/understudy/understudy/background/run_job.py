@@ -56,7 +56,7 @@ def _step(job: Job, deadline: float) -> float | None:
     """Take the job one step further. Return the seconds until the next step, or None when the job has ended."""
     deployment = deployments().find(job.deployment)
     if deployment is None:
-        return _without(job)
+        return _without(job, deadline)
     match job.state:
         case "preparing":
             return _prepare(job, deployment, deadline)
@@ -71,7 +71,7 @@ def _step(job: Job, deadline: float) -> float | None:
     return None
 
 
-def _without(job: Job) -> float | None:
+def _without(job: Job, deadline: float) -> float | None:
     """Take a job further whose deployment has left the deployments file, by mistake or for good.
 
     A job that was not ordered moves to another deployment. A job that the provider may have waits until ABSENT_SECONDS
@@ -80,7 +80,7 @@ def _without(job: Job) -> float | None:
     if job.state == "preparing" and _moves_on(job):
         return 0
     if job.continuation is not None:
-        return archive.join(job)
+        return archive.join(job, deadline)
     logger.error("deployment is not configured", extra={"video": job.id, "deployment": job.deployment})
     if time.time() < job.late_at + ABSENT_SECONDS:
         return ABSENT_PAUSE
@@ -106,9 +106,9 @@ def _prepare(job: Job, deployment: Deployment, deadline: float) -> float | None:
         if job.source is not None and job.source_clip is None and not orders.source_of(job).done:
             return routing.pace(deployment, job.model)
         if job.emulated:
-            job = emulated_extension.begin(job, orders.size(job, profile))
+            job = emulated_extension.begin(job, orders.size(job, profile), deadline)
         for character in orders.cast_of(job):
-            character.trim(support)
+            character.trim(support, deadline)
             if support.native and not handles.ensure(character, deployment, deadline).ready:
                 return _wait_for_character(job, deployment)
         submit_by = int(time.time() + CALL_SECONDS + submission.GRACE_SECONDS)
@@ -244,7 +244,7 @@ def _poll_trouble(job: Job, error: Exception) -> float | None:
 
 def _archive(job: Job, deployment: Deployment, deadline: float, progress: Progress | None = None) -> float | None:
     if job.continuation is not None:
-        return archive.join(job)
+        return archive.join(job, deadline)
     if progress is None:
         asked = _ask(job, deployment, deadline)
         if isinstance(asked, Exception):

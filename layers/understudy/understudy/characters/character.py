@@ -77,13 +77,13 @@ class Character(Entity):
         """Return the bucket key of the shortened clip for such a provider."""
         return bucket.character_prefix(self.team, self.id) + f"clip-{support.clip_seconds[1]:g}s.mp4"
 
-    def trim(self, support: CharacterSupport) -> None:
+    def trim(self, support: CharacterSupport, deadline: float) -> None:
         """Make the shortened clip, if the provider needs one and it does not exist. Raises InvalidRequest."""
         from understudy.files import clips  # not needed to show a character
 
         key = self.trimmed_key(support)
         if self.needs_trim(support) and not bucket.exists(key):
-            clips.trim(clip_key(self.team, self.id), key, support.clip_seconds[1])
+            clips.trim(clip_key(self.team, self.id), key, support.clip_seconds[1], deadline)
 
     def cast(self, support: CharacterSupport, handle: str | None) -> CastMember:
         """Return the character in the one form that the provider takes."""

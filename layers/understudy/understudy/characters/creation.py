@@ -31,7 +31,7 @@ def adopt(
     character = Character.find(team, record)
     if character is None:
         bucket.copy(key, clip_key(team, record), version=version, mime_type=mime_type)
-        clip = examine(team, record)
+        clip = examine(team, record, deadline)
         character = Character.new(team, record, name, clip, home=home.id, provider=home.provider)
         with contextlib.suppress(table.RowChanged):  # another delivery was first, with the same bytes
             table.write_together(character.new_row())
@@ -39,14 +39,14 @@ def adopt(
     return introduce(character, deployments().find(character.home) or home, deadline)
 
 
-def examine(team: str, record: str) -> clips.Inspection:
+def examine(team: str, record: str, deadline: float) -> clips.Inspection:
     """Inspect the clip that was just stored, and take its stills.
 
     Raises InvalidRequest if it is not a usable video. After an ApiError nothing of the clip is kept.
     """
     prefix = bucket.character_prefix(team, record)
     try:
-        return clips.inspect(clip_key(team, record), stills_prefix=prefix)
+        return clips.inspect(clip_key(team, record), deadline, stills_prefix=prefix)
     except ApiError:
         bucket.delete_all(prefix)
         raise

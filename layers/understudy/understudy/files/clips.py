@@ -1,4 +1,7 @@
-"""Calls to the two sealed functions that open media, so that FFmpeg never opens strangers' files beside secrets."""
+"""Calls to the two sealed functions that open media, so that FFmpeg never opens strangers' files beside secrets.
+
+Each call ends by its `deadline`, in `time.monotonic()` seconds, and raises ApiError if the function has not answered.
+"""
 
 from __future__ import annotations
 
@@ -30,12 +33,13 @@ class Inspection:
     stills: list[dict[str, Any]]
 
 
-def inspect(key: str, *, stills_prefix: str, stills: int = STILLS, param: str = "video") -> Inspection:
+def inspect(key: str, deadline: float, *, stills_prefix: str, stills: int = STILLS, param: str = "video") -> Inspection:
     """Inspect a clip, and take stills from it.
 
     Raises InvalidRequest, naming `param`, if it is not a usable video.
     """
-    facts = _call(settings().inspect_function, {"key": key, "stills_prefix": stills_prefix, "stills": stills}, param)
+    event = {"key": key, "stills_prefix": stills_prefix, "stills": stills}
+    facts = _call(settings().inspect_function, event, deadline, param)
     return Inspection(
         mime_type=facts["mime_type"],
         byte_count=facts["bytes"],
@@ -46,7 +50,7 @@ def inspect(key: str, *, stills_prefix: str, stills: int = STILLS, param: str = 
     )
 
 
-def previews(key: str, prefix: str) -> dict[str, Any]:
+def previews(key: str, prefix: str, deadline: float) -> dict[str, Any]:
     """Make thumbnail.webp and spritesheet.jpg beside a video. Return facts about the video. Raises InvalidRequest."""
     event = {
         "task": "previews",
@@ -54,34 +58,34 @@ def previews(key: str, prefix: str) -> dict[str, Any]:
         "thumbnail_key": f"{prefix}thumbnail.webp",
         "spritesheet_key": f"{prefix}spritesheet.jpg",
     }
-    return _call(settings().stitch_function, event, "video")
+    return _call(settings().stitch_function, event, deadline)
 
 
-def last_frame(key: str, output_key: str, size: str) -> int:
+def last_frame(key: str, output_key: str, size: str, deadline: float) -> int:
     """Write the last frame of a clip in `size` (WIDTHxHEIGHT). Return its number of bytes. Raises InvalidRequest."""
     width, _, height = size.partition("x")
     event = {"task": "last_frame", "key": key, "output_key": output_key, "width": int(width), "height": int(height)}
-    return int(_call(settings().stitch_function, event, "video")["bytes"])
+    return int(_call(settings().stitch_function, event, deadline)["bytes"])
 
 
-def concatenate(keys: list[str], output_key: str) -> dict[str, Any]:
+def concatenate(keys: list[str], output_key: str, deadline: float) -> dict[str, Any]:
     """Write the clips one after the other, in the size of the first clip.
 
     Returns facts about the result, such as `duration` in seconds and `bytes`. Raises InvalidRequest.
     """
     event = {"task": "concatenate", "keys": keys, "output_key": output_key}
-    return _call(settings().stitch_function, event, "video")
+    return _call(settings().stitch_function, event, deadline)
 
 
-def trim(key: str, output_key: str, seconds: float) -> None:
+def trim(key: str, output_key: str, seconds: float, deadline: float) -> None:
     """Write the first `seconds` of a clip to `output_key`. Raises InvalidRequest."""
     event = {"task": "trim", "key": key, "output_key": output_key, "start": 0, "seconds": seconds}
-    _call(settings().stitch_function, event, "video")
+    _call(settings().stitch_function, event, deadline)
 
 
-def _call(function: str, event: dict[str, Any], param: str) -> dict[str, Any]:
+def _call(function: str, event: dict[str, Any], deadline: float, param: str = "video") -> dict[str, Any]:
     try:
-        result = functions.invoke(function, event)
+        result = functions.invoke(function, event, deadline)
     except functions.FunctionFailed as error:
         raise _failed() from error
     if not isinstance(result, dict) or result.get("code") in OURS:

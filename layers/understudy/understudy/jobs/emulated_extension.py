@@ -18,7 +18,7 @@ from understudy.store import bucket
 from understudy.store.bucket import File
 
 
-def begin(job: Job, size: str) -> Job:
+def begin(job: Job, size: str, deadline: float) -> Job:
     """Return the job with its first frame, in the size of the order. The frame is made once for each deployment.
 
     The source is copied, because it may be deleted while the provider works and would then be missing at the end.
@@ -34,7 +34,7 @@ def begin(job: Job, size: str) -> Job:
         bucket.copy(source.key, kept)
         source = File(kept, source.mime_type, source.byte_count)
     still = bucket.input_key(job.team, job.id, "last-frame.jpg")
-    byte_count = clips.last_frame(source.key, still, size)
+    byte_count = clips.last_frame(source.key, still, size, deadline)
     return transitions.move(job, "preparing", source_clip=source, image=File(still, "image/jpeg", byte_count))
 
 
@@ -43,12 +43,12 @@ def key(job: Job) -> str:
     return bucket.input_key(job.team, job.id, "continuation.mp4")
 
 
-def join(job: Job, output_key: str) -> tuple[File, dict[str, Any]]:
+def join(job: Job, output_key: str, deadline: float) -> tuple[File, dict[str, Any]]:
     """Join the source and the continuation. Return the file and its facts, such as `duration` in seconds.
 
     Raises InvalidRequest if they cannot be joined, ApiError if they cannot be joined right now.
     """
     if job.source_clip is None or job.continuation is None:
         raise ValueError(f"{job.id} has no parts to be joined")
-    facts = clips.concatenate([job.source_clip.key, job.continuation.key], output_key)
+    facts = clips.concatenate([job.source_clip.key, job.continuation.key], output_key, deadline)
     return File(output_key, "video/mp4", int(facts["bytes"])), facts

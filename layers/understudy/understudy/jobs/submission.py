@@ -37,6 +37,7 @@ from understudy.store import table
 from understudy.store.table import Change, Put
 
 GRACE_SECONDS = 10  # after the last moment at which a submit can still be under way
+SUBMIT_SECONDS = 8.0  # that must be left of the call to send the order; with less, `run_job` sends it
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ def earlier(attempt: Attempt) -> Job | None:
 
 
 def place(draft: Job, choices: list[Option], attempt: Attempt, limits: Limits, deadline: float) -> Job:
-    """Write the job, then submit it. If something slow has to come first, leave the submit to `run_job`.
+    """Write the job, then submit it. Leave the submit to `run_job` if something slow comes first or came first.
 
     Raises the ApiError for the caller if nothing was made, or if the outcome is unknown.
     """
@@ -105,7 +106,7 @@ def place(draft: Job, choices: list[Option], attempt: Attempt, limits: Limits, d
     longest = max(one.profile.deadline_seconds for one in choices)
     late_at = max(draft.late_at, draft.created_at) + longest  # the job may have to wait for its source
     draft = budget.opened(replace(draft, emulated=first.emulated, late_at=late_at), limits, hold)
-    if not first.ready:
+    if not first.ready or time.monotonic() + SUBMIT_SECONDS > deadline:
         job = replace(draft, state="preparing", others=[one.deployment.id for one in rest], named=_named(draft, None))
         transitions.begin(job, 1, lambda: _write(job, attempt, limits))
         return job

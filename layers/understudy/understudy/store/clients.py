@@ -75,7 +75,10 @@ def sqs() -> SQSClient:
 
 
 @cache
-def lambda_() -> LambdaClient:
-    """Return the Lambda client. The client does not retry: the caller decides what a lost response means."""
-    client: LambdaClient = _client("lambda", read_timeout=130, retries={"total_max_attempts": 1})
+def lambda_(seconds: int) -> LambdaClient:
+    """Return the Lambda client that waits `seconds` for a response.
+
+    The client does not retry: the caller decides what a lost response means.
+    """
+    client: LambdaClient = _client("lambda", read_timeout=seconds, retries={"total_max_attempts": 1})
     return client
