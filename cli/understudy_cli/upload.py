@@ -82,7 +82,7 @@ class Api:
     def call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         """Call the gateway and return the answer. Raises RuntimeError with the status and message of an error."""
         answer = self._http.request(method, path, json=body)
-        if answer.is_error:
+        if not answer.is_success:
             try:
                 message = answer.json()["error"]["message"]
             except (ValueError, KeyError, TypeError):
@@ -158,7 +158,7 @@ def send_form(how: dict[str, Any], file: Path, mime_type: str, bar: Bar) -> None
     with file.open("rb") as opened:
         files = {"file": (file.name, _Watched(opened, bar), mime_type)}
         answer = httpx.post(how["url"], data=how["fields"], files=files, timeout=300)  # type: ignore[arg-type]
-    if answer.is_error:
+    if not answer.is_success:  # a 307 of a new bucket, too: the bytes did not arrive
         raise RuntimeError(f"The bucket refused the upload ({answer.status_code}): {answer.text[:300]}")
 
 

@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from understudy.background import ingest_upload
 from understudy.files import s3_event
-from understudy.telemetry import logger
+from understudy.telemetry import logger, needs_attention
 
 MARGIN_SECONDS = 15.0
 MAX_RECEIVES = 5  # maxReceiveCount of the queue: the last delivery before the dead-letter queue
@@ -35,7 +35,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
             ingest_upload.pause(record.receipt_handle, received)
             raise
         except Exception:
-            logger.exception("object not taken")  # the batch processor would only count it
+            needs_attention("upload_died", "object not taken")  # the batch processor would only count it
             raise
 
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)

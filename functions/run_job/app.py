@@ -11,7 +11,8 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from understudy.background import run_job
-from understudy.telemetry import logger
+from understudy.jobs import transitions
+from understudy.telemetry import logger, needs_attention
 
 MARGIN_SECONDS = 15.0  # time to record the result before the function times out
 
@@ -26,8 +27,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
     def work(record: SQSRecord) -> None:
         try:
             run_job.work(json.loads(record.body), deadline)
+        except transitions.Busy as busy:
+            logger.info("step left for later", extra={"reason": str(busy)})
+            raise
         except Exception:
-            logger.exception("job step died")  # the batch processor would only count it
+            needs_attention("step_died", "job step died")  # the batch processor would only count it
             raise
 
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)

@@ -1,10 +1,10 @@
-"""Trims botocore's service descriptions to what Understudy calls, in the layer's build.
+"""Trims botocore's service descriptions to what Understudy calls, in the build of a layer.
 
-    python trim_botocore.py botocore/data
+    python trim_botocore.py botocore/data [SERVICE ...]
 
 botocore describes four hundred services in 25 MB. At every cold start a function reads the addresses of all services
 and, with documentation, every operation of the services that it uses. The trimmed files keep their format and contain
-less.
+less. With names of services, only those are kept.
 """
 
 from __future__ import annotations
@@ -32,30 +32,30 @@ CALLS = {
 }
 
 
-def main(data: Path) -> None:
-    """Trim the folder `data` in place.
+def main(data: Path, calls: dict[str, set[str]]) -> None:
+    """Trim the folder `data` in place, to the services and operations in `calls`.
 
-    Raises KeyError if botocore no longer has one of the operations in `CALLS`.
+    Raises KeyError if botocore no longer has one of the operations.
     """
     for folder in (path for path in data.iterdir() if path.is_dir()):
         versions = sorted(folder.iterdir())
-        for unused in versions[:-1] if folder.name in CALLS else [folder]:
+        for unused in versions[:-1] if folder.name in calls else [folder]:
             shutil.rmtree(unused)
     for file in (*data.rglob("examples-1.json*"), *data.rglob("waiters-*.json*")):
         file.unlink()
-    _write(data / "endpoints.json", _endpoints(_read(data / "endpoints.json")))
+    _write(data / "endpoints.json", _endpoints(_read(data / "endpoints.json"), calls))
     for file in data.rglob("*.json.gz"):
         content = _read(file)
         if file.name.startswith("service-"):
-            content = _undocumented(_model(content, CALLS[file.relative_to(data).parts[0]]))
+            content = _undocumented(_model(content, calls[file.relative_to(data).parts[0]]))
         _write(file.with_suffix(""), content)
         file.unlink()
 
 
-def _endpoints(endpoints: Any) -> Any:
-    """Remove the services that are not in `CALLS` from every partition. Return `endpoints`, changed in place."""
+def _endpoints(endpoints: Any, calls: dict[str, set[str]]) -> Any:
+    """Remove the services that are not in `calls` from every partition. Return `endpoints`, changed in place."""
     for partition in endpoints["partitions"]:
-        partition["services"] = {name: one for name, one in partition["services"].items() if name in CALLS}
+        partition["services"] = {name: one for name, one in partition["services"].items() if name in calls}
     return endpoints
 
 
@@ -107,4 +107,4 @@ def _write(file: Path, content: Any) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), {service: CALLS[service] for service in sys.argv[2:] or CALLS})

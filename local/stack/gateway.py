@@ -14,6 +14,14 @@ from local.settings import ROOT, Settings
 from local.stack import sam
 
 STAGE = "v1"
+# The gateway's answers that the front gives.
+FRONTS = (
+    "REQUEST_TOO_LARGE",
+    "INTEGRATION_TIMEOUT",
+    "INTEGRATION_FAILURE",
+    "MISSING_AUTHENTICATION_TOKEN",
+    "INVALID_SIGNATURE",
+)
 
 
 def put_responses(settings: Settings, api_id: str) -> None:
@@ -45,13 +53,14 @@ def for_front(settings: Settings, api_id: str) -> dict[str, Any]:
             },
             "body": api["GatewayResponses"][kind]["ResponseTemplates"]["application/json"],
         }
-        for kind in ("REQUEST_TOO_LARGE", "INTEGRATION_TIMEOUT", "INTEGRATION_FAILURE")
+        for kind in FRONTS
     }
     cors = {name: value.strip("'") for name, value in api["Cors"].items()}
     return {
         "port": settings.port + 1,
         "prefix": f"/_aws/execute-api/{api_id}/{STAGE}",
         "binary": api["BinaryMediaTypes"],
+        "routes": sorted(_routes()),
         "refusals": refusals,
         "preflight": {
             "Access-Control-Allow-Origin": cors["AllowOrigin"],
@@ -62,13 +71,29 @@ def for_front(settings: Settings, api_id: str) -> dict[str, Any]:
     }
 
 
-def _api(settings: Settings) -> dict[str, Any]:
+def _routes() -> set[tuple[str, str]]:
+    """Return the methods and paths that the API has."""
+    events = [
+        event["Properties"]
+        for resource in _template()["Resources"].values()
+        for event in resource.get("Properties", {}).get("Events", {}).values()
+        if event["Type"] == "Api"
+    ]
+    return {(event["Method"].upper(), event["Path"]) for event in events} | {("OPTIONS", one["Path"]) for one in events}
+
+
+def _template() -> dict[str, Any]:
     from samtranslator.yaml_helper import yaml_parse
 
-    template = yaml_parse((ROOT / "template.yaml").read_text())
+    return dict(yaml_parse((ROOT / "template.yaml").read_text()))
+
+
+def _api(settings: Settings) -> dict[str, Any]:
+    template = _template()
     defaults = {name: str(value.get("Default", "")) for name, value in template["Parameters"].items()}
     values = defaults | sam.parameters(settings)
-    return dict(_substitute(template["Resources"]["Api"]["Properties"], values))
+    properties = template["Resources"]["Api"]["Properties"]
+    return {name: _substitute(properties[name], values) for name in ("BinaryMediaTypes", "Cors", "GatewayResponses")}
 
 
 def _substitute(node: Any, values: dict[str, str]) -> Any:
@@ -76,5 +101,5 @@ def _substitute(node: Any, values: dict[str, str]) -> Any:
     if isinstance(node, dict):
         if set(node) == {"Fn::Sub"} and isinstance(node["Fn::Sub"], str):
             return re.sub(r"\$\{([A-Za-z]+)\}", lambda match: values[match[1]], node["Fn::Sub"])
-        return {key: _substitute(value, values) for key, value in node.items() if key != "Auth"}
+        return {key: _substitute(value, values) for key, value in node.items()}
     return [_substitute(item, values) for item in node] if isinstance(node, list) else node

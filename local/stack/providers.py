@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from local.processes import Process, digest
-from local.settings import HOST, ROOT, Settings
+from local.settings import HOST, ROOT, STACK, Settings
 
 DEFAULT = ROOT / "local" / "deployments.toml"
 _PLACEHOLDER = re.compile(r"\$\{simulator\.([a-z0-9_]+)\}")
@@ -114,7 +114,7 @@ def provide_secrets(settings: Settings, rendered: Path) -> list[str]:
 
 
 def _exists(settings: Settings, reference: str) -> bool:
-    store, _, name = reference.partition(":")
+    store, _, name = reference.replace("{stack}", STACK).partition(":")
     client: Any = settings.client("ssm" if store == "ssm" else "secretsmanager")
     try:
         client.get_parameter(Name=name) if store == "ssm" else client.describe_secret(SecretId=name)
@@ -124,7 +124,7 @@ def _exists(settings: Settings, reference: str) -> bool:
 
 
 def _create(settings: Settings, reference: str, value: str) -> None:
-    store, _, name = reference.partition(":")
+    store, _, name = reference.replace("{stack}", STACK).partition(":")
     if store == "ssm":
         settings.client("ssm").put_parameter(Name=name, Value=value, Type="SecureString")
     else:

@@ -2,10 +2,10 @@
 
     python -m local.stack.proxy --port 4000 --config FILE
 
-The front adds what AWS's gateway does and MiniStack's does not: size limits, paths that are not decoded (`%2F` is no
-slash), the headers of preflight answers, and the gateway's answers if the API fails. Everything else passes unchanged,
-including redirects: as in the cloud, the videos have another origin than the API, so clients do not send their API key
-there. Uses the standard library only.
+The front adds what AWS's gateway does and MiniStack's does not: size limits of requests and answers, paths that are not
+decoded (`%2F` is no slash), the headers of preflight answers, and the gateway's answers to unknown routes and to
+failures of the API. Everything else passes unchanged, including redirects: as in the cloud, the videos have another
+origin than the API, so clients do not send their API key there. Uses the standard library only.
 """
 
 from __future__ import annotations
@@ -50,8 +50,12 @@ class TooLarge(Exception):
     """The body is larger than the gateway allows. It was read completely, so that the client can read the answer."""
 
 
+class UnknownRoute(Exception):
+    """The API has no such path, or the path has no such method."""
+
+
 class UpstreamFailed(Exception):
-    """The local AWS did not answer, its answer was incomplete, or the function crashed."""
+    """The local AWS did not answer, its answer was incomplete or too large, or the function crashed."""
 
 
 class Front(ThreadingHTTPServer):
@@ -92,6 +96,12 @@ class Handler(BaseHTTPRequestHandler):
             status = self._pass_on(body)
         except TooLarge:
             status = self._refuse("REQUEST_TOO_LARGE")
+        except UnknownRoute:
+            # Without a method there is no authorizer. The gateway then reads the header as AWS's own signature, and
+            # "Bearer ..." is none (https://repost.aws/questions/QU4P9tucybRzG52U5OhwaT0A, 2026-11).
+            status = self._refuse(
+                "INVALID_SIGNATURE" if "Authorization" in self.headers else "MISSING_AUTHENTICATION_TOKEN"
+            )
         except TimeoutError:
             status = self._refuse("INTEGRATION_TIMEOUT")
         except UpstreamFailed:
@@ -144,6 +154,8 @@ class Handler(BaseHTTPRequestHandler):
         if not self.path.startswith("/v1/"):
             return self._respond(404, {}, b'{"message":"The API lives under /v1."}')
         path, question, query = self.path.removeprefix("/v1").partition("?")
+        if not any(_matches(self.command, path, *route) for route in self.server.config["routes"]):
+            raise UnknownRoute
         # A REST API does not decode the path. MiniStack decodes it once, so it is encoded once more here.
         target = self.server.config["prefix"] + path.replace("%", "%25") + question + query
         headers = {name: value for name, value in self.headers.items() if name.lower() not in REPLACED}
@@ -152,6 +164,11 @@ class Handler(BaseHTTPRequestHandler):
         answer, content = self._upstream(self.command, target, body, headers)
         if answer.status == 502 and not content.startswith(b'{"error"'):
             raise UpstreamFailed  # a function crashed: MiniStack returns details, AWS returns the gateway response
+        if (
+            len(json.dumps(content.decode("utf-8", "replace"), ensure_ascii=False).encode()) + ENVELOPE_BYTES
+            > EVENT_BYTES
+        ):
+            raise UpstreamFailed  # Lambda refuses a function's answer of this size
         kept = {name: value for name, value in answer.getheaders() if name.lower() not in REPLACED}
         if self.command == "OPTIONS" and answer.status == 200:
             kept |= self.server.config["preflight"]
@@ -200,6 +217,16 @@ class Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
         return status
+
+
+def _matches(method: str, path: str, known_method: str, known_path: str) -> bool:
+    """Return whether a request is for this route. A parameter of the route stands for one segment that is not empty."""
+    parts, known = path.split("/"), known_path.split("/")
+    return (
+        method == known_method
+        and len(parts) == len(known)
+        and all(part == one or (one.startswith("{") and part) for part, one in zip(parts, known, strict=True))
+    )
 
 
 def _closed(connection: http.client.HTTPConnection) -> bool:

@@ -134,7 +134,10 @@ class DynamoDB:
         if given != used:
             raise _invalid(f"unused or undefined in expressions: {sorted(given ^ used)}")
         if not fits:
-            raise Refusal("ConditionalCheckFailedException", "The conditional request failed")
+            item = self.items.get(_place(key))
+            tells = request.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
+            more = {"Item": _copy(item)} if item and tells else {}
+            raise Refusal("ConditionalCheckFailedException", "The conditional request failed", **more)
 
     def _put(self, request: dict[str, Any]) -> None:
         item = request["Item"]

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -103,7 +104,7 @@ class Stage:
             "multiValueHeaders": {name: [value] for name, value in sent.items()},
             "queryStringParameters": dict(query) if query else None,
             "multiValueQueryStringParameters": None,
-            "pathParameters": dict(path) if path else None,
+            "pathParameters": {name: quote(value, safe="") for name, value in path.items()} if path else None,
             "requestContext": {"requestId": "req-1", "authorizer": self.caller.context()},
             "body": base64.b64encode(body).decode() if body else None,
             "isBase64Encoded": bool(body),

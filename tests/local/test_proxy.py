@@ -14,6 +14,14 @@ import pytest
 from local.stack.proxy import EVENT_BYTES, GATEWAY_BYTES, Front
 
 TOO_LARGE = '{"error":{"message":"too large"}}'
+ROUTES = [
+    ["GET", "/videos"],
+    ["POST", "/videos"],
+    ["OPTIONS", "/videos"],
+    ["GET", "/videos/{video_id}"],
+    ["GET", "/videos/{video_id}/content"],
+    ["GET", "/die"],
+]
 TIMEOUT = '{"error":{"message":"too slow"}}'
 
 
@@ -25,6 +33,7 @@ class _Upstream(ThreadingHTTPServer):
 class _Echo(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: _Upstream
+    answer = b"ok"
 
     def _answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -34,11 +43,16 @@ class _Echo(BaseHTTPRequestHandler):
             return
         status, extra = (302, {"Location": "http://127.0.0.1:1/x?a=%2F"}) if "content" in self.path else (200, {})
         self.send_response(status)
-        for name, value in {"Content-Length": "2", "X-Own": "yes", "Connection": "keep-alive", **extra}.items():
+        for name, value in {
+            "Content-Length": str(len(self.answer)),
+            "X-Own": "yes",
+            "Connection": "keep-alive",
+            **extra,
+        }.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(b"ok")
+            self.wfile.write(self.answer)
 
     do_GET = do_POST = do_DELETE = do_OPTIONS = do_HEAD = _answer
 
@@ -62,11 +76,14 @@ def front(upstream: _Upstream) -> Iterator[Front]:
         "REQUEST_TOO_LARGE": {"status": 413, "headers": {"X-Why": "size"}, "body": TOO_LARGE},
         "INTEGRATION_TIMEOUT": {"status": 504, "headers": {}, "body": TIMEOUT},
         "INTEGRATION_FAILURE": {"status": 502, "headers": {"x-should-retry": "false"}, "body": "{}"},
+        "MISSING_AUTHENTICATION_TOKEN": {"status": 404, "headers": {}, "body": "no such route"},
+        "INVALID_SIGNATURE": {"status": 403, "headers": {}, "body": "no signature"},
     }
     config = {
         "port": upstream.server_port,
         "prefix": "/_aws/api/v1",
         "binary": ["multipart/form-data"],
+        "routes": ROUTES,
         "refusals": refusals,
         "preflight": {"Access-Control-Allow-Origin": "*"},
     }
@@ -158,6 +175,26 @@ def test_forms_grow_by_a_third_on_their_way_to_the_function(front: Front, upstre
 def test_preflights_get_their_headers(front: Front) -> None:
     status, headers, _ = _ask(front, "OPTIONS", "/v1/videos")
     assert (status, headers["Access-Control-Allow-Origin"]) == (200, "*")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/v1/nothing"), ("PUT", "/v1/videos"), ("GET", "/v1/videos//content")]
+)
+def test_an_unknown_route_never_reaches_the_api(front: Front, upstream: _Upstream, method: str, path: str) -> None:
+    """API Gateway takes an API key for a signature of AWS where the route has no authorizer."""
+    assert _ask(front, method, path)[0] == 404
+    assert _ask(front, method, path, Authorization="Bearer us-key")[0] == 403
+    assert upstream.requests == []
+
+
+def test_an_answer_that_lambda_does_not_take_is_the_gateways_502(
+    front: Front, upstream: _Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for size, status in ((EVENT_BYTES - 10_000, 200), (EVENT_BYTES, 502)):
+        monkeypatch.setattr(_Echo, "answer", b"x" * size)
+        assert _ask(front, "GET", "/v1/videos")[0] == status
+    monkeypatch.setattr(_Echo, "answer", b'"' * (EVENT_BYTES // 2 + 1))  # each becomes two characters in JSON
+    assert _ask(front, "GET", "/v1/videos")[0] == 502
 
 
 def test_a_dead_upstream_is_the_gateways_502(front: Front, upstream: _Upstream) -> None:

@@ -33,6 +33,7 @@ STATUS = {
     "UNAUTHORIZED": 401,
     "ACCESS_DENIED": 401,
     "MISSING_AUTHENTICATION_TOKEN": 404,
+    "INVALID_SIGNATURE": 404,
     "RESOURCE_NOT_FOUND": 404,
     "REQUEST_TOO_LARGE": 413,
     "UNSUPPORTED_MEDIA_TYPE": 415,
@@ -43,6 +44,7 @@ STATUS = {
     "WAF_FILTERED": 403,
     "DEFAULT_4XX": None,  # each keeps its own
     "AUTHORIZER_FAILURE": 500,
+    "AUTHORIZER_CONFIGURATION_ERROR": 500,
     "INTEGRATION_FAILURE": 502,
     "INTEGRATION_TIMEOUT": 504,
     "DEFAULT_5XX": None,
@@ -122,6 +124,10 @@ def test_refusals_come_in_the_envelope(body: dict[str, Any], kind: str, status: 
     headers = response["responseParameters"]
     assert headers["gatewayresponse.header.x-request-id"] == "context.requestId"
     assert "gatewayresponse.header.Access-Control-Allow-Origin" in headers
+    exposed = headers["gatewayresponse.header.Access-Control-Expose-Headers"]
+    for header in headers:
+        name = header.removeprefix("gatewayresponse.header.").lower()
+        assert name.startswith("access-control-") or name in exposed, f"a page cannot read {name}"
 
 
 @pytest.mark.parametrize("kind", ["UNAUTHORIZED", "ACCESS_DENIED"])
@@ -139,3 +145,24 @@ def test_too_large_names_the_way_out(body: dict[str, Any]) -> None:
 def test_clients_do_not_repeat_what_may_have_been_done(body: dict[str, Any], kind: str) -> None:
     headers = body["x-amazon-apigateway-gateway-responses"][kind]["responseParameters"]
     assert headers["gatewayresponse.header.x-should-retry"] == "'false'"
+
+
+@pytest.mark.parametrize("kind", ["AUTHORIZER_FAILURE", "AUTHORIZER_CONFIGURATION_ERROR"])
+def test_clients_may_repeat_what_was_not_even_begun(body: dict[str, Any], kind: str) -> None:
+    response = body["x-amazon-apigateway-gateway-responses"][kind]
+    assert "gatewayresponse.header.x-should-retry" not in response["responseParameters"]
+    assert "Nothing was done" in response["responseTemplates"]["application/json"]
+
+
+def test_no_old_tls(resources: Resources) -> None:
+    api = resources["Api"]["Properties"]
+    assert api["SecurityPolicy"] == "SecurityPolicy_TLS13_1_2_2021_06"
+    assert api["EndpointAccessMode"] == "BASIC"  # required with such a policy
+
+
+def test_the_access_log_is_a_choice_and_holds_no_id(resources: Resources) -> None:
+    (stage,) = of_type(resources, "AWS::ApiGateway::Stage").values()
+    condition, setting, otherwise = stage["AccessLogSetting"]["Fn::If"]
+    assert (condition, otherwise) == ("LogsAccess", {"Ref": "AWS::NoValue"})
+    assert set(json.loads(setting["Format"])) >= {"status", "request_id", "refused"}
+    assert "$context.path" not in setting["Format"] and "$context.authorizer" not in setting["Format"]

@@ -61,8 +61,20 @@ def test_functions_of_the_api_answer_before_the_gateway_gives_up(functions: Reso
 
 def test_every_function_logs_json_into_a_group_that_forgets(functions: Resources, resources: Resources) -> None:
     for function in functions.values():
-        assert function["LoggingConfig"] == {"LogGroup": {"Ref": "Logs"}, "LogFormat": "JSON"}
+        logging = dict(function["LoggingConfig"])
+        assert (logging["LogGroup"], logging["LogFormat"]) == ({"Ref": "Logs"}, "JSON")
     assert resources["Logs"]["Properties"]["RetentionInDays"] == {"Ref": "LogRetention"}
+
+
+def test_the_log_level_is_lambdas(functions: Resources, template: Resources) -> None:
+    """With JSON, Lambda gives the functions AWS_LAMBDA_LOG_LEVEL, and Powertools obeys that one (3.37, logger.py)."""
+    for function in functions.values():
+        level = function["LoggingConfig"]["ApplicationLogLevel"]
+        assert level == {"Fn::FindInMap": ["LogLevels", {"Ref": "LogLevel"}, "Lambda"]}
+    lambdas = {"TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"}
+    levels = template["Mappings"]["LogLevels"]
+    assert set(levels) == set(template["Parameters"]["LogLevel"]["AllowedValues"])
+    assert {level["Lambda"] for level in levels.values()} <= lambdas
 
 
 def test_every_function_has_a_role_of_its_own(functions: Resources) -> None:

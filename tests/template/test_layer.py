@@ -65,6 +65,16 @@ def test_every_module_has_its_bytecode_and_it_is_not_checked(layer: Path) -> Non
         assert int.from_bytes(compiled.read_bytes()[4:8], "little") == 0b01, source
 
 
+def test_both_layers_bring_the_same_sdk() -> None:
+    """Without one of its own, a layer would run on whatever boto3 Lambda has that day."""
+    pins = re.compile(r"^((?:boto|s3transfer|urllib3)\w*==[\w.]+)", re.MULTILINE)
+    own, media = (
+        pins.findall((ROOT / "layers" / layer / "requirements.txt").read_text()) for layer in ("understudy", "media")
+    )
+    assert len(media) == 4
+    assert sorted(media) == sorted(own)
+
+
 def test_the_deployments_file_travels_with_it(layer: Path) -> None:
     shipped = (layer / "understudy" / "deployments.toml").read_bytes()
     assert shipped == (ROOT / "config" / "deployments.toml").read_bytes()

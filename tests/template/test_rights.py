@@ -81,12 +81,12 @@ def test_only_lambda_takes_the_roles(roles: Resources) -> None:
 
 
 def test_only_who_calls_providers_reads_their_credentials(roles: Resources) -> None:
-    assert {name for name, role in roles.items() if "CanReadProviderSecrets" in rights(role)} == CALLS_PROVIDERS
+    assert {name for name, role in roles.items() if "CanReadSecrets" in rights(role)} == CALLS_PROVIDERS
 
 
 def test_only_who_decodes_ids_reads_the_secret_behind_them(roles: Resources) -> None:
     for name, role in roles.items():
-        assert ("CanReadIdSecret" in rights(role)) != (name in DECODES_NO_ID), name
+        assert bool(rights(role) & {"CanReadIdSecret", "CanReadSecrets"}) != (name in DECODES_NO_ID), name
 
 
 @pytest.mark.parametrize("name", ["inspect_clip", "stitch_clips"])
@@ -103,15 +103,72 @@ def test_a_function_that_needs_nothing_has_nothing(roles: Resources) -> None:
 
 
 def test_readers_cannot_write(roles: Resources) -> None:
-    for name in ("authorizer", "list_characters", "list_videos", "get_upload"):
+    assert rights(roles["authorizer"]) == {"CanReadKeys"}
+    for name in ("list_characters", "list_videos", "get_upload"):
         assert rights(roles[name]) <= {"CanReadTable", "CanReadIdSecret"}, name
 
 
 def test_what_adopts_writes_no_key(resources: Resources) -> None:
     """The right to adopt a caller's id only writes the partitions for that, and no API key."""
     (statement,) = resources["CanAdopt"]["Properties"]["PolicyDocument"]["Statement"]
-    assert statement["Action"] == "dynamodb:PutItem"
+    assert statement["Action"] == ["dynamodb:PutItem", "dynamodb:UpdateItem"]
     assert statement["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["team#*", "upstream#*"]}}
+
+
+def test_no_function_makes_a_key_or_changes_what_a_key_may_do(resources: Resources) -> None:
+    """Every write names the partitions that it may reach, and of a key's rows only counters, slots and budgets."""
+    writes = {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem"}
+    facts = {"team", "models", "scopes", "make_limit", "concurrent", "budget", "payer", "hash", "created_at"}
+    for name, statement in _statements(resources):
+        if name == "Boundary" or not writes & set(_list(statement["Action"])):
+            continue
+        condition = statement["Condition"]["ForAllValues:StringLike"]
+        if "key#*" in condition["dynamodb:LeadingKeys"]:
+            assert condition["dynamodb:LeadingKeys"] == ["key#*"], name
+            assert statement["Action"] == "dynamodb:UpdateItem", name
+            assert not facts & set(condition["dynamodb:Attributes"]), name
+        else:
+            assert set(condition["dynamodb:LeadingKeys"]) <= {"team#*", "upstream#*", "circuit"}, name
+
+
+def test_the_authorizer_reads_keys_and_nothing_else(resources: Resources) -> None:
+    (statement,) = resources["CanReadKeys"]["Properties"]["PolicyDocument"]["Statement"]
+    assert statement["Action"] == "dynamodb:GetItem"
+    assert statement["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["key#*"]}}
+
+
+def test_no_role_has_more_policies_than_iam_takes(roles: Resources) -> None:
+    """IAM's quota is 10 managed policies a role (IAM's page of quotas, 2026-11). Two are kept free."""
+    count = {name: len(role["ManagedPolicyArns"]) for name, role in roles.items()}
+    assert max(count.values()) <= 8, count
+
+
+def test_lambda_takes_no_chain_of_messages_for_a_loop(roles: Resources, resources: Resources) -> None:
+    """Lambda stops a function that sends messages to the queue that invokes it, after 16, unless it is told not to."""
+    sends = {
+        name: {target["Fn::GetAtt"][0] for target in map(dict, _list(statement["Resource"])) if "Fn::GetAtt" in target}
+        for name, statement in _statements(resources)
+        if "sqs:SendMessage" in _list(statement["Action"])
+    }
+    for mapping in of_type(resources, "AWS::Lambda::EventSourceMapping").values():
+        function = resources[mapping["FunctionName"]["Ref"]]["Properties"]
+        role = function["Role"]["Fn::GetAtt"][0]
+        reached = set().union(*(sends.get(right, set()) for right in rights(resources[role]["Properties"])))
+        if mapping["EventSourceArn"]["Fn::GetAtt"][0] in reached:
+            assert function["RecursiveLoop"] == "Allow", mapping["FunctionName"]
+
+
+def test_two_stacks_in_one_account_read_their_own_secrets(resources: Resources) -> None:
+    named = [
+        resource["Fn::Sub"]
+        for _, statement in _statements(resources)
+        for resource in _list(statement["Resource"])
+        if isinstance(resource, dict) and any(kind in str(resource) for kind in (":secret:", ":parameter"))
+        if "Fn::Sub" in resource
+    ]
+    assert named
+    for arn in named:
+        assert "${AWS::StackName}/" in arn or "${IdSecret}" in arn, arn
 
 
 def test_every_right_is_used_by_somebody(roles: Resources, resources: Resources) -> None:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
-from understudy_cli import aws_options
+from understudy_cli import aws_options, upload
 from understudy_cli.main import main
 
 NAMES = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_ENDPOINT_URL", *aws_options.CREDENTIALS)
@@ -118,6 +118,29 @@ def test_what_the_gateway_refuses_is_said(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(httpx, "Client", lambda **given: real(**given, transport=transport))
     ran = run("upload", str(clip), UNDERSTUDY_API_KEY="us-x")
     assert (ran.exit_code, ran.output) == (1, "Error: 401: This API key is no longer valid.\n")
+
+
+@pytest.mark.parametrize("status", [307, 403])
+def test_bytes_that_the_bucket_did_not_take_are_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    """A new bucket answers 307 for a while. Nobody follows it, because the form has been read already."""
+    clip = tmp_path / "luna.mp4"
+    clip.write_bytes(b"clip")
+    monkeypatch.setattr(httpx, "post", lambda *_, **__: httpx.Response(status, text="<Error/>"))
+    how = {"url": "https://bucket.example/", "fields": {"key": "uploads/blue/1"}}
+    bar = upload.Bar("luna.mp4", 4)
+    with pytest.raises(RuntimeError, match=f"The bucket refused the upload \\({status}\\): <Error/>"):
+        upload.send_form(how, clip, "video/mp4", bar)
+    bar.close()
+
+
+def test_a_gateway_that_redirects_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    transport = httpx.MockTransport(lambda request: httpx.Response(308, headers={"location": "https://x.example/v1"}))
+    real = httpx.Client
+    monkeypatch.setattr(httpx, "Client", lambda **given: real(**given, transport=transport))
+    with pytest.raises(RuntimeError, match="308: "):
+        upload.Api("http://gateway.example/v1", "us-x").call("GET", "/videos/uploads/1")
 
 
 def test_the_command_is_installed() -> None:

@@ -329,6 +329,7 @@ def test_28_headers_tell_nothing_of_the_upstream(stage: Stage, upstream: Upstrea
         assert set(reply.headers) <= {
             *("content-type", "cache-control", "x-request-id", "openai-poll-after-ms", "idempotent-replayed"),
             "access-control-allow-origin",
+            "access-control-expose-headers",
             *("x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
         }
         assert "example" not in json.dumps(reply.headers)

@@ -43,12 +43,23 @@ def storage_refusal(error: ClientError | BotoCoreError) -> Refusal:
 
 @cache
 def s3_client() -> S3Client:
-    """Return the S3 client, made once for each execution environment. botocore finds region and endpoint by itself."""
+    """Return the S3 client, made once for each execution environment. botocore finds region and endpoint by itself.
+
+    The client sends no checksums: `PartSink` would have to name the algorithm when it begins an upload, and to list the
+    parts' checksums when it completes the upload. S3 has refused uploads that do one without the other
+    (https://github.com/boto/botocore/issues/3216). The signature holds the SHA-256 of each part, and S3 checks that.
+    """
     import boto3
     from botocore.config import Config
 
-    retries = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3})
-    return boto3.client("s3", config=retries)
+    config = Config(
+        connect_timeout=3,
+        read_timeout=10,
+        retries={"mode": "standard", "total_max_attempts": 3},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    return boto3.client("s3", config=config)
 
 
 @dataclass

@@ -11,6 +11,7 @@ from functools import cache
 class Settings:
     """Names of what the template made. Each is required where it is used. A missing one reads as ''."""
 
+    stack: str
     table_name: str
     bucket_name: str
     job_queue_url: str
@@ -28,6 +29,7 @@ def settings() -> Settings:
     """Return the settings of this execution environment."""
     env = os.environ.get
     return Settings(
+        stack=env("POWERTOOLS_SERVICE_NAME", ""),  # the stack's name: metrics and secrets of two stacks stay apart
         table_name=env("TABLE_NAME", ""),
         bucket_name=env("BUCKET_NAME", ""),
         job_queue_url=env("JOB_QUEUE_URL", ""),

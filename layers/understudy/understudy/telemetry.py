@@ -1,20 +1,27 @@
-"""The one logger, and the two metrics that have an alarm (template.yaml).
+"""The one logger, and the one metric of ours that has an alarm (template.yaml).
 
 Prompts are personal data, and keys are secrets. Neither is ever passed to the logger.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from aws_lambda_powertools import Logger
 
 logger = Logger()
 
 
-def count(what: Literal["ProviderCredentialsRefused", "OutcomeUnknown"]) -> None:
-    """Add one to a metric. The metric is sent with the logs."""
+Attention = Literal["provider_credentials", "outcome_unknown", "deployment_removed", "step_died", "upload_died"]
+
+
+def needs_attention(what: Attention, message: str, **facts: Any) -> None:
+    """Log an error that the operator has to look at, and count it in the metric that has an alarm.
+
+    `facts` are added to the log line, such as the id of a video. Inside an `except`, the line has the traceback.
+    """
     from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
-    with single_metric(name=what, unit=MetricUnit.Count, value=1):
+    logger.error(message, extra={"attention": what, **facts}, exc_info=what in {"step_died", "upload_died"})
+    with single_metric(name="NeedsAttention", unit=MetricUnit.Count, value=1):
         pass

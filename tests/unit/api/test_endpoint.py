@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -13,6 +14,7 @@ from tests.fakes.stage import Context
 from understudy.api import endpoint
 from understudy.api.endpoint import Call, Endpoint, Response
 from understudy.api.requests import RemixVideo
+from understudy.errors import InvalidRequest
 
 pytestmark = pytest.mark.usefixtures("aws_stack", "clock")
 
@@ -91,12 +93,22 @@ def test_a_body_that_is_not_what_it_says(changes: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "thing", ["a b", "ü", "😀", 'a"b', "a#b", "a?b", "a\\b", "a\nb", "..", "", "a/b", "%00", "<x>", "{x}"]
+    "thing",
+    ["a b", "ü", "😀", 'a"b', "a#b", "a?b", "a\\b", "a\nb", "..", "", "a/b", "\0", "%", "%2F", "+", "<x>", "{x}"],
 )
 def test_ids_of_any_characters_reach_the_function(thing: str) -> None:
-    """Ids of any characters reach the function, which then decides that they are unknown."""
-    status, _, told = ask(path=f"/things/{thing}/parts/2", pathParameters={"thing_id": thing, "part_id": "2"})
+    """Ids of any characters reach the function, which then decides that they are unknown.
+
+    API Gateway hands path parameters on as the client encoded them. They are decoded once.
+    """
+    sent = quote(thing, safe="")
+    status, _, told = ask(path=f"/things/{sent}/parts/2", pathParameters={"thing_id": sent, "part_id": "2"})
     assert (status, told["ids"][0]) == (200, thing)
+
+
+@pytest.mark.parametrize(("sent", "thing"), [("100%", "100%"), ("%zz", "%zz"), ("%ff", "\ufffd"), ("a:b", "a:b")])
+def test_ids_that_are_not_well_encoded_reach_it_too(sent: str, thing: str) -> None:
+    assert ask(pathParameters={"thing_id": sent, "part_id": "2"})[2]["ids"][0] == thing
 
 
 @pytest.mark.parametrize("changes", [{"resource": "/other", "path": "/other"}, {"httpMethod": "DELETE"}])
@@ -108,6 +120,15 @@ def test_another_route(changes: dict[str, Any]) -> None:
 def test_a_browser_is_told_who_may_read() -> None:
     _, headers, _ = ask(headers={"Origin": "https://app.example"})
     assert headers["access-control-allow-origin"] == "*"
+
+
+def test_a_browser_may_read_what_clients_act_on() -> None:
+    """A client that cannot read x-should-retry repeats a call that may have been carried out."""
+    _, headers, _ = ask()
+    safelisted = {"content-type", "cache-control"}  # Fetch standard, "CORS-safelisted response-header name"
+    ours = {name for name in headers if not name.startswith("access-control-")} - safelisted
+    assert set(headers["access-control-expose-headers"].split(", ")) == ours
+    assert {"x-request-id", "x-more"} <= ours
 
 
 @pytest.mark.parametrize(
@@ -131,3 +152,26 @@ def test_a_typed_body() -> None:
 def _call(**changes: Any) -> Call:
     event = {"headers": {}, "requestContext": {"authorizer": CALLER}, **changes}
     return Call(event, Context(), None)  # type: ignore[arg-type]
+
+
+def _body(answer: Any) -> str:
+    def function(_: Call) -> Response:
+        if isinstance(answer, Exception):
+            raise answer
+        return Response(answer)
+
+    event = {"resource": "/x", "httpMethod": "GET", "requestContext": {"authorizer": CALLER}}
+    body: str = Endpoint("GET", "/x")(function)(event, Context())["body"]  # type: ignore[arg-type]
+    return body
+
+
+@pytest.mark.parametrize("text", ["a fox", "狐狸", "😀", "ü"])
+def test_text_is_sent_as_it_is(text: str) -> None:
+    """An escape of Chinese takes twice as many bytes, and Lambda limits the bytes of a response."""
+    assert _body({"prompt": text}) == f'{{"prompt": "{text}"}}'
+    assert text in _body(InvalidRequest(text, param=text))
+
+
+@pytest.mark.parametrize("answer", [{"prompt": "a\ud83d"}, InvalidRequest("Not this: a\ud83d.")])
+def test_half_a_surrogate_pair_can_be_sent(answer: Any) -> None:
+    assert b"a\\ud83d" in _body(answer).encode()

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote_plus
 
 import pytest
+from botocore.stub import Stubber
 
 from tests.fakes.edges import Killed
 from tests.fakes.stage import NAMES, Context, Reply, Stage, load
@@ -264,6 +265,24 @@ class TestDropFolder:
         for _ in range(3):
             assert bucket.deliver(bucket.land(self.KEY, MP4))
         assert len(characters(stage)) == len(upstream.characters) == 1
+
+    def test_one_that_is_gone_makes_nothing(self, stage: Stage, bucket: Bucket) -> None:
+        """S3 answers 403 for what is absent, because this function may not list the folder."""
+        event = bucket.land(self.KEY, MP4)
+        with Stubber(clients.s3()) as s3:
+            s3.add_client_error("get_object", "AccessDenied", http_status_code=403)
+            assert bucket.deliver(event)
+        assert characters(stage) == []
+        assert bucket.keys("drop-results/") == []
+
+    def test_each_event_is_about_its_own_version(self, stage: Stage, bucket: Bucket) -> None:
+        """The bytes that were replaced or deleted before their event came are still those of the event."""
+        first, second = bucket.land(self.KEY, MP4 + b"first"), bucket.land(self.KEY, MP4 + b"second")
+        clients.s3().delete_object(Bucket=NAMES["bucket"], Key=self.KEY)
+        assert bucket.deliver(first)
+        assert bucket.deliver(second)
+        assert bucket.deliver(first)
+        assert len(characters(stage)) == 2
 
     def test_with_other_bytes_it_makes_another(self, stage: Stage, bucket: Bucket) -> None:
         assert bucket.deliver(bucket.land(self.KEY, MP4))

@@ -84,6 +84,7 @@ def test_a_deployment_that_left_the_file() -> None:
         ("secretsmanager:understudy/main", "sk-1234", "never the key itself"),
         ("secretsmanager:understudy/main", "secretsmanager:other/main", "secret"),
         ("secretsmanager:understudy/main", "ssm:understudy/main", "secret"),
+        ("secretsmanager:understudy/main", "secretsmanager:{other}/main", "secret"),
         ("secretsmanager:understudy/main", "secretsmanager:understudy/../x y", "secret"),
         ('{ "sora-2" = "wan" }', '["sora-2"]', "models"),
         ('{ "sora-2" = "wan" }', '{ "sora-2" = 5 }', "models"),

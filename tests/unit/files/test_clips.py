@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import json
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, ReadTimeoutError
+from botocore.exceptions import ClientError, ConnectionClosedError, ConnectTimeoutError, ReadTimeoutError
 
 from understudy.errors import ApiError, InvalidRequest
 from understudy.files import clips
@@ -27,10 +28,11 @@ FACTS = {
 
 
 class Lambda:
-    """A client that gives a prepared answer and records the calls."""
+    """A client that gives a prepared answer, after failures, and records the calls."""
 
-    def __init__(self, answer: Any, *, error: str | None = None) -> None:
+    def __init__(self, answer: Any, *, error: str | None = None, first: tuple[Exception, ...] = ()) -> None:
         self.answer, self.error, self.asked = answer, error, list[tuple[str, Any]]()
+        self.failures = [*first]
         self.patience: list[int] = []
 
     def waiting(self, seconds: int) -> Lambda:
@@ -39,6 +41,8 @@ class Lambda:
 
     def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:
         self.asked.append((FunctionName, json.loads(Payload)))
+        if self.failures:
+            raise self.failures.pop(0)
         if isinstance(self.answer, Exception):
             raise self.answer
         answer = {"Payload": io.BytesIO(json.dumps(self.answer).encode())}
@@ -122,3 +126,43 @@ def test_a_call_ends_before_the_callers_own_function_does(
     function = install(monkeypatch, FACTS)
     clips.inspect("media/c", soon(left), stills_prefix="", stills=0)
     assert function.patience == [waits]
+
+
+CLOSED, UNREACHED = ConnectionClosedError(endpoint_url=""), ConnectTimeoutError(endpoint_url="")
+
+
+@pytest.mark.parametrize("failure", [CLOSED, UNREACHED])
+def test_an_inspection_on_a_dead_connection_is_repeated_once(
+    monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    """A kept connection may die while the environment is frozen. An inspection writes the same stills again."""
+    function = install(monkeypatch, FACTS, first=(failure,))
+    assert clips.inspect("media/c", soon(), stills_prefix="", stills=0).width == 1280
+    assert len(function.asked) == 2
+    install(monkeypatch, FACTS, first=(failure, failure))
+    with pytest.raises(ApiError):
+        clips.inspect("media/c", soon(), stills_prefix="", stills=0)
+
+
+def test_a_trim_is_repeated_only_if_it_cannot_have_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, FACTS, first=(UNREACHED,))
+    clips.trim("media/c", "media/t.mp4", 5, soon())
+    function = install(monkeypatch, FACTS, first=(CLOSED,))
+    with pytest.raises(ApiError):
+        clips.trim("media/c", "media/t.mp4", 5, soon())
+    assert len(function.asked) == 1
+
+
+def test_a_repeat_ends_by_the_deadline_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(functions, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    function = install(monkeypatch, FACTS, first=(UNREACHED,))
+    ask = function.invoke
+
+    def slow(**given: Any) -> dict[str, Any]:
+        now[0] += 6
+        return ask(**given)
+
+    monkeypatch.setattr(function, "invoke", slow)
+    clips.inspect("media/c", 25.0, stills_prefix="", stills=0)
+    assert function.patience == [25, 15]

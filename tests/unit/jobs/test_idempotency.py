@@ -174,6 +174,20 @@ class TestWithAKey:
         (row,) = table.each(table.Key("team#blue", "once#"), "once#")
         assert row["ttl"] - row["at"] == idempotency.KEY_SECONDS == 24 * 3600
 
+    @pytest.mark.parametrize("prompt", ["A fox", "A cat"])
+    def test_after_a_day_it_is_a_new_key(self, stage: Stage, upstream: Upstream, prompt: str) -> None:
+        """DynamoDB may keep the old row for days."""
+        begun = stage.clock.now
+        first = create(stage, headers=KEY)
+        stage.clock.now = begun + idempotency.KEY_SECONDS - 2
+        same(first, create(stage, headers=KEY))
+        stage.clock.now = begun + idempotency.KEY_SECONDS + 2
+        second = create(stage, prompt, headers=KEY)
+        assert (second.status, len(upstream.submits())) == (200, 2)
+        assert second.body["id"] != first.body["id"]
+        same(second, create(stage, prompt, headers=KEY))
+        assert create(stage, "A dog", headers=KEY).status == 422
+
 
 LOST: list[tuple[Answering, int]] = [
     (lose(httpx.ReadTimeout), 504),

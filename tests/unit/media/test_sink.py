@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+import hashlib
+import io
 import random
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from botocore.awsrequest import AWSResponse
 
-from tests.unit.media.fake_s3 import FakeS3
+from tests.unit.media.fake_s3 import BUCKET, FakeS3
 from understudy_media import sink as sink_module
+from understudy_media import storage
 from understudy_media.limits import MIB
 from understudy_media.refusal import Refusal
 from understudy_media.sink import PART_BYTES
@@ -75,6 +81,36 @@ def test_abort_gives_the_parts_back(s3: FakeS3, store: MediaStore, refused: bool
     assert sink.write(bytes(2 * PART_BYTES)) == 2 * PART_BYTES
     assert s3.part_sizes == sent
     assert not s3.keys()
+
+
+class Raw(io.BytesIO):
+    """The body of a response, as botocore reads it."""
+
+    def stream(self, **_: Any) -> Iterator[bytes]:
+        yield self.read()
+
+
+def test_the_three_calls_of_an_upload_agree_that_there_are_no_checksums(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S3 may refuse a part with a checksum whose upload was begun without one. The signature holds the part's hash."""
+    sent: list[Any] = []
+
+    def answer(request: Any, **_: Any) -> AWSResponse:
+        sent.append(request)
+        body = b"<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>"
+        return AWSResponse(request.url, 200, {"ETag": '"e"'}, Raw(body if "?uploads" in request.url else b"<Result/>"))
+
+    for name, value in {"DEFAULT_REGION": "eu-west-1", "ACCESS_KEY_ID": "test", "SECRET_ACCESS_KEY": "test"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    client = storage.s3_client.__wrapped__()
+    client.meta.events.register_first("before-send", answer)
+    sink = MediaStore(client, BUCKET).sink("media/o", "video/mp4")
+    sink.write(bytes(PART_BYTES) + b"the rest")
+    sink.finish()
+    assert [request.method for request in sent] == ["POST", "PUT", "PUT", "POST"]
+    headers = [{name.lower(): value for name, value in request.headers.items()} for request in sent]
+    assert not [name for one in headers for name in one if "checksum" in name or "trailer" in name]
+    hashes = [one["x-amz-content-sha256"].decode() for one in headers[1:3]]
+    assert hashes == [hashlib.sha256(part).hexdigest() for part in (b"the rest", bytes(PART_BYTES))]
 
 
 def test_a_result_without_end_is_refused(store: MediaStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from boto3.s3 import transfer
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
 
 from tests.fakes.edges import Edges
 from understudy.errors import Reason, Refused
@@ -106,6 +108,28 @@ class TestHead:
         bucket.put("media/empty", b"", "video/mp4")
         assert bucket.head("media/none", None) is None
         assert not bucket.head("media/empty", None)
+
+    def test_s3_denies_what_is_absent_to_a_role_that_may_not_list(self) -> None:
+        with Stubber(clients.s3()) as s3:
+            s3.add_client_error("get_object", "AccessDenied", http_status_code=403)
+            s3.add_client_error("head_object", "403", http_status_code=403)
+            assert bucket.head("drop/a", "v") is None
+            assert not bucket.exists("media/a")
+
+    def test_a_write_that_is_denied_is_an_error(self) -> None:
+        with Stubber(clients.s3()) as s3:
+            s3.add_client_error("put_object", "AccessDenied", http_status_code=403)
+            s3.add_client_error("copy_object", "AccessDenied", http_status_code=403)
+            with pytest.raises(ClientError):
+                bucket.put("media/a", b"x", "video/mp4")
+            with pytest.raises(ClientError):
+                bucket.copy("media/a", "media/b")
+
+    def test_a_store_that_fails_is_not_an_absent_object(self) -> None:
+        with Stubber(clients.s3()) as s3:
+            s3.add_client_error("get_object", "InternalError", http_status_code=500)
+            with pytest.raises(ClientError):
+                bucket.head("drop/a", None)
 
 
 class TestDelete:

@@ -7,6 +7,7 @@ from tests.fakes.edges import Edges
 from tests.unit.test_ids import payload, spelled
 from understudy.errors import NotFound, Reason, Refused
 from understudy.ids import Kind, ManagedId
+from understudy.settings import settings
 from understudy.store import clients, secrets
 
 pytestmark = pytest.mark.usefixtures("aws_stack")
@@ -21,6 +22,14 @@ class TestProviderKeys:
     def test_from_a_parameter(self) -> None:
         clients.ssm().put_parameter(Name="/understudy/p", Value=" key-p\n", Type="SecureString")
         assert secrets.provider_key("ssm:/understudy/p") == "key-p"
+
+    @pytest.mark.parametrize("reference", ["secretsmanager:{stack}/a", "ssm:/{stack}/p"])
+    def test_the_stack_in_a_reference_is_this_stack(self, reference: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "staging")
+        settings.cache_clear()
+        clients.secretsmanager().create_secret(Name="staging/a", SecretString="key-s")
+        clients.ssm().put_parameter(Name="/staging/p", Value="key-s", Type="SecureString")
+        assert secrets.provider_key(reference) == "key-s"
 
     def test_none_is_none(self) -> None:
         assert secrets.provider_key(None) is None

@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import contextlib
 import itertools
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ReadTimeoutError
 from botocore.stub import Stubber
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from moto.core.models import botocore_stubber
 
 from tests.fakes.clock import Clock
 from understudy.store import clients, table
@@ -92,6 +98,14 @@ class TestTogether:
             with pytest.raises(ClientError):
                 table.write_together(Put(KEY, {"n": 1}))
 
+    @pytest.mark.parametrize("reason", ["ThrottlingError", "ProvisionedThroughputExceeded"])
+    def test_a_new_table_that_is_busy_is_asked_again(self, clock: Clock, reason: str) -> None:
+        with Stubber(clients.dynamodb()) as dynamodb:
+            dynamodb.add_client_error("transact_write_items", **cancelled("TransactionConflict", reason))
+            dynamodb.add_response("transact_write_items", {})
+            table.write_together(Put(KEY, {"n": 1}), Put(self.OTHER, {"n": 2}))
+            dynamodb.assert_no_pending_responses()
+
     @pytest.mark.parametrize("operation", ["update_item", "put_item", "delete_item"])
     def test_a_single_write_that_meets_a_transaction_waits_too(self, clock: Clock, operation: str) -> None:
         with Stubber(clients.dynamodb()) as dynamodb:
@@ -118,6 +132,102 @@ def cancelled(*codes: str) -> dict[str, object]:
         "service_error_code": "TransactionCanceledException",
         "modeled_fields": {"CancellationReasons": [{"Code": code} for code in codes]},
     }
+
+
+class TestExpired:
+    """DynamoDB deletes an expired row within a few days. Until then the row counts as absent."""
+
+    def test_it_is_not_read(self, clock: Clock) -> None:
+        table.put(KEY, {"ttl": int(clock.now) + 60})
+        clock.advance(59)
+        assert table.get(KEY)
+        clock.advance(1)
+        assert table.get(KEY) is None
+
+    @pytest.mark.parametrize("together", [False, True])
+    def test_it_is_replaced_as_a_whole(self, clock: Clock, together: bool) -> None:
+        def write(**row: int) -> None:
+            row |= {"ttl": int(clock.now) + 60}
+            table.write_together(Put(KEY, row)) if together else table.put(KEY, row)
+
+        write(old=1)
+        clock.advance(59)
+        with pytest.raises(RowChanged):
+            write(new=1)
+        clock.advance(1)
+        write(new=1)
+        row = table.get(KEY)
+        assert row is not None
+        assert "old" not in row
+
+
+class Losing:
+    """Carries out the first requests of an operation, and loses their responses. Then botocore repeats the request."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.left, self.tokens = 0, list[str]()
+        monkeypatch.setattr(time, "sleep", lambda _: None)  # botocore's pauses
+        clients.dynamodb().meta.events.register_first("before-send", self._answer)
+
+    def stop(self) -> None:
+        clients.dynamodb().meta.events.unregister("before-send", self._answer)
+
+    def _answer(self, event_name: str, request: Any, **_: Any) -> Any:
+        self.tokens.append(json.loads(request.body).get("ClientRequestToken"))
+        answer = botocore_stubber(event_name, request)
+        if self.left > 0:
+            self.left -= 1
+            raise ReadTimeoutError(endpoint_url=request.url)
+        return answer
+
+
+class TestLostResponses:
+    """A write whose response was lost is repeated. The repeat fails its own condition, and that is a success."""
+
+    @pytest.fixture
+    def table_engine(self) -> str:
+        """Moto: our stand-in answers before botocore would repeat anything."""
+        return "moto"
+
+    @pytest.fixture
+    def losing(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[Losing]:
+        table.put(KEY, {"state": "running", "n": 1})
+        losing = Losing(monkeypatch)
+        losing.left = 2
+        yield losing
+        losing.stop()
+
+    def test_a_new_row(self, losing: Losing) -> None:
+        other = Key("team#blue", "video#2")
+        table.put(other, {"n": 1})
+        assert table.get(other) == {"pk": other.pk, "sk": other.sk, "n": 1}
+
+    def test_a_change(self, losing: Losing) -> None:
+        row = table.update(KEY, {"state": "completed"}, expect={"state": "running"})
+        assert row == table.get(KEY) == {"pk": KEY.pk, "sk": KEY.sk, "state": "completed", "n": 1}
+
+    def test_a_delete(self, losing: Losing) -> None:
+        table.delete(KEY, expect={"state": "running"})
+        assert table.get(KEY) is None
+
+    def test_a_transaction_says_that_it_is_the_same(self, losing: Losing) -> None:
+        with contextlib.suppress(RowChanged):  # moto does not know the token
+            table.write_together(Put(Key("team#blue", "video#2"), {}))
+        assert len(losing.tokens) == 3
+        assert len(set(losing.tokens)) == 1
+        assert losing.tokens[0]
+
+    def test_the_same_values_by_somebody_else_are_no_success(self, losing: Losing) -> None:
+        """Two deliveries of a message may claim a job in the same second."""
+        losing.left = 0
+        claim = {"state": "claimed", "n": 2}
+        table.update(KEY, claim, expect={"n": 1})
+        with pytest.raises(RowChanged):
+            table.update(KEY, claim, expect={"n": 1})
+        with pytest.raises(RowChanged):
+            table.put(KEY, claim)
+        with pytest.raises(RowChanged):
+            table.delete(KEY, expect={"n": 1})
 
 
 class TestUpdate:

@@ -94,8 +94,10 @@ class Call:
         return self._event.get("queryStringParameters") or {}
 
     def text(self, name: str) -> str:
-        """Return a path parameter as it was sent."""
-        return str((self._event.get("pathParameters") or {}).get(name, ""))
+        """Return a path parameter. The gateway hands it on percent-encoded, as it was sent."""
+        from urllib.parse import unquote  # here, because functions without path parameters start without it
+
+        return unquote(str((self._event.get("pathParameters") or {}).get(name, "")))
 
     def decode(self, text: str, kind: Kind) -> ManagedId:
         """Decode a managed id from the path, query or body. Raises NotFound for any id that is not the caller's."""
@@ -180,7 +182,7 @@ class Endpoint:
             call = Call(event, context, self.counts)
             limits = call.admission.headers if self.counts else {}
             answer = function(call)
-            body = "" if answer.body is None else json.dumps(answer.body)
+            body = "" if answer.body is None else _json(answer.body)
             return _proxied(event, answer.status, body, limits | answer.headers)
         except ApiError as error:
             # `param` is not logged: it may quote the caller, such as the first word of a prompt in the wrong shape.
@@ -197,7 +199,17 @@ def _unexpected(event: Event) -> ApiError:
 
 
 def _refused(event: Event, error: ApiError) -> dict[str, Any]:
-    return _proxied(event, error.status, json.dumps(error.envelope()), error.headers)
+    return _proxied(event, error.status, _json(error.envelope()), error.headers)
+
+
+def _json(body: Mapping[str, Any]) -> str:
+    """Return the body as JSON. Text is not escaped: a Chinese character takes 3 bytes, its escape takes 6."""
+    text = json.dumps(body, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, which only an escape can spell
+        return json.dumps(body)
+    return text
 
 
 def _proxied(event: Event, status: int, body: str, headers: Mapping[str, str]) -> dict[str, Any]:
@@ -207,6 +219,8 @@ def _proxied(event: Event, status: int, body: str, headers: Mapping[str, str]) -
         "cache-control": "private, no-store",
         "x-request-id": _request_id(event),
         "access-control-allow-origin": settings().allowed_origin,
+        # Without it a page of another origin reads none of these, and its client repeats what x-should-retry forbids.
+        "access-control-expose-headers": ", ".join(["x-request-id", *headers]),
     }
     return {
         "statusCode": status,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import TypedDict  # pydantic, which describes these, takes no other before Python 3.12
@@ -12,6 +13,10 @@ from understudy.resources import CharacterObject, Video, video
 
 if TYPE_CHECKING:
     from understudy.jobs.job import Job
+
+# Lambda's limit is 6,291,556 bytes for the response, in which our JSON is a string in JSON: a quote in a prompt takes
+# four bytes. Python 3.11's runtime also escapes all that is not ASCII (awslambdaric 4.2.2), so a page is measured so.
+PAGE_BYTES = 4_000_000
 
 
 class VideoPage(TypedDict):
@@ -37,7 +42,12 @@ class Deleted(TypedDict):
 
 
 def page(data: list[Any], *, has_more: bool) -> dict[str, Any]:
-    """Return the body of a response to a list call."""
+    """Return the body of a response to a list call.
+
+    The page ends early, and says that there are more items, before the response would be too large for Lambda.
+    """
+    fitting = _fitting(data)
+    data, has_more = data[:fitting], has_more or fitting < len(data)
     return {
         "object": "list",
         "data": data,
@@ -45,6 +55,16 @@ def page(data: list[Any], *, has_more: bool) -> dict[str, Any]:
         "last_id": data[-1]["id"] if data else None,
         "has_more": has_more,
     }
+
+
+def _fitting(data: list[Any]) -> int:
+    """Return how many items fit into one page: at least one, if there are any."""
+    left = PAGE_BYTES
+    for count, item in enumerate(data):
+        left -= len(json.dumps(json.dumps(item, ensure_ascii=False)))
+        if left < 0 and count:
+            return count
+    return len(data)
 
 
 def deleted(kind: Kind, public_id: str) -> Deleted:

@@ -40,7 +40,8 @@ def take(thing: Landed, deadline: float) -> None:
         home = creation.home_of(model, None)
         head = thing.head()
         if head is None:
-            return  # deleted meanwhile: nothing to make or to report
+            logger.warning("a dropped file was deleted, or this function may not read it")
+            return
         mime_type = s3_event.video_type(head)
         record = _record(team, thing)
         character, _ = creation.adopt(team, record, name, home, thing.key, thing.version, mime_type, deadline)
@@ -68,7 +69,7 @@ def _record(team: str, thing: Landed) -> str:
 
 def _digest(thing: Landed) -> str:
     digest = hashlib.sha256()
-    with bucket.reader(thing.key, thing.byte_count) as file:
+    with bucket.reader(thing.key, thing.byte_count, thing.version) as file:
         while chunk := file.read(READ_BYTES):
             digest.update(chunk)
     return digest.hexdigest()

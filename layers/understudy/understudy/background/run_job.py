@@ -19,7 +19,7 @@ from understudy.jobs.job import Job
 from understudy.providers import load
 from understudy.providers.base import Progress
 from understudy.store import table
-from understudy.telemetry import logger
+from understudy.telemetry import logger, needs_attention
 
 LEASE_SECONDS = 330  # longer than run_job may run
 CALL_SECONDS = 60.0
@@ -81,7 +81,8 @@ def _without(job: Job, deadline: float) -> float | None:
         return 0
     if job.continuation is not None:
         return archive.join(job, deadline)
-    logger.error("deployment is not configured", extra={"video": job.id, "deployment": job.deployment})
+    message = "deployment is not configured"
+    needs_attention("deployment_removed", message, video=job.id, deployment=job.deployment)
     if time.time() < job.late_at + ABSENT_SECONDS:
         return ABSENT_PAUSE
     message = f"The deployment {job.deployment!r} is no longer configured, so Understudy cannot ask its provider."

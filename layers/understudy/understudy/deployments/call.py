@@ -10,7 +10,7 @@ from understudy.errors import Reason, Refused
 from understudy.network.http_client import Client
 from understudy.providers.base import Account
 from understudy.store.secrets import provider_key
-from understudy.telemetry import count, logger
+from understudy.telemetry import needs_attention
 
 T = TypeVar("T")
 
@@ -39,6 +39,5 @@ def call_provider(deployment: Deployment, deadline: float, ask: Callable[[Accoun
             return ask(account(fresh))
     except Refused as refused:
         if refused.reason is Reason.CREDENTIALS:
-            logger.error("provider refused our key", extra={"deployment": deployment.id})
-            count("ProviderCredentialsRefused")
+            needs_attention("provider_credentials", "provider refused our key", deployment=deployment.id)
         raise

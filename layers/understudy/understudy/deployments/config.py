@@ -3,7 +3,7 @@
     [deployments.openai-main]                    # the stable id: part of every managed id, never give it to another
     provider = "openai"                          # a file in understudy/providers/
     base_url = "https://api.example.com/v1"
-    secret = "secretsmanager:understudy/openai"  # or "ssm:/understudy/openai"; left out: the server wants no key
+    secret = "secretsmanager:{stack}/openai"     # or "ssm:/{stack}/openai"; left out: the server wants no key
     models = { "sora-2" = "sora-2" }             # name that callers use -> name at the provider
     weight = 1                                   # relative share of a model's new work; 0: see routing.candidates
     default = true                               # exactly one: serves requests that name no model
@@ -29,7 +29,7 @@ from understudy.providers.prices import Prices
 
 FILE = Path(__file__).parents[1] / "deployments.toml"
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
-_SECRET = re.compile(r"(secretsmanager:|ssm:/)understudy/[A-Za-z0-9/_.-]+")
+_SECRET = re.compile(r"(secretsmanager:|ssm:/)(\{stack\}|understudy)/[A-Za-z0-9/_.-]+")
 _FIELDS = {"provider", "base_url", "secret", "models", "weight", "default", "poll_seconds", "options"}
 
 
@@ -144,7 +144,7 @@ def _deployment(name: str, table: Any) -> Deployment:
         raise wrong('models must be a table of name = "name at the provider"')
     secret = table.get("secret")
     if secret is not None and not (isinstance(secret, str) and _SECRET.fullmatch(secret)):
-        raise wrong('secret must be "secretsmanager:understudy/NAME" or "ssm:/understudy/NAME", never the key itself')
+        raise wrong('secret must be "secretsmanager:{stack}/NAME" or "ssm:/{stack}/NAME", never the key itself')
     weight, pace = table.get("weight", 1), table.get("poll_seconds")
     if not isinstance(weight, int) or isinstance(weight, bool) or weight < 0:
         raise wrong("weight must be a whole number, 0 or more")

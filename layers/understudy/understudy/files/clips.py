@@ -84,8 +84,9 @@ def trim(key: str, output_key: str, seconds: float, deadline: float) -> None:
 
 
 def _call(function: str, event: dict[str, Any], deadline: float, param: str = "video") -> dict[str, Any]:
+    idempotent = function == settings().inspect_function  # it writes the same stills to the same keys
     try:
-        result = functions.invoke(function, event, deadline)
+        result = functions.invoke(function, event, deadline, idempotent=idempotent)
     except functions.FunctionFailed as error:
         raise _failed() from error
     if not isinstance(result, dict) or result.get("code") in OURS:

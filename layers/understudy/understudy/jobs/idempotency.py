@@ -57,16 +57,12 @@ class Attempt:
                 message = "This Idempotency-Key was used with a different request. Use a new key for a new request."
                 raise KeyReused(message, param="Idempotency-Key")
             return row
-        if self.repeats:
-            row = table.get(self._last)
-            if row is not None and row["at"] > time.time() - REPEAT_SECONDS:
-                return row
-        return None
+        return table.get(self._last) if self.repeats else None
 
     def rows(self, record: str) -> list[Put]:
         """Return the rows to write together with the record.
 
-        The write fails if another attempt with the same key was first.
+        The write fails if another attempt with the same key was first, within the last 24 hours.
         """
         now = int(time.time())
         row = {"record": record, "digest": self.digest, "at": now}

@@ -30,7 +30,7 @@ from understudy.jobs.job import Job, State
 from understudy.store import queue, table
 from understudy.store.bucket import File
 from understudy.store.table import Change
-from understudy.telemetry import count
+from understudy.telemetry import needs_attention
 
 
 def move(job: Job, state: State, **changes: Any) -> Job:
@@ -60,7 +60,7 @@ def complete(job: Job, output: File, spent: int, **facts: Any) -> Job:
 def fail(job: Job, code: str, message: str, *, spent: int = 0) -> Job:
     """End the job without a video. The caller sees `code` and `message`."""
     if code == "outcome_unknown":
-        count("OutcomeUnknown")
+        needs_attention("outcome_unknown", "an order may have been made and billed", video=job.id)
     return _end(job, "failed", spent, {"error": {"code": code, "message": message}})
 
 

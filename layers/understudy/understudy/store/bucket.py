@@ -18,11 +18,15 @@ from understudy.settings import settings
 from understudy.store.clients import s3
 
 if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
     from botocore.response import StreamingBody
     from mypy_boto3_s3.type_defs import CopySourceTypeDef
 
 CHUNK = 8 * 1024 * 1024  # of a part, one in memory at a time; boto3's transfer defaults hold 80 MB
 URL_SECONDS = 3600
+# S3 answers 403 for an object that does not exist if the role may not list the bucket. HEAD has no body, so its error
+# has the status as its code. MethodNotAllowed: the version is a delete marker.
+ABSENT = {"NoSuchKey", "NoSuchVersion", "MethodNotAllowed", "AccessDenied", "403", "404", "405"}
 EXTENSIONS = {
     "video/mp4": "mp4",
     "video/quicktime": "mov",
@@ -95,11 +99,11 @@ def head(key: str, version: str | None, byte_count: int = 4096) -> bytes | None:
     """Return the first bytes of an object; b"" if the object is empty, None if it is gone."""
     from botocore.exceptions import ClientError
 
-    at: dict[str, Any] = {"VersionId": version} if version else {}
+    span = f"bytes=0-{byte_count - 1}"
     try:
-        answer = s3().get_object(Bucket=settings().bucket_name, Key=key, Range=f"bytes=0-{byte_count - 1}", **at)
+        answer = s3().get_object(Bucket=settings().bucket_name, Key=key, Range=span, **_version(version))
     except ClientError as error:
-        if error.response["Error"]["Code"] in {"NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed"}:
+        if _absent(error):
             return None
         if error.response["Error"]["Code"] == "InvalidRange":
             return b""
@@ -120,10 +124,19 @@ def exists(key: str) -> bool:
     try:
         size(key)
     except ClientError as error:
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] in {403, 404}:  # 403: no right to list the bucket
+        if _absent(error):
             return False
         raise
     return True
+
+
+def _version(version: str | None) -> dict[str, Any]:
+    return {"VersionId": version} if version else {}
+
+
+def _absent(error: ClientError) -> bool:
+    """Return True if a read failed because there is no such object. For a write, the same codes are real errors."""
+    return error.response["Error"]["Code"] in ABSENT
 
 
 def delete_all(prefix: str) -> None:
@@ -210,16 +223,17 @@ def _multipart(key: str, upload_id: str) -> Any:
     return {"Bucket": settings().bucket_name, "Key": key, "UploadId": upload_id}
 
 
-def reader(key: str, byte_count: int) -> BinaryIO:
+def reader(key: str, byte_count: int, version: str | None = None) -> BinaryIO:
     """Return an object of this size as a seekable file that downloads while it is read."""
-    return io.BufferedReader(_ObjectReader(key, byte_count), 256 * 1024)
+    return io.BufferedReader(_ObjectReader(key, byte_count, version), 256 * 1024)
 
 
 class _ObjectReader(io.RawIOBase):
     """An object as a seekable file that downloads while it is read: one GET from wherever reading starts."""
 
-    def __init__(self, key: str, byte_count: int) -> None:
-        self._key, self._size, self._at = key, byte_count, 0
+    def __init__(self, key: str, byte_count: int, version: str | None) -> None:
+        self._object: dict[str, Any] = {"Key": key} | _version(version)
+        self._size, self._at = byte_count, 0
         self._body: StreamingBody | None = None
 
     def readable(self) -> bool:
@@ -243,7 +257,7 @@ class _ObjectReader(io.RawIOBase):
             return 0
         if self._body is None:
             self._body = s3().get_object(
-                Bucket=settings().bucket_name, Key=self._key, Range=f"bytes={self._at}-{self._size - 1}"
+                Bucket=settings().bucket_name, Range=f"bytes={self._at}-{self._size - 1}", **self._object
             )["Body"]
         data = self._body.read(len(buffer))
         buffer[: len(data)] = data

@@ -23,6 +23,17 @@ if TYPE_CHECKING:
 # services that take a body: where a parameter is part of the path, as in S3, an empty one addresses something else.
 _UNCHECKED = {"parameter_validation": False}
 
+# By default botocore waits 60 s for a connection and 60 s for an answer. But a function ends after 28 s, the authorizer
+# after 10 s. With these times, botocore can still repeat a call whose packet was lost.
+_CONNECT = {"connect_timeout": 2}
+_SMALL = _CONNECT | {"read_timeout": 5}
+_LARGE = _CONNECT | {"read_timeout": 20}  # S3 copies up to 5 GiB in one call, and sends blanks meanwhile
+
+# Otherwise presigned URLs name the global endpoint. Regions launched since March 2019 answer it with a 400, and a new
+# bucket elsewhere with a 307 (https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingRouting.html, 2026-11). An
+# endpoint that is an IP address, such as the local stack's, has path style in any case.
+_REGIONAL = {"addressing_style": "virtual", "us_east_1_regional_endpoint": "regional"}
+
 
 @cache
 def _session() -> Session:
@@ -45,32 +56,32 @@ def load() -> None:
 
 @cache
 def dynamodb() -> DynamoDBClient:
-    client: DynamoDBClient = _client("dynamodb", **_UNCHECKED)
+    client: DynamoDBClient = _client("dynamodb", **_SMALL, **_UNCHECKED)
     return client
 
 
 @cache
 def s3() -> S3Client:
     """Return the S3 client. Signature version 4 is set, because presigning still uses version 2 in some regions."""
-    client: S3Client = _client("s3", signature_version="s3v4")
+    client: S3Client = _client("s3", signature_version="s3v4", s3=_REGIONAL, **_LARGE)
     return client
 
 
 @cache
 def secretsmanager() -> SecretsManagerClient:
-    client: SecretsManagerClient = _client("secretsmanager")
+    client: SecretsManagerClient = _client("secretsmanager", **_SMALL)
     return client
 
 
 @cache
 def ssm() -> SSMClient:
-    client: SSMClient = _client("ssm")
+    client: SSMClient = _client("ssm", **_SMALL)
     return client
 
 
 @cache
 def sqs() -> SQSClient:
-    client: SQSClient = _client("sqs", **_UNCHECKED)
+    client: SQSClient = _client("sqs", **_SMALL, **_UNCHECKED)
     return client
 
 
@@ -80,5 +91,6 @@ def lambda_(seconds: int) -> LambdaClient:
 
     The client does not retry: the caller decides what a lost response means.
     """
-    client: LambdaClient = _client("lambda", read_timeout=seconds, retries={"total_max_attempts": 1})
+    once = {"total_max_attempts": 1}
+    client: LambdaClient = _client("lambda", **_CONNECT, read_timeout=seconds, retries=once)
     return client

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from understudy.settings import settings
 from understudy.store import attributes
 from understudy.store.clients import dynamodb
-from understudy.store.table import PARTITION, SORT, Row
+from understudy.store.table import MARK, PARTITION, SORT, Row
 
 
 def rows(prefix: str, sort: str) -> Iterator[Row]:
@@ -22,4 +22,5 @@ def rows(prefix: str, sort: str) -> Iterator[Row]:
         )
     )
     for found in pages:
-        yield from ({name: attributes.read(value) for name, value in item.items()} for item in found["Items"])
+        for item in found["Items"]:
+            yield {name: attributes.read(value) for name, value in item.items() if name != MARK}

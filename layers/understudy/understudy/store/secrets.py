@@ -1,5 +1,8 @@
 """Secrets by reference: the providers' keys and the MAC key of managed ids.
 
+In a reference, `{stack}` is the name of the stack. So two stacks in one account can use one deployments file, and each
+reads its own keys.
+
 No secret is ever in the environment or in a log line.
 """
 
@@ -44,7 +47,7 @@ def _stored(reference: str) -> str:
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
-    store, _, name = reference.partition(":")
+    store, _, name = reference.replace("{stack}", settings().stack).partition(":")
     try:
         if store == "ssm":
             value = ssm().get_parameter(Name=name, WithDecryption=True)["Parameter"].get("Value")

@@ -19,16 +19,22 @@ listing needs no index:
     circuit            <deployment>                         Powertools' circuit breaker (deployments/circuits)
 
 Values are strings, integers, booleans, None, lists and maps (store/attributes).
+
+botocore repeats a write whose response was lost. A transaction has a token, so DynamoDB knows the repeat. A write of
+one row has none: if its first try was written, the repeat fails its own condition. So a write of one row puts a new
+random `mark` into the row, and a failed condition that finds this mark is a success. No caller sees marks.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 import random
+import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from understudy.settings import settings
 from understudy.store import attributes
@@ -43,10 +49,11 @@ if TYPE_CHECKING:
     )
 
 Row = dict[str, Any]
-T = TypeVar("T")
-PARTITION, SORT, TTL = "pk", "sk", "ttl"
+PARTITION, SORT, TTL, MARK = "pk", "sk", "ttl", "mark"
 CIRCUIT = "circuit"
-CONFLICT_PAUSES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)  # mean seconds before retries of a conflicting write
+PAUSES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)  # mean seconds before retries of a write
+PASSING = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}  # why DynamoDB cancels a write
+TELL: Any = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}  # a refusal holds the row; it costs nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +119,12 @@ class RowChanged(Exception):
     """
 
     failed: tuple[int, ...] = ()
+    gone = False  # botocore has repeated a write of one row, and there is no row now
 
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """A row to be written by `write_together`. The row must not exist yet, unless `replace` is set."""
+    """A row to be written by `write_together`. Unless `replace` is set, it must not exist yet, or must have expired."""
 
     key: Key
     row: Mapping[str, Any]
@@ -132,6 +140,7 @@ class Change:
     values: Mapping[str, Any]
     names: Mapping[str, str]
     condition: str = ""
+    mark: str = ""
 
     def request(self) -> Any:
         """Return the change as DynamoDB takes it, alone and in a transaction."""
@@ -152,6 +161,8 @@ def swap(key: Key, changes: Mapping[str, Any], *, expect: Mapping[str, Any]) -> 
 
     An expected None means that the attribute is absent or null. An expected list or tuple means any of its values.
     """
+    mark = secrets.token_hex(8)
+    changes = {**changes, MARK: mark}
     names = {f"n{i}": name for i, name in enumerate(dict.fromkeys((*changes, *expect)))}
     alias = {name: placeholder for placeholder, name in names.items()}
     values: dict[str, Any] = {f"s{i}": value for i, value in enumerate(changes.values())}
@@ -165,22 +176,27 @@ def swap(key: Key, changes: Mapping[str, Any], *, expect: Mapping[str, Any]) -> 
             conditions.append(f"#{alias[name]} IN ({', '.join(f':{option}' for option in options)})")
             values |= options
     sets = ", ".join(f"#{alias[name]} = :s{i}" for i, name in enumerate(changes))
-    return Change(key, f"SET {sets}", values, names, " AND ".join(conditions))
+    return Change(key, f"SET {sets}", values, names, " AND ".join(conditions), mark)
 
 
 def get(key: Key, *, consistent: bool = True) -> Row | None:
-    """Return the row, or None. The read is consistent by default: a client may poll right after its create."""
+    """Return the row, or None. The read is consistent by default: a client may poll right after its create.
+
+    An expired row counts as absent, although DynamoDB may need days to delete it.
+    """
     found = dynamodb().get_item(TableName=settings().table_name, Key=_key(key), ConsistentRead=consistent)
-    item = found.get("Item")
-    return _row(item) if item else None
+    row = _row(found.get("Item") or {})
+    return row if row and row.get(TTL, math.inf) > time.time() else None
 
 
 def put(key: Key, row: Mapping[str, Any], *, replace: bool = False) -> None:
-    """Write one row. Raises RowChanged if the row exists and `replace` is not set."""
-    request: PutItemInputTypeDef = {"TableName": settings().table_name, "Item": _item(key, row)}
+    """Write one row. Raises RowChanged if the row exists, unless `replace` is set or the row has expired."""
+    mark = secrets.token_hex(8)
+    item = _item(key, {**row, MARK: mark})
+    request: PutItemInputTypeDef = {"TableName": settings().table_name, "Item": item}
     if not replace:
-        request["ConditionExpression"] = f"attribute_not_exists({PARTITION})"
-    _written(lambda: dynamodb().put_item(**request))
+        request |= _new(row) | TELL
+    _written(lambda: dynamodb().put_item(**request), mark)
 
 
 def write_together(*writes: Put | Change) -> None:
@@ -192,7 +208,7 @@ def write_together(*writes: Put | Change) -> None:
             continue
         put: PutTypeDef = {"TableName": settings().table_name, "Item": _item(one.key, one.row)}
         if not one.replace:
-            put["ConditionExpression"] = f"attribute_not_exists({PARTITION})"
+            put |= _new(one.row)
         requests.append({"Put": put})
     _written(lambda: dynamodb().transact_write_items(TransactItems=requests))
 
@@ -204,8 +220,8 @@ def update(key: Key, changes: Mapping[str, Any], *, expect: Mapping[str, Any]) -
 
 def change(one: Change) -> Row:
     """Change one row and return the whole new row. Raises RowChanged if the condition fails."""
-    answer = _written(lambda: dynamodb().update_item(**one.request(), ReturnValues="ALL_NEW"))
-    return _row(answer["Attributes"])
+    request = one.request() | {"ReturnValues": "ALL_NEW"} | (TELL if one.mark else {})
+    return _row(_written(lambda: dynamodb().update_item(**request), one.mark)["Attributes"])
 
 
 def delete(key: Key, *, expect: Mapping[str, Any] | None = None) -> None:
@@ -217,8 +233,13 @@ def delete(key: Key, *, expect: Mapping[str, Any] | None = None) -> None:
             "ConditionExpression": " AND ".join(f"#{i} = :{i}" for i in range(len(expect))),
             "ExpressionAttributeNames": names,
             "ExpressionAttributeValues": {f":{i}": attributes.spell(value) for i, value in enumerate(expect.values())},
+            **TELL,
         }
-    _written(lambda: dynamodb().delete_item(TableName=settings().table_name, Key=_key(key), **request))
+    try:
+        _written(lambda: dynamodb().delete_item(TableName=settings().table_name, Key=_key(key), **request))
+    except RowChanged as changed:
+        if not changed.gone:  # gone: the first try has deleted the row
+            raise
 
 
 def page(start: Key, prefix: str, *, limit: int, newest_first: bool, after: str | None = None) -> list[Row]:
@@ -262,30 +283,37 @@ def each(start: Key, prefix: str) -> Iterator[Row]:
         after = rows[-1][SORT].removeprefix(prefix)
 
 
-def _written(write: Callable[[], T]) -> T:
-    """Run the write and return its response. Raises RowChanged if a condition fails.
+def _written(write: Callable[[], Any], mark: str = "") -> Any:
+    """Run the write and return its response. Raises RowChanged if a condition fails, unless the row has the `mark`.
 
-    A write that conflicts with a transaction on its row is retried after a short pause: the conflict says nothing about
-    the row yet.
+    A write that conflicts with a transaction on its row, or that finds the table busy, is retried after a short pause:
+    it says nothing about the row yet.
     """
     from botocore.exceptions import ClientError
 
-    pauses = iter(CONFLICT_PAUSES)
+    pauses = iter(PAUSES)
     while True:
         try:
             return write()
         except ClientError as error:
-            pause = next(pauses, None) if _met_another(error) else None
+            item: Any = error.response.get("Item", {})
+            if mark and item.get(MARK) == attributes.spell(mark):
+                return {"Attributes": item}
+            pause = next(pauses, None) if _may_pass(error) else None
             if pause is None:
                 raise _changed(error) from error
             time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
 
 
-def _met_another(error: Any) -> bool:
-    """Return True if the write conflicted with a transaction and nothing else went wrong."""
+def _may_pass(error: Any) -> bool:
+    """Return True if the write conflicted with a transaction or found the table busy, and nothing else went wrong.
+
+    botocore itself repeats a write of one row that finds the table busy.
+    """
     if error.response["Error"]["Code"] == "TransactionConflictException":
         return True
-    return set(_reasons(error)) - {"None"} == {"TransactionConflict"}
+    reasons = set(_reasons(error)) - {"None"}
+    return bool(reasons) and reasons <= PASSING
 
 
 def _changed(error: Any) -> Exception:
@@ -293,6 +321,8 @@ def _changed(error: Any) -> Exception:
     if error.response["Error"]["Code"] == "ConditionalCheckFailedException" or "ConditionalCheckFailed" in reasons:
         changed = RowChanged(str(error))
         changed.failed = tuple(i for i, reason in enumerate(reasons) if reason == "ConditionalCheckFailed")
+        repeated = error.response["ResponseMetadata"].get("RetryAttempts", 0) > 0
+        changed.gone = repeated and "Item" not in error.response
         return changed
     return error  # type: ignore[no-any-return]
 
@@ -300,6 +330,18 @@ def _changed(error: Any) -> Exception:
 def _reasons(error: Any) -> list[str]:
     """Return the reason for each write of a cancelled transaction; 'None' for a write that did not fail."""
     return [reason.get("Code", "None") for reason in error.response.get("CancellationReasons", [])]
+
+
+def _new(row: Mapping[str, Any]) -> Any:
+    """Return the condition that there is no such row yet. An expired row may be replaced by a row that expires, too."""
+    condition = f"attribute_not_exists({PARTITION})"
+    if TTL not in row:
+        return {"ConditionExpression": condition}
+    return {
+        "ConditionExpression": f"{condition} OR #ttl <= :now",
+        "ExpressionAttributeNames": {"#ttl": TTL},
+        "ExpressionAttributeValues": {":now": attributes.spell(int(time.time()))},
+    }
 
 
 def _key(key: Key) -> Any:
@@ -311,4 +353,4 @@ def _item(key: Key, row: Mapping[str, Any]) -> Any:
 
 
 def _row(item: Mapping[str, Any]) -> Row:
-    return {name: attributes.read(attribute) for name, attribute in item.items()}
+    return {name: attributes.read(attribute) for name, attribute in item.items() if name != MARK}
