@@ -1,6 +1,6 @@
 # Bare `make` says what it can do.
 .DEFAULT_GOAL := help
-.PHONY: help demo up down reset deploy-local logs url key invoke test test-all sam-local check lint types format build openapi \
+.PHONY: browser help demo up down reset deploy-local logs url key invoke test test-all sam-local check lint types format build openapi \
         bench lock audit clean venvs clients
 .SILENT:
 
@@ -61,9 +61,14 @@ PYTEST := $(FREE_PORT) $(RUN) -m pytest -n $(LANES)
 test: venvs clients ## the tests, against local stacks of their own; ARGS="tests/unit -x" for a part
 	$(PYTEST) $(ARGS)
 
-test-all: venvs clients ## the tests with every cell of every cross product, then every event under `sam local`
+test-all: venvs clients browser ## the tests with every cell of every cross product, then every event under `sam local`
 	$(PYTEST) --all $(ARGS)
 	$(FREE_PORT) scripts/sam-local
+
+# Without Chromium and without the right to install it, the tests of web pages say that they did not run.
+browser:
+	@command -v chromium > /dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get > /dev/null \
+	  || apt-get install -y -q chromium > /dev/null
 
 sam-local: venvs ## every event and the openai client under `sam local`, in Docker; ARGS="-k get_video" for a part
 	$(RUN) -m pytest tests/sam_local $(ARGS)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import secrets
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -53,8 +55,8 @@ class Settings:
         """The operator's environment for AWS tools. Root bypasses every policy: do not use it to test policies."""
         return {
             "AWS_ENDPOINT_URL": self.aws_url,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_ACCESS_KEY_ID": self._root["id"],
+            "AWS_SECRET_ACCESS_KEY": self._root["secret"],
             "AWS_DEFAULT_REGION": REGION,
             "AWS_REGION": REGION,
             "AWS_EC2_METADATA_DISABLED": "true",
@@ -68,9 +70,25 @@ class Settings:
             service,  # type: ignore[call-overload]
             region_name=REGION,
             endpoint_url=self.aws_url,
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
+            aws_access_key_id=self._root["id"],
+            aws_secret_access_key=self._root["secret"],
         )
+
+    @property
+    def _root(self) -> dict[str, str]:
+        """The access key of root in the local AWS, made at the first use. Nobody can guess it, a web page neither."""
+        file = self.folder / "root.json"
+        if not file.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            made = self.folder / f"root.{os.getpid()}"
+            made.touch(mode=0o600)
+            made.write_text(
+                json.dumps({"id": f"AKIA{secrets.token_hex(8).upper()}", "secret": secrets.token_urlsafe(30)})
+            )
+            with contextlib.suppress(FileExistsError):
+                os.link(made, file)  # whoever is first, the others read the same key
+            made.unlink()
+        return dict(json.loads(file.read_text()))
 
     def remember(self, **facts: Any) -> None:
         """Save facts about the running stack. Only the file's owner may read them, because they include an API key."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
+import shlex
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import boto3
@@ -38,8 +41,8 @@ def choose(region: str | None, profile: str | None, *, local: bool = False) -> N
     if local:
         if region or profile:
             raise click.UsageError("--local has a region and credentials of its own: leave out --region and --profile.")
-        os.environ |= {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{_local_port() + 1}", "AWS_DEFAULT_REGION": "us-east-1"}
-        os.environ |= dict.fromkeys(CREDENTIALS[:2], "test")
+        os.environ |= {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{local_port() + 1}", "AWS_DEFAULT_REGION": "us-east-1"}
+        os.environ |= _local_credentials()
         for name in ("AWS_PROFILE", CREDENTIALS[2]):
             os.environ.pop(name, None)
         return
@@ -49,6 +52,14 @@ def choose(region: str | None, profile: str | None, *, local: bool = False) -> N
         os.environ["AWS_PROFILE"] = profile
         for name in CREDENTIALS:  # they would take precedence over the profile
             os.environ.pop(name, None)
+
+
+def chosen(context: click.Context) -> str:
+    """Return the options of this command that choose account, region and stack, such as ` --stack studio`."""
+    given = context.params
+    named = [f" --{name} {shlex.quote(given[name])}" for name in ("region", "profile") if given[name]]
+    stack = "" if given["stack"] == STACK else f" --stack {shlex.quote(given['stack'])}"
+    return stack + "".join(named) + (" --local" if given["local"] else "")
 
 
 def outputs(stack: str) -> dict[str, str]:
@@ -69,7 +80,19 @@ def use_table(stack: str) -> None:
     os.environ["TABLE_NAME"] = outputs(stack)["TableName"]
 
 
-def _local_port() -> int:
+def _local_credentials() -> dict[str, str]:
+    """Return the credentials that `make up` has made for the local stack of this clone. Raises UsageError."""
+    file = Path(".local") / str(local_port()) / "root.json"
+    try:
+        root = json.loads(file.read_text())
+    except FileNotFoundError:
+        message = f"There is no local stack here ({file}). Call this in the clone, after `make up`, with the same PORT."
+        raise click.UsageError(message) from None
+    return {CREDENTIALS[0]: root["id"], CREDENTIALS[1]: root["secret"]}
+
+
+def local_port() -> int:
+    """Return the port of the local stack. Raises UsageError if PORT is not a number."""
     port = os.environ.get("PORT") or str(LOCAL_PORT)
     if not port.isdecimal():
         raise click.UsageError(f"PORT has to be a number, not {port!r}.")

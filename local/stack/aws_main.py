@@ -1,4 +1,4 @@
-"""The process of the local AWS: MiniStack with five changes.
+"""The process of the local AWS: MiniStack with seven changes.
 
 1. A layer is unpacked once, not for every execution environment. Unpacking our layer takes half a second and a thousand
    files. MiniStack has only one process, which answers no requests meanwhile. Fifty environments at the same time
@@ -15,12 +15,20 @@
 5. IAM knows the partitions and the attributes that a request to DynamoDB names (`dynamodb:LeadingKeys`,
    `dynamodb:Attributes`), in a transaction those of each item. MiniStack knows neither, and so takes every policy that
    depends on them for one that allows everything.
+
+6. Web pages cannot use it beyond what Amazon's S3 allows them: another host name is refused (DNS rebinding), and so is
+   a page that calls MiniStack's own paths, which want no credentials. The only root is the one whose key is in the
+   environment: MiniStack also takes `test` and every account number for root, with any signature.
+
+7. S3 says 403 and not 404 of an object that does not exist, unless the caller may list the bucket.
 """
 
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -32,9 +40,10 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
-from ministack.app import main  # type: ignore[import-not-found]
-from ministack.core import iam_actions, iam_evaluator, lambda_runtime  # type: ignore[import-not-found]
+from ministack import app as ministack  # type: ignore[import-not-found]
+from ministack.core import iam_actions, iam_evaluator, lambda_runtime, router  # type: ignore[import-not-found]
 from ministack.services import iam, lambda_svc  # type: ignore[import-not-found]
 
 LOOKS_EVERY = 0.1  # seconds, for messages
@@ -42,6 +51,9 @@ POLICIES_PER_ROLE = 10  # IAM's page of quotas, 2026-11
 BACKGROUND = ("-run-job", "-ingest-upload", "-stitch-clips")  # functions by the end of their names
 NICE = ("nice", "-n", "5")  # a third of the processor time that other processes get
 
+answer = ministack.app
+DENIED = b"<?xml version='1.0'?><Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+HOSTS = {"localhost", "host.docker.internal"}  # the second: of functions in Docker
 attach_any = iam.attach_managed_policy
 known_conditions = iam_actions.dynamodb_service_context
 enforce_known = iam_evaluator.enforce
@@ -101,6 +113,67 @@ def attach_policy(role: dict[str, Any], policy: str) -> None:
     if len(role["AttachedPolicies"]) >= POLICIES_PER_ROLE:
         raise RuntimeError(f"LimitExceeded: Cannot exceed quota for PoliciesPerRole: {POLICIES_PER_ROLE}")
     attach_any(role, policy)
+
+
+def is_root(access_key: str) -> bool:
+    """Return whether this is the access key of root; a request without one is refused elsewhere."""
+    return not access_key or access_key == os.environ["AWS_ACCESS_KEY_ID"]
+
+
+async def guarded(scope: Any, receive: Any, send: Any) -> None:
+    """Answer as MiniStack does, but refuse what only a web page sends."""
+    if scope["type"] == "http" and _of_a_foreign_page(scope["path"], dict(scope["headers"])):
+        await send({"type": "http.response.start", "status": 403, "headers": [(b"content-type", b"text/plain")]})
+        await send({"type": "http.response.body", "body": b"Web pages cannot use the local AWS.\n"})
+        return
+    await answer(scope, receive, _hiding_absence(scope, send) if scope["type"] == "http" else send)
+
+
+def _hiding_absence(scope: Any, send: Any) -> Any:
+    """Return a `send` that turns S3's 404 of an object into a 403 for a caller who may not list the bucket.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html (2026-11)
+    """
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    query = parse_qs(scope["query_string"].decode("latin-1"))
+    signed = headers.get("authorization", "") + "".join(query.get("X-Amz-Credential", []))
+    bucket, _, key = scope["path"].lstrip("/").partition("/")
+    reads_object = scope["method"] in {"GET", "HEAD"} and key and "uploadId" not in query  # that one lists parts
+    if not reads_object or "/s3/aws4_request" not in signed:
+        return send
+    hidden = False
+
+    async def sent(message: Any) -> None:
+        nonlocal hidden
+        if message["type"] == "http.response.start" and message["status"] == 404:
+            caller = router.extract_access_key_id(headers, query)
+            arn = f"arn:aws:s3:::{bucket}"
+            hidden = enforce_known(caller, "s3:ListBucket", "s3", "us-east-1", resource_arn=arn) is not None
+            if hidden:
+                kept = [one for one in message["headers"] if one[0].lower() != b"content-length"]
+                length = (b"content-length", b"0" if scope["method"] == "HEAD" else str(len(DENIED)).encode())
+                message = {**message, "status": 403, "headers": [*kept, length]}
+        elif hidden and message["type"] == "http.response.body":
+            message = {**message, "body": b"" if scope["method"] == "HEAD" else DENIED, "more_body": False}
+        await send(message)
+
+    return sent
+
+
+def _of_a_foreign_page(path: str, headers: dict[bytes, bytes]) -> bool:
+    host = headers.get(b"host", b"").decode("latin-1").rpartition(":")[0].strip("[]")
+    if not (host in HOSTS or host.endswith(".localhost") or _is_address(host)):
+        return True
+    asks_for_own = path.startswith(("/_ministack", "/_localstack"))
+    return asks_for_own and (b"origin" in headers or headers.get(b"sec-fetch-site", b"none") != b"none")
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 class Item(str):
@@ -172,4 +245,6 @@ if __name__ == "__main__":
     iam_actions.dynamodb_service_context = request_conditions
     iam_actions.dynamodb_transaction_checks = transaction_items
     iam_evaluator.enforce = enforce
-    sys.exit(main())
+    iam_evaluator.is_root_access_key = is_root
+    ministack.app = guarded
+    sys.exit(ministack.main())

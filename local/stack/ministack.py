@@ -58,8 +58,7 @@ def _environment(settings: Settings) -> dict[str, str]:
         "LAMBDA_WARM_TTL_SECONDS": "60",
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
+        **{name: settings.root_credentials[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")},
     }
 
 

@@ -19,6 +19,7 @@ from local.settings import REGION, ROOT, STACK, Settings
 RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
 ARCH = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
 SNAP_START = os.environ.get("SNAP_START") or "None"  # the template's parameter
+ALLOWED_ORIGIN = os.environ.get("ALLOWED_ORIGIN") or "*"  # likewise
 SAM = ROOT / ".venvs" / "sam" / "bin" / "sam"
 # The bucket for the uploads of `sam deploy`. `--resolve-s3` would deploy another stack for that bucket.
 ARTIFACTS = "understudy-artifacts"
@@ -88,6 +89,7 @@ def parameters(settings: Settings) -> dict[str, str]:
         "LocalEndpoint": settings.aws_url,
         "LogLevel": "INFO",
         "SnapStart": SNAP_START,
+        "AllowedOrigin": ALLOWED_ORIGIN,
     }
 
 
@@ -109,7 +111,7 @@ def deployed(settings: Settings) -> tuple[dict[str, str], str]:
 
 def digest(deployments: Path) -> str:
     """Return a digest of everything that a build and a deployment depend on. Equal digests mean equal stacks."""
-    sha = hashlib.sha256(f"{RUNTIME} {ARCH} {SNAP_START}".encode())
+    sha = hashlib.sha256(f"{RUNTIME} {ARCH} {SNAP_START} {ALLOWED_ORIGIN}".encode())
     for file in [*_sources(), deployments]:
         sha.update(f"\0{file.name}\0".encode() + file.read_bytes())
     return sha.hexdigest()

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import boto3
+import httpx
 import pytest
 from botocore.exceptions import ClientError
 
@@ -47,11 +48,11 @@ def test_a_role_with_more_policies_than_iam_takes_is_not_deployed(stack: Stack) 
     assert "PoliciesPerRole: 10" in why
 
 
-def _as(stack: Stack, function: str) -> Any:
-    """Return a DynamoDB client with the rights of a function."""
+def _as(stack: Stack, function: str, service: str = "dynamodb") -> Any:
+    """Return a client with the rights of a function."""
     environment = functions.load(stack.settings, function).environment
     return boto3.client(
-        "dynamodb",
+        service,  # type: ignore[call-overload]
         region_name=REGION,
         endpoint_url=stack.settings.aws_url,
         aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
@@ -86,3 +87,45 @@ def test_the_authorizer_reads_keys_only(stack: Stack, api: Api) -> None:
     with pytest.raises(ClientError) as caught:
         client.get_item(TableName=table, Key={"pk": {"S": "team#local"}, "sk": {"S": "video#x"}})
     assert caught.value.response["Error"]["Code"] == "AccessDeniedException"
+
+
+def test_an_object_that_does_not_exist_is_forbidden_without_the_right_to_list(stack: Stack) -> None:
+    bucket, key = stack.outputs["BucketName"], "media/videos/local/none/video.mp4"
+    for client, status, code in (
+        (_as(stack, "run_job", "s3"), 403, "AccessDenied"),
+        (stack.settings.client("s3"), 404, "NoSuchKey"),
+    ):
+        with pytest.raises(ClientError) as caught:
+            client.get_object(Bucket=bucket, Key=key)
+        assert caught.value.response["Error"]["Code"] == code
+        with pytest.raises(ClientError) as caught:
+            client.head_object(Bucket=bucket, Key=key)
+        assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"origin": "https://evil.example"}, 403),
+        ({"sec-fetch-site": "cross-site"}, 403),
+        ({"host": "evil.example"}, 403),
+        ({"host": "evil.example:4001"}, 403),
+    ],
+)
+def test_no_web_page_uses_the_local_aws(stack: Stack, headers: dict[str, str], status: int) -> None:
+    assert httpx.get(f"{stack.settings.aws_url}/_ministack/health", headers=headers).status_code == status
+
+
+@pytest.mark.parametrize("guess", ["test", "123456789012", "000000000000"])
+def test_the_root_credentials_cannot_be_guessed(stack: Stack, guess: str) -> None:
+    client = boto3.client(
+        "sts",
+        region_name=REGION,
+        endpoint_url=stack.settings.aws_url,
+        aws_access_key_id=guess,
+        aws_secret_access_key="test",
+    )
+    with pytest.raises(ClientError):
+        client.get_caller_identity()
+    assert (stack.settings.folder / "root.json").stat().st_mode & 0o077 == 0

@@ -60,13 +60,27 @@ def test_a_profile_prevails_over_credentials_in_the_environment(place: dict[str,
     assert [place[name] for name in aws_options.CREDENTIALS] == [None, None, None]
 
 
-def test_the_local_stack(place: dict[str, Any]) -> None:
+def test_the_local_stack(place: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / ".local" / "5000" / "root.json"
+    root.parent.mkdir(parents=True)
+    root.write_text('{"id": "AKIAROOT", "secret": "s3cret"}')
+    monkeypatch.chdir(tmp_path)
     run("keys", "list", "--local", PORT="5000", AWS_PROFILE="studio", AWS_REGION="eu-north-1", AWS_SESSION_TOKEN="x")
     assert place["AWS_ENDPOINT_URL"] == "http://127.0.0.1:5001"
     assert place["AWS_DEFAULT_REGION"] == "us-east-1"
-    assert place["AWS_ACCESS_KEY_ID"] == place["AWS_SECRET_ACCESS_KEY"] == "test"
+    assert (place["AWS_ACCESS_KEY_ID"], place["AWS_SECRET_ACCESS_KEY"]) == ("AKIAROOT", "s3cret")
     assert place["AWS_PROFILE"] is None
     assert place["AWS_SESSION_TOKEN"] is None
+
+
+def test_without_a_local_stack_the_command_says_where_to_call_it(
+    place: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = run("keys", "list", "--local", PORT="5000")
+    assert ran.exit_code == 2
+    assert "after `make up`" in ran.output
+    assert place == {}
 
 
 @pytest.mark.parametrize("options", [["--region", "eu-west-1"], ["--profile", "studio"]])
