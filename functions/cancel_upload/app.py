@@ -15,7 +15,7 @@ def handler(call: Call) -> Response:
     """Cancel an upload. What was already made from the upload stays."""
     upload = lookup.upload(call, call.text("upload_id"))
     busy = NotReady("This upload is still being processed. Try again in a moment.", param="upload_id")
-    if upload.state == "processing":
+    if upload.status == "processing":
         raise busy
     try:
         uploads.cancel(upload)

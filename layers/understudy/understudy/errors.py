@@ -60,6 +60,11 @@ class ApiError(UnderstudyError):
         self.code = code or type(self).code
         self.headers = dict(headers or {})
 
+    @property
+    def passing(self) -> bool:
+        """Whether the same work may succeed later: the fault is not in what was sent."""
+        return self.status >= 500 or self.status == 429
+
     def envelope(self) -> dict[str, Any]:
         """Return the response body, in OpenAI's shape."""
         return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}

@@ -126,6 +126,7 @@ def upload_id(upload: Upload) -> str:
 
 def upload(upload: Upload, made: Character | None = None) -> UploadObject:
     """Return an upload as its owner sees it, with the character that was made from it."""
+    error = upload.failure
     return {
         "id": upload_id(upload),
         "object": "video.upload",
@@ -137,5 +138,5 @@ def upload(upload: Upload, made: Character | None = None) -> UploadObject:
         "created_at": upload.created_at,
         "expires_at": upload.expires_at,
         "character": character(made) if made else None,
-        "error": Error(code=upload.error["code"], message=upload.error["message"]) if upload.error else None,
+        "error": Error(code=error["code"], message=error["message"]) if error else None,
     }

@@ -12,8 +12,10 @@ from botocore.stub import Stubber
 from tests.fakes.edges import Killed
 from tests.fakes.stage import NAMES, Context, Reply, Stage, load
 from tests.fakes.upstream import MP4, Upstream, refuse
-from understudy.files import uploads
-from understudy.store import clients
+from understudy.characters import creation, handles
+from understudy.errors import ApiError, Conflict, PermissionDenied
+from understudy.files import clips, uploads
+from understudy.store import clients, table
 
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x02\x80\x00\x00\x01\x68\x08\x02\x00\x00\x00" + b"\x00" * 64
 
@@ -246,6 +248,239 @@ def test_nothing_came_in_time(stage: Stage, bucket: Bucket) -> None:
     assert status(stage, upload)["status"] == "expired"
 
 
+def lose_the_model(configure: Any, toml: str) -> None:
+    """Deploy a file without the model `solo`."""
+    start = toml.index("[deployments.solo]")
+    configure(toml[:start] + toml[toml.index("[deployments.plain]") :])
+
+
+def break_media(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the sealed functions fail from now on."""
+
+    def fail(*_: Any) -> Any:
+        raise ApiError("The video could not be opened.", code="media_failed")
+
+    monkeypatch.setattr(clips, "_call", fail)
+
+
+class TestNoUploadStaysOpen:
+    """Whatever happens, the caller sees how the upload ended."""
+
+    def test_a_model_that_has_left_the_file_fails_it_at_once(
+        self, stage: Stage, bucket: Bucket, configure: Any, toml: str
+    ) -> None:
+        upload = create(stage, model="solo")
+        event = bucket.land(key_of(upload), MP4)
+        lose_the_model(configure, toml)
+        assert bucket.deliver(event)
+        done = status(stage, upload)
+        assert (done["status"], done["error"]["code"]) == ("failed", "model_not_found")
+        assert "Create a new upload" in done["error"]["message"]
+        assert stage.queue.pauses == []
+        assert bucket.keys("uploads/") == []
+
+    @pytest.mark.parametrize("error", [PermissionDenied("No."), Conflict("No.", code="taken")])
+    def test_a_permanent_error_fails_it_at_once(
+        self, stage: Stage, bucket: Bucket, monkeypatch: pytest.MonkeyPatch, error: ApiError
+    ) -> None:
+        upload = create(stage)
+        monkeypatch.setattr(creation, "examine", throwing(error))
+        assert bucket.deliver(bucket.land(key_of(upload), MP4))
+        assert status(stage, upload)["error"] == {"code": error.code, "message": "No."}
+
+    @pytest.mark.parametrize("purpose", ["character", "video"])
+    def test_what_may_pass_is_tried_five_times_and_then_fails_it(
+        self, stage: Stage, bucket: Bucket, monkeypatch: pytest.MonkeyPatch, purpose: str
+    ) -> None:
+        upload = create(stage, purpose=purpose, **({} if purpose == "character" else {"name": None}))
+        event = bucket.land(key_of(upload), MP4)
+        break_media(monkeypatch)
+        for received in range(1, 5):
+            assert not bucket.deliver(event, received=received)
+            assert status(stage, upload)["status"] == "processing"
+        assert not bucket.deliver(event, received=5)  # to the dead letters
+        done = status(stage, upload)
+        assert (done["status"], done["error"]["code"]) == ("failed", "media_failed")
+        assert "Create a new upload" in done["error"]["message"]
+        assert stage.queue.pauses == [10, 20, 40, 80]
+
+    def test_an_error_of_ours_fails_it_at_the_last_delivery_and_is_raised(
+        self, stage: Stage, bucket: Bucket, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        upload = create(stage)
+        event = bucket.land(key_of(upload), MP4)
+        monkeypatch.setattr(creation, "adopt", throwing(KeyError("video/x-matroska")))
+        assert not bucket.deliver(event, received=4)
+        assert status(stage, upload)["status"] == "processing"
+        assert not bucket.deliver(event, received=5)
+        done = status(stage, upload)
+        assert (done["status"], done["error"]["code"]) == ("failed", "internal_error")
+        assert "object not taken" in caplog.text
+        assert bucket.deliver(event, received=1)  # from the dead letters: the caller was told to start again
+
+    def test_an_error_of_ours_leaves_a_character_that_exists(
+        self, stage: Stage, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        upload = create(stage)
+        event = bucket.land(key_of(upload), MP4)
+        monkeypatch.setattr(handles, "introduce", throwing(KeyError("id")))
+        assert not bucket.deliver(event, received=5)
+        done = status(stage, upload)
+        assert (done["status"], done["error"]["code"]) == ("completed", "internal_error")
+        assert done["character"] == characters(stage)[0]
+
+    def test_one_that_another_delivery_has_completed(
+        self, stage: Stage, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The claim of a slow delivery runs out, the next delivery completes the upload, and the slow one ends."""
+        upload = create(stage, purpose="video", name=None)
+        event = bucket.land(key_of(upload), MP4)
+        inspect = clips.inspect
+
+        def slow(*args: Any, **named: Any) -> Any:
+            monkeypatch.setattr(clips, "inspect", inspect)
+            stage.clock.advance(300)
+            assert bucket.deliver(event, received=2)
+            return inspect(*args, **named)
+
+        monkeypatch.setattr(clips, "inspect", slow)
+        assert bucket.deliver(event)
+        assert status(stage, upload)["status"] == "completed"
+
+    def test_a_late_failure_does_not_disturb_the_delivery_that_works(self, stage: Stage, bucket: Bucket) -> None:
+        upload = create(stage)
+        team, record = key_of(upload).split("/")[1:]
+        row = uploads.find(team, record)
+        assert row
+        slow = uploads.claim(row, "v", 285)
+        assert slow
+        stage.clock.advance(360)
+        row = uploads.find(team, record)
+        assert row
+        works = uploads.claim(row, "v", 285)
+        assert works
+        uploads.fail(slow, "late", "Too late.")
+        uploads.release(slow)
+        assert uploads.find(team, record) == works
+        uploads.finish(works)
+        uploads.fail(works, "late", "Too late.")
+        uploads.release(works)
+        assert status(stage, upload)["status"] == "completed"
+
+    def test_one_that_was_cancelled_during_the_work(
+        self, stage: Stage, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        upload = create(stage)
+        event = bucket.land(key_of(upload), MP4)
+        team, record = key_of(upload).split("/")[1:]
+        monkeypatch.setattr(uploads, "claim", claimed_and_deleted := ClaimedAndDeleted(uploads.claim))
+        assert bucket.deliver(event)
+        assert claimed_and_deleted.called
+        assert uploads.find(team, record) is None
+
+    def test_a_second_object_after_the_upload_was_cancelled(self, stage: Stage, bucket: Bucket) -> None:
+        upload = create(stage)
+        team, record = key_of(upload).split("/")[1:]
+        row = uploads.find(team, record)
+        assert row
+        table.delete(row.row)
+        uploads.discard(row)
+        assert uploads.find(team, record) is None
+
+    def test_a_message_waits_for_the_delivery_that_works(self, stage: Stage, bucket: Bucket) -> None:
+        """S3 may send an event twice. The second message does not use up its deliveries before the first one ends."""
+        upload = create(stage)
+        event = bucket.land(key_of(upload), MP4)
+        stage.edges.fatal = "answer"
+        with pytest.raises(Killed):
+            bucket.deliver(event)
+        assert not bucket.deliver(event)
+        assert stage.queue.pauses == [285]
+        stage.clock.advance(286)
+        assert bucket.deliver(event, received=2)
+        assert status(stage, upload)["status"] == "completed"
+
+    def test_one_whose_last_delivery_died_is_shown_as_failed(self, stage: Stage, bucket: Bucket) -> None:
+        upload = create(stage)
+        event = bucket.land(key_of(upload), MP4)
+        stage.edges.fatal = "answer"
+        with pytest.raises(Killed):
+            bucket.deliver(event, received=5)
+        path = {"upload_id": upload.body["id"]}
+        stage.clock.advance(284 + uploads.ABANDONED_SECONDS)
+        assert status(stage, upload)["status"] == "processing"
+        assert stage.call("cancel_upload", path=path).status == 400
+        stage.clock.advance(2)
+        done = status(stage, upload)
+        assert (done["status"], done["error"]["code"]) == ("failed", "internal_error")
+        assert "Create a new upload" in done["error"]["message"]
+        refused = stage.call("create_character", json_body={"name": "Moss", "video": path})
+        assert refused.status == 400
+        assert bucket.deliver(event)  # from the dead letters
+        assert status(stage, upload)["status"] == "completed"
+
+    def test_an_abandoned_upload_is_an_answer_for_whoever_uses_it_and_can_be_cancelled(
+        self, stage: Stage, bucket: Bucket
+    ) -> None:
+        upload = create(stage, purpose="video", name=None)
+        path = {"upload_id": upload.body["id"]}
+        bucket.land(key_of(upload), MP4)
+        row = uploads.find(*key_of(upload).split("/")[1:])
+        assert row
+        assert uploads.claim(row, "v", 285)
+        stage.clock.advance(286 + uploads.ABANDONED_SECONDS)
+        used = stage.call("edit_video", json_body={"prompt": "Gold", "video": path})
+        assert (used.status, used.error["code"]) == (400, "internal_error")
+        assert stage.call("cancel_upload", path=path).status == 200
+        assert stage.call("get_upload", path=path).status == 404
+        assert bucket.keys("uploads/") == []
+
+    def test_one_that_expired_and_then_arrived_is_processed(self, stage: Stage, bucket: Bucket) -> None:
+        upload = create(stage)
+        event = bucket.land(key_of(upload), MP4)
+        stage.clock.advance(uploads.POST_SECONDS + 1)
+        assert status(stage, upload)["status"] == "expired"
+        assert bucket.deliver(event)
+        assert status(stage, upload)["status"] == "completed"
+
+    def test_a_refusal_survives_the_death_of_its_delivery(
+        self, stage: Stage, bucket: Bucket, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        upload = create(stage)
+        event = bucket.land(key_of(upload), MP4)
+        upstream.script = [refuse(400, "moderation_blocked", "Not this face.")]
+        with monkeypatch.context() as patch:
+            patch.setattr(uploads, "finish", throwing(Killed("finish")))
+            with pytest.raises(Killed):
+                bucket.deliver(event)
+        stage.clock.advance(360)
+        assert bucket.deliver(event, received=2)
+        done = status(stage, upload)
+        assert (done["status"], done["error"]["code"]) == ("completed", "moderation_blocked")
+
+
+def throwing(error: BaseException) -> Any:
+    """A function that raises the error."""
+
+    def throw(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return throw
+
+
+class ClaimedAndDeleted:
+    """Claims an upload and deletes its row at once, as if it had been cancelled at that moment."""
+
+    def __init__(self, claim: Any) -> None:
+        self.claim, self.called = claim, False
+
+    def __call__(self, upload: uploads.Upload, version: str | None, seconds: float) -> Any:
+        self.called = True
+        claimed = self.claim(upload, version, seconds)
+        table.delete(upload.row)
+        return claimed
+
+
 class TestDropFolder:
     KEY = "drop/blue/sora-2/Luna Böse +1.mp4"
 
@@ -303,6 +538,30 @@ class TestDropFolder:
         assert bucket.deliver(bucket.land(key, data))
         assert self.result(key)["error"]["code"] == code
         assert characters(stage) == []
+
+    def test_at_the_last_delivery_a_failure_that_may_pass_is_told(
+        self, stage: Stage, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        event = bucket.land(self.KEY, MP4)
+        with monkeypatch.context() as patch:
+            break_media(patch)
+            assert not bucket.deliver(event, received=4)
+            assert bucket.keys("drop-results/") == []
+            assert not bucket.deliver(event, received=5)
+        assert self.result(self.KEY)["error"]["code"] == "media_failed"
+        assert "Copy the file into the drop folder again" in self.result(self.KEY)["error"]["message"]
+        assert bucket.deliver(bucket.land(self.KEY, MP4))
+        assert self.result(self.KEY)["character"] == characters(stage)[0]
+
+    def test_at_the_last_delivery_an_error_of_ours_is_told(
+        self, stage: Stage, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        event = bucket.land(self.KEY, MP4)
+        monkeypatch.setattr(creation, "adopt", throwing(KeyError("x")))
+        assert not bucket.deliver(event, received=4)
+        assert bucket.keys("drop-results/") == []
+        assert not bucket.deliver(event, received=5)
+        assert self.result(self.KEY)["error"]["code"] == "internal_error"
 
     def test_the_team_is_the_folder_s(self, stage: Stage, bucket: Bucket) -> None:
         assert bucket.deliver(bucket.land("drop/red/sora-2/Luna.mp4", MP4))

@@ -6,7 +6,7 @@ import itertools
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -18,14 +18,16 @@ from tests.fakes.queue import Message
 from tests.fakes.stage import Stage
 from tests.fakes.upstream import MP4, Answering, Upstream, answer, lose, refuse
 from understudy.background import archive, run_job
-from understudy.deployments import config
-from understudy.errors import ApiError, InvalidRequest
+from understudy.deployments import config, routing
+from understudy.deployments.config import deployments
+from understudy.errors import ApiError, InvalidRequest, Reason, Refused
 from understudy.files import clips
 from understudy.jobs import transitions
 from understudy.jobs.job import Job
-from understudy.providers.base import Account, Progress
+from understudy.providers.base import Account, NativeCharacter, Progress
 from understudy.providers.openai import OpenAI
 from understudy.store import bucket, clients, table
+from understudy.store import queue as queues
 
 PACE = 5.0
 DEADLINE = 900  # of the deployment, by its options
@@ -805,6 +807,56 @@ class TestConfiguration:
         upstream.finish()
         stage.run()
         assert ended(stage, video) == ("completed", None)
+
+
+class TestDeletingCharacters:
+    """A native character is deleted at its provider, also one that the provider is still making."""
+
+    MESSAGE: ClassVar[dict[str, str]] = {"delete": "character", "deployment": "one", "reference": "task"}
+
+    @pytest.fixture
+    def deleted(self, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """The references that the provider was told to delete. It answers polls with `answers`."""
+        deleted: list[str] = []
+        self.answers: list[NativeCharacter | Refused] = []
+
+        def poll(_provider: OpenAI, _account: Account, reference: str) -> NativeCharacter:
+            assert reference == "task"
+            found = self.answers.pop(0)
+            if isinstance(found, Refused):
+                raise found
+            return found
+
+        profile = routing.profile_of(deployments().get("one"), "sora-2")
+        deletable = replace(profile, characters=replace(profile.characters, deletable=True))
+        monkeypatch.setattr(routing, "profile_of", lambda *_: deletable)
+        monkeypatch.setattr(OpenAI, "poll_character", poll, raising=False)
+        monkeypatch.setattr(OpenAI, "delete_character", lambda _p, _a, reference: deleted.append(reference))
+        return deleted
+
+    def test_one_that_is_made(self, stage: Stage, deleted: list[str]) -> None:
+        run_job.work(self.MESSAGE, stage.clock.now + 20)
+        assert deleted == ["task"]
+
+    def test_a_pending_one_is_deleted_once_it_is_made(self, stage: Stage, deleted: list[str]) -> None:
+        self.answers += [NativeCharacter("task", ready=False), NativeCharacter("element")]
+        queues.delete_character("one", "task", pending=True)
+        assert stage.run() == 2
+        assert deleted == ["element"]
+        assert stage.queue.dead == []
+
+    @pytest.mark.parametrize("reason", [Reason.NOT_FOUND, Reason.MODERATION, Reason.INVALID])
+    def test_a_pending_one_that_was_never_made(self, stage: Stage, deleted: list[str], reason: Reason) -> None:
+        self.answers.append(Refused(reason, "No."))
+        queues.delete_character("one", "task", pending=True)
+        assert stage.run() == 1
+        assert deleted == []
+
+    def test_a_provider_that_is_busy_is_asked_again(self, stage: Stage, deleted: list[str]) -> None:
+        self.answers += [Refused(Reason.BUSY, "Later."), NativeCharacter("element")]
+        queues.delete_character("one", "task", pending=True)
+        assert stage.run() == 2
+        assert deleted == ["element"]
 
 
 class TestDeleting:

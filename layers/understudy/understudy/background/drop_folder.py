@@ -15,6 +15,7 @@ from typing import Any
 from understudy import resources
 from understudy.access import keys
 from understudy.characters import creation
+from understudy.characters.character import Character
 from understudy.characters.name import MAX_NAME
 from understudy.errors import ApiError, InvalidRequest
 from understudy.files import s3_event
@@ -24,32 +25,51 @@ from understudy.store import bucket, table
 from understudy.telemetry import logger
 
 READ_BYTES = 1024 * 1024
+GIVEN_UP = (
+    "Understudy tried several times and could not make a character from this file. "
+    "Copy the file into the drop folder again."
+)
 
 
-def take(thing: Landed, deadline: float) -> None:
-    """Make a character from a dropped clip. Raises Passing for a failure that the next delivery may not have."""
+def take(thing: Landed, deadline: float, *, last: bool = False) -> None:
+    """Make a character from a dropped clip. Raises Passing for a failure that the next delivery may not have.
+
+    At the `last` delivery every failure is written to the result, and raised all the same: see `ingest_upload.take`.
+    """
     parts = thing.key.split("/")
     if len(parts) != 4 or not keys.TEAM.fullmatch(parts[1]):
         logger.warning("a dropped file outside drop/<team>/<model>/<name>")
         return
     _, team, model, filename = parts
     try:
-        name = PurePosixPath(filename).stem.strip()
-        if not 0 < len(name) <= MAX_NAME:
-            raise InvalidRequest(f"The file's name becomes the character's name: use 1 to {MAX_NAME} characters.")
-        home = creation.home_of(model, None)
-        head = thing.head()
-        if head is None:
-            logger.warning("a dropped file was deleted, or this function may not read it")
+        character = _make(thing, team, model, filename, deadline)
+        if character is not None:
+            _tell(thing.key, {"status": "completed", "character": resources.character(character)})
+    except Exception as error:
+        if isinstance(error, ApiError) and not error.passing:
+            _tell_failure(thing.key, error.code, error.message)
             return
-        mime_type = s3_event.video_type(head)
-        record = _record(team, thing)
-        character, _ = creation.adopt(team, record, name, home, thing.key, thing.version, mime_type, deadline)
-        _tell(thing.key, {"status": "completed", "character": resources.character(character)})
-    except ApiError as error:
-        if error.status >= 500 or error.status == 429:
+        if last:
+            code = error.code if isinstance(error, ApiError) else "internal_error"
+            _tell_failure(thing.key, code, GIVEN_UP)
+        if isinstance(error, ApiError):
             raise Passing(error.message) from error
-        _tell(thing.key, {"status": "failed", "error": {"code": error.code, "message": error.message}})
+        raise
+
+
+def _make(thing: Landed, team: str, model: str, filename: str, deadline: float) -> Character | None:
+    """Return the character of the file, or None if the file is gone."""
+    name = PurePosixPath(filename).stem.strip()
+    if not 0 < len(name) <= MAX_NAME:
+        raise InvalidRequest(f"The file's name becomes the character's name: use 1 to {MAX_NAME} characters.")
+    home = creation.home_of(model, None)
+    head = thing.head()
+    if head is None:
+        logger.warning("a dropped file was deleted, or this function may not read it")
+        return None
+    mime_type = s3_event.video_type(head)
+    record = _record(team, thing)
+    return creation.adopt(team, record, name, home, thing.key, thing.version, mime_type, deadline)[0]
 
 
 def _record(team: str, thing: Landed) -> str:
@@ -73,6 +93,10 @@ def _digest(thing: Landed) -> str:
         while chunk := file.read(READ_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def _tell_failure(key: str, code: str | None, message: str) -> None:
+    _tell(key, {"status": "failed", "error": {"code": code, "message": message}})
 
 
 def _tell(key: str, result: dict[str, Any]) -> None:

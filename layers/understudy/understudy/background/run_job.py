@@ -264,7 +264,10 @@ def _facts(job: Job, progress: Progress) -> dict[str, Any]:
 
 
 def _delete_upstream(message: dict[str, Any], deadline: float) -> None:
-    """Delete at the provider what was deleted here, if the provider can. A failure raises, so SQS delivers again."""
+    """Delete at the provider what was deleted here, if the provider can. A failure raises, so SQS delivers again.
+
+    Raises transitions.Busy for a character that the provider is still making.
+    """
     deployment = deployments().find(message["deployment"])
     if deployment is None:
         logger.warning(
@@ -276,4 +279,23 @@ def _delete_upstream(message: dict[str, Any], deadline: float) -> None:
     if message["delete"] == "video" and profile.delete:
         call_provider(deployment, deadline, lambda account: provider.delete(account, reference))
     if message["delete"] == "character" and profile.characters.deletable:
-        call_provider(deployment, deadline, lambda account: provider.delete_character(account, reference))
+        made = _made_by_now(deployment, reference, deadline) if message.get("pending") else reference
+        if made is not None:
+            call_provider(deployment, deadline, lambda account: provider.delete_character(account, made))
+
+
+def _made_by_now(deployment: Deployment, reference: str, deadline: float) -> str | None:
+    """Return the id of a native character that was pending when it was deleted, or None if it was never made.
+
+    Raises transitions.Busy if the provider is still making it.
+    """
+    provider = load(deployment.provider)
+    try:
+        made = call_provider(deployment, deadline, lambda account: provider.poll_character(account, reference))
+    except Refused as refused:
+        if refused.movable:
+            raise
+        return None
+    if not made.ready:
+        raise transitions.Busy("the provider is still making a deleted character")
+    return made.reference

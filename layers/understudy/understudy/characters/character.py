@@ -135,14 +135,31 @@ class Character(Entity):
     def delete(self) -> None:
         """Delete the handles, the clip, the stills and, last, the row, so that an interrupted deletion can be repeated.
 
-        `run_job` deletes the native characters at the providers.
+        `run_job` deletes the native characters at the providers. A handle that was begun meanwhile is deleted after the
+        row: from then on its maker finds no character, and deletes what it makes (characters/handles.py).
         """
-        for row in table.each(self.key, f"handle#{self.id}#"):
-            if row.get("reference"):
-                queue.delete_character(row["deployment"], row["reference"])
-            table.delete(table.Key(row[table.PARTITION], row[table.SORT]))
+        self._delete_handles()
         bucket.delete_all(bucket.character_prefix(self.team, self.id))
         table.delete(self.key)
+        self._delete_handles()
+
+    def _delete_handles(self) -> None:
+        for row in table.each(self.key, f"handle#{self.id}#"):
+            _delete_handle(row)
+
+
+def _delete_handle(row: table.Row | None) -> None:
+    """Delete the row of a handle, and have its native character deleted: also one that its maker writes just now."""
+    while row is not None:
+        key = table.Key(row[table.PARTITION], row[table.SORT])
+        if row.get("reference"):
+            queue.delete_character(row["deployment"], row["reference"], pending=row["state"] == "pending")
+        seen = {name: row[name] for name in ("state", "reference") if row.get(name) is not None}
+        try:
+            return table.delete(key, expect=seen)
+        except table.RowChanged:
+            row = table.get(key)
+    return None
 
 
 def clip_key(team: str, record: str) -> str:

@@ -76,5 +76,6 @@ def introduce(character: Character, home: Deployment, deadline: float) -> tuple[
         logger.warning("character not made at its home", extra={"character": character.id, "error": str(error)})
         return character, error
     if handle.ready and handle.reference and character.original == character.id:
-        character = character.name_original(handle.reference)
+        with contextlib.suppress(table.RowChanged):  # deleted, or another delivery was first
+            character = character.name_original(handle.reference)
     return character, None

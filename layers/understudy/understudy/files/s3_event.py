@@ -12,7 +12,11 @@ from understudy.store import bucket
 
 
 class Passing(Exception):
-    """A failure that the next delivery may not have."""
+    """A failure that the next delivery may not have. The next delivery is useless before `seconds` have passed."""
+
+    def __init__(self, message: str, *, seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.seconds = seconds
 
 
 @dataclass(frozen=True, slots=True)

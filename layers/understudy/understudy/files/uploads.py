@@ -1,7 +1,7 @@
 """Uploads: files on their way into the bucket that are too large for the gateway (10 MB) or Lambda (6 MB).
 
     pending ─→ processing ─→ completed
-       │            └──────→ failed       with the reason
+       │            └──────→ failed       with the reason, or because nobody works on it any more
        ├──→ expired                       nothing arrived in time
        └──→ cancelled                     the row is gone
 
@@ -12,6 +12,7 @@ the bytes that have arrived.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from dataclasses import asdict, dataclass, fields, replace
@@ -34,6 +35,16 @@ PARTS_SECONDS = 24 * 3600
 MAX_PARTS = 9_000  # S3 takes 10,000
 SIGNED_AT_ONCE = 100
 KEPT_SECONDS = 30 * 24 * 3600
+# Seconds after the end of a claim until the upload is shown as failed. Each of the five deliveries claims the bytes
+# anew, for at most 285 s (the timeout of 300 s without MARGIN_SECONDS). The next delivery follows the end of a claim
+# within 75 s if its function died (the queue's visibility timeout of 360 s counts from the start of the delivery), and
+# within 80 s after a failure that may pass (pauses of 10, 20, 40 and 80 s). All five take at most 30 minutes, but the
+# upload is never without a claim for 20 minutes, unless the queue itself has that much to do.
+ABANDONED_SECONDS = 20 * 60
+ABANDONED = {
+    "code": "internal_error",
+    "message": "Understudy stopped before this file was processed. Create a new upload and send the file again.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +82,24 @@ class Upload:
 
     @property
     def status(self) -> str:
-        """The public status: the state, or `expired`."""
+        """The public status: the state, or `expired`. An abandoned upload is `failed`."""
+        if self.abandoned:
+            return "failed"
         return "expired" if self.state == "pending" and self.expires_at < time.time() else self.state
+
+    @property
+    def failure(self) -> dict[str, str] | None:
+        """The error that callers see: the error in the row, or the error of an abandoned upload."""
+        return ABANDONED if self.abandoned else self.error
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether nobody works on the bytes any more, and nobody has written how that ended.
+
+        The last delivery died. If its message is delivered again from the dead letters, the upload is processed.
+        """
+        claimed_until = self.lease_until or self.expires_at  # 0: released by a version that kept no time
+        return self.state == "processing" and claimed_until + ABANDONED_SECONDS < time.time()
 
     @property
     def part_count(self) -> int:
@@ -180,8 +207,8 @@ def complete(upload: Upload) -> None:
 
 
 def cancel(upload: Upload) -> None:
-    """Delete the row, the parts and the bytes. Raises table.RowChanged if the upload's state has changed meanwhile."""
-    table.delete(upload.row, expect={"state": upload.state})
+    """Delete the row, the parts and the bytes. Raises table.RowChanged if the upload was claimed or has changed."""
+    table.delete(upload.row, expect={"state": upload.state, "lease_until": upload.lease_until})
     if upload.multipart and upload.state == "pending":
         bucket.abort_parts(upload.key, upload.multipart)
     bucket.delete_all(upload.key)
@@ -201,25 +228,37 @@ def claim(upload: Upload, version: str | None, seconds: float) -> Upload | None:
 
 
 def finish(upload: Upload, file: File | None = None, *, error: dict[str, str] | None = None) -> None:
-    """Mark the upload as completed. `error` is the objection of the provider for which it was made."""
+    """Mark the upload as completed. `error` is the objection of the provider for which it was made.
+
+    Raises table.RowChanged if the upload has ended or is gone. Finished work counts even if its claim has run out.
+    """
     changes = {"state": "completed", "lease_until": 0, "file": asdict(file) if file else None, "error": error}
     table.update(upload.row, changes, expect={"state": "processing"})
 
 
-def fail(upload: Upload, code: str, message: str) -> None:
-    """Mark the upload as failed for good, because a retry would not help."""
+def fail(claimed: Upload, code: str, message: str) -> None:
+    """Mark the upload as failed for good. Does nothing if this claim is no longer the last one.
+
+    Then the upload has ended, or is gone, or another delivery has claimed it and decides how it ends.
+    """
     changes = {"state": "failed", "lease_until": 0, "error": {"code": code, "message": message}}
-    table.update(upload.row, changes, expect={"state": "processing"})
+    with contextlib.suppress(table.RowChanged):
+        table.update(claimed.row, changes, expect=_claim_of(claimed))
 
 
-def release(upload: Upload) -> None:
-    """Give up the claim after a failure that may pass. The next delivery may try at once."""
-    table.update(upload.row, {"lease_until": 0}, expect={"state": "processing"})
+def release(claimed: Upload) -> None:
+    """Give up the claim after a failure that may pass. The next delivery may try at once.
+
+    Does nothing if this claim is no longer the last one. The row keeps the time: see `Upload.abandoned`.
+    """
+    with contextlib.suppress(table.RowChanged):
+        table.update(claimed.row, {"lease_until": int(time.time())}, expect=_claim_of(claimed))
 
 
 def discard(upload: Upload) -> None:
     """Count another object that arrived under the same policy. Only the first object is used."""
-    table.update(upload.row, {"discarded": upload.discarded + 1}, expect={})
+    with contextlib.suppress(table.RowChanged):  # the upload was cancelled, or its row has expired
+        table.update(upload.row, {"discarded": upload.discarded + 1}, expect={})
 
 
 def usable(upload: Upload, param: str, purpose: Purpose) -> File:
@@ -230,8 +269,8 @@ def usable(upload: Upload, param: str, purpose: Purpose) -> File:
     match upload.status:
         case "completed" if upload.file:
             return upload.file
-        case "failed" if upload.error:
-            raise InvalidRequest(f"{param}: {upload.error['message']}", param=param, code=upload.error["code"])
+        case "failed" if error := upload.failure:
+            raise InvalidRequest(f"{param}: {error['message']}", param=param, code=error["code"])
         case "expired":
             raise InvalidRequest(
                 f"{param}: the upload has expired. Create a new upload.", param=param, code="upload_expired"
@@ -245,6 +284,10 @@ def usable(upload: Upload, param: str, purpose: Purpose) -> File:
     raise NotReady(
         f"{param}: the upload is still being processed. Try again in a moment.", param=param, code="upload_processing"
     )
+
+
+def _claim_of(claimed: Upload) -> dict[str, Any]:
+    return {"state": "processing", "lease_until": claimed.lease_until}
 
 
 def _part_size(byte_count: int) -> int:

@@ -22,9 +22,13 @@ def delete_video(deployment: str, model: str, reference: str) -> None:
     _send({"delete": "video", "deployment": deployment, "model": model, "reference": reference}, 0)
 
 
-def delete_character(deployment: str, reference: str) -> None:
-    """Send the message that makes `run_job` delete a native character at the provider."""
-    _send({"delete": "character", "deployment": deployment, "reference": reference}, 0)
+def delete_character(deployment: str, reference: str, *, pending: bool = False) -> None:
+    """Send the message that makes `run_job` delete a native character at the provider.
+
+    `pending`: the provider is still making the character, and `reference` is what it is polled by.
+    """
+    message = {"delete": "character", "deployment": deployment, "reference": reference}
+    _send(message | ({"pending": True} if pending else {}), 0)
 
 
 def postpone_upload(receipt_handle: str, seconds: int) -> None:
