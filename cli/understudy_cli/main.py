@@ -6,8 +6,10 @@ from typing import Any
 
 import click
 
+from understudy_cli.doctor import doctor
 from understudy_cli.keys import keys
 from understudy_cli.redrive import redrive
+from understudy_cli.smoke import smoke
 from understudy_cli.upload import upload
 
 
@@ -30,5 +32,5 @@ def main() -> None:
     """Use or operate an Understudy gateway."""
 
 
-for command in (upload, keys, redrive):
+for command in (upload, keys, doctor, smoke, redrive):
     main.add_command(command)
