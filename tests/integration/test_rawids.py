@@ -138,7 +138,7 @@ def test_who_has_no_scope_or_comes_second_reaches_nothing(
 
 @pytest.mark.parametrize("where", ["%2e%2e%2fmodels", "a%3Fb=c", "a%2F..%2Fb", "a%23b"])
 def test_no_id_becomes_structure(scoped: Api, heard: Heard, where: str) -> None:
-    """The gateway decodes a path before it forwards it; an id that would leave its path segment is unknown."""
+    """The function decodes a path parameter once; an id that would leave its path segment is unknown."""
     answer = httpx.get(f"{scoped.base_url}/videos/characters/{where}", headers=scoped.http.headers, timeout=60)
     assert answer.status_code == 404
     assert heard.requests() == []
