@@ -84,12 +84,13 @@ def test_from_text_to_an_extended_video(client: Any, gemini: Simulator, tmp_path
 def test_an_upload_is_processed_before_it_can_be_used(
     client: Any, gemini: Simulator, luna: Path, tmp_path: Path
 ) -> None:
-    gemini.settings(processing_seconds=20.0)  # half a second at this speed
+    gemini.settings(processing_seconds=1e6)  # until the refusal was seen, however slow this machine is
     file = client.files.upload(file=str(luna))
     assert (file.state.name, file.mime_type) == ("PROCESSING", "video/mp4")
     early = [{"type": "document", "uri": file.uri}, {"type": "text", "text": "Continue the scene."}]
     with pytest.raises(Exception, match="not in an ACTIVE state"):
         client.interactions.create(model=MODEL, input=early)
+    gemini.settings(processing_seconds=20.0)  # half a second at this speed
     while file.state.name == "PROCESSING":
         time.sleep(0.02)
         file = client.files.get(name=file.name)
