@@ -11,4 +11,8 @@ from understudy.api.endpoint import Call, Endpoint, Response
 def handler(call: Call) -> Response:
     """Return one of the caller's videos. The provider is not asked: `run_job` asks it at the provider's pace."""
     job = lookup.video(call, call.text("video_id"))
+    if job.quiet:
+        from understudy.jobs import transitions  # seldom needed
+
+        transitions.wake(job)
     return Response(resources.video(job), headers=responses.pace(job) | responses.emulated(job))

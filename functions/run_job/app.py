@@ -1,38 +1,37 @@
-"""The worker: each SQS message is one step of a job."""
+"""One step of an execution: of a job, or of a deletion at a provider."""
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any
 
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
-from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from understudy.background import run_job
-from understudy.jobs import transitions
-from understudy.telemetry import logger, needs_attention
+from understudy.background import delete_upstream, run_job
+from understudy.store import executions
 
 MARGIN_SECONDS = 15.0  # time to record the result before the function times out
 
 
-def handler(event: dict[str, Any], context: LambdaContext) -> Any:
-    """Process each message. After a failure the message is delivered again.
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Take a job or a deletion one step further. Return whether it is `done`, and the `seconds` until the next step.
 
-    After five deliveries the message goes to the dead-letter queue.
+    The state machine calls this again if it raises. If that does not help, its last call has the execution's state
+    under `close`.
     """
+    if "close" in event:
+        _close(event["close"])
+        return {"done": True, "seconds": 0}
     deadline = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - MARGIN_SECONDS
+    if "delete" in event:
+        seconds = delete_upstream.step(event, deadline)
+    else:
+        seconds = run_job.step(event["team"], event["video"], deadline, begun=event.get("begun", 0))
+    return {"done": seconds is None, "seconds": 0 if seconds is None else executions.wait(seconds)}
 
-    def work(record: SQSRecord) -> None:
-        try:
-            run_job.work(json.loads(record.body), deadline)
-        except transitions.Busy as busy:
-            logger.info("step left for later", extra={"reason": str(busy)})
-            raise
-        except Exception:
-            needs_attention("step_died", "job step died")  # the batch processor would only count it
-            raise
 
-    processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
-    return process_partial_response(event, work, processor, context)
+def _close(begun: dict[str, Any]) -> None:
+    if "delete" in begun:
+        delete_upstream.close(begun)
+    else:
+        run_job.close(begun["team"], begun["video"])

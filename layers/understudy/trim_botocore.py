@@ -27,9 +27,12 @@ CALLS = {
         "CreateBucket",  # never called, but `generate_presigned_post` needs it to find the bucket's address
     },
     "secretsmanager": {"GetSecretValue"},
-    "sqs": {"SendMessage", "ChangeMessageVisibility"},
+    "sqs": {"ChangeMessageVisibility"},
     "ssm": {"GetParameter"},
+    "stepfunctions": {"StartExecution", "DescribeExecution"},
 }
+
+ENDPOINTS = {"stepfunctions": "states"}  # services by another name in endpoints.json
 
 
 def main(data: Path, calls: dict[str, set[str]]) -> None:
@@ -54,8 +57,9 @@ def main(data: Path, calls: dict[str, set[str]]) -> None:
 
 def _endpoints(endpoints: Any, calls: dict[str, set[str]]) -> Any:
     """Remove the services that are not in `calls` from every partition. Return `endpoints`, changed in place."""
+    names = {ENDPOINTS.get(name, name) for name in calls}
     for partition in endpoints["partitions"]:
-        partition["services"] = {name: one for name, one in partition["services"].items() if name in calls}
+        partition["services"] = {name: one for name, one in partition["services"].items() if name in names}
     return endpoints
 
 

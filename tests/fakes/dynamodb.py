@@ -32,6 +32,8 @@ class DynamoDB:
 
     def __init__(self, edges: Edges) -> None:
         self.items: dict[tuple[str, str], Item] = {}
+        self._indexes: dict[str, tuple[str, str]] = {}  # name -> attributes of its key; each projects keys only
+        self._types: dict[str, str] = {}  # of the attributes of all keys
         self._edges = edges
 
     def answer(self, model: Any, params: dict[str, Any], **_: Any) -> tuple[Any, dict[str, Any]]:
@@ -45,6 +47,11 @@ class DynamoDB:
         return SimpleNamespace(status_code=status), {**result, "ResponseMetadata": {"HTTPStatusCode": status}}
 
     def _CreateTable(self, request: dict[str, Any]) -> dict[str, Any]:
+        self._types = {one["AttributeName"]: one["AttributeType"] for one in request["AttributeDefinitions"]}
+        for index in request.get("GlobalSecondaryIndexes", []):
+            assert index["Projection"] == {"ProjectionType": "KEYS_ONLY"}
+            hashed, ranged = (one["AttributeName"] for one in index["KeySchema"])
+            self._indexes[index["IndexName"]] = hashed, ranged
         return {}
 
     def _GetItem(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -55,6 +62,7 @@ class DynamoDB:
         place, item = _place(request["Item"]), request["Item"]
         _limit(item)
         self._checked(request, place)
+        self._check_keys(item)
         self.items[place] = item
         return {}
 
@@ -69,6 +77,7 @@ class DynamoDB:
         self._checked(request, place)
         item = self._updated(place, request)
         _limit(item, _TOO_LARGE_NOW)
+        self._check_keys(item)
         self.items[place] = item
         return {"Attributes": copy(item)}
 
@@ -105,6 +114,8 @@ class DynamoDB:
             and sum(_size(one) for one in after.values() if one) > MAX_TRANSACTION
         ):
             raise invalid("The aggregate size of the items in the transaction exceeds 4 MB")
+        for item in after.values():
+            self._check_keys(item or {})
         for place, item in after.items():
             if item is None:
                 self.items.pop(place, None)
@@ -126,27 +137,37 @@ class DynamoDB:
     def _Query(self, request: dict[str, Any]) -> dict[str, Any]:
         check(request)
         fits = Expression(request["KeyConditionExpression"], request)
-        found = sorted((place, item) for place, item in self.items.items() if fits.condition(item))
-        if not request.get("ScanIndexForward", True):
-            found.reverse()
+        index = self._indexes[request["IndexName"]] if "IndexName" in request else None
+        if index and request.get("ConsistentRead"):
+            raise invalid("Consistent reads are not supported on global secondary indexes")
+        order = (lambda item: (Decimal(item[index[1]]["N"]), *_place(item))) if index else _place
+        held = [item for item in self.items.values() if set(index or ()) <= set(item)]
+        forward = request.get("ScanIndexForward", True)
+        found = sorted(filter(fits.condition, held), key=order, reverse=not forward)
+        keys = ("pk", "sk", *(index or ()))
         if start := request.get("ExclusiveStartKey"):
-            after = _place(start)
-            found = [
-                one for one in found if (one[0] > after) == request.get("ScanIndexForward", True) and one[0] != after
-            ]
+            if set(start) != set(keys):
+                raise invalid("The provided starting key is invalid")
+            after = order(start)
+            found = [item for item in found if order(item) != after and (order(item) > after) == forward]
         page: list[Item] = []
-        last, size = ("", ""), 0
-        for place, item in found:
+        size = 0
+        for item in found:
             size += len(json.dumps(item))
             too_large = size > PAGE and sum(map(_size, [*page, item])) > PAGE
             if too_large or len(page) == request.get("Limit"):
                 break
-            page.append(copy(item))
-            last = place
+            page.append(copy({name: item[name] for name in keys} if index else item))
         else:
             if len(page) != request.get("Limit"):
                 return {"Items": page}
-        return {"Items": page, "LastEvaluatedKey": {"pk": {"S": last[0]}, "sk": {"S": last[1]}}}
+        return {"Items": page, "LastEvaluatedKey": {name: page[-1][name] for name in keys}}
+
+    def _check_keys(self, item: Item) -> None:
+        """Raise Refusal if an attribute of an index's key has another type than the table says."""
+        for name in {name for index in self._indexes.values() for name in index} & set(item):
+            if set(item[name]) != {self._types[name]}:
+                raise invalid(f"Type mismatch for Index Key {name} Expected: {self._types[name]}")
 
     def _checked(self, request: dict[str, Any], place: tuple[str, str]) -> None:
         """Raise Refusal if the condition fails, or if an expression is invalid."""

@@ -1,11 +1,10 @@
-"""The whole backend in one process: moto's AWS, and our handlers called as API Gateway and SQS would call them."""
+"""The whole backend in one process: moto's AWS, and our handlers called as the gateway and Step Functions call them."""
 
 from __future__ import annotations
 
 import base64
 import importlib.util
 import json
-import secrets
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,15 +16,16 @@ from urllib.parse import quote
 
 import httpx
 
+from tests.fakes import executions as engine
 from tests.fakes.clock import Clock
-from tests.fakes.edges import Edges, Killed
-from tests.fakes.queue import Message, Queue
+from tests.fakes.edges import Edges
+from tests.fakes.executions import Execution, Executions
 from tests.fakes.upstream import MP4
 from understudy.access import keys
 from understudy.store import clients
 
 ROOT = Path(__file__).parents[2]
-NAMES = {"table": "t", "bucket": "bucket", "queue": "q"}
+NAMES = {"table": "t", "bucket": "bucket"}
 JOB_MILLISECONDS = 300_000
 
 Form = list[tuple[str, Any]]
@@ -62,11 +62,11 @@ class Reply:
 
 @dataclass
 class Stage:
-    """The backend as clients and the queue see it; calls are made with the key that signed in last."""
+    """The backend as clients and executions see it; calls are made with the key that signed in last."""
 
     clock: Clock
     edges: Edges
-    queue: Queue
+    executions: Executions
     caller: keys.Caller = field(init=False)
     milliseconds: int = 28_000
     calls: list[tuple[str, Reply]] = field(default_factory=list)
@@ -141,47 +141,35 @@ class Stage:
         return videos
 
     def work(self) -> int:
-        """Run `run_job` once on every message that is in the queue now, and return the number of messages."""
-        count = len(self.queue.waiting)
-        for _ in range(count):
-            message = self.queue.receive()
-            assert message is not None
-            assert self.deliver(message), self.queue.dead
-        return count
+        """Take the next step of every execution that runs now, and return their number. No step may fail."""
+        due = sorted(self.executions.running, key=lambda one: one.due)
+        for execution in due:
+            self.clock.now = max(self.clock.now, execution.due)
+            assert self.step(execution), execution
+        return len(due)
 
     def run(self, seconds: float = 24 * 3600) -> int:
-        """Let time pass until the queue is empty or the seconds are over; return the number of deliveries."""
+        """Let time pass until no execution runs or the seconds are over; return the number of steps."""
         end, count = self.clock.now + seconds, 0
-        while message := self.queue.receive(end):
-            self.deliver(message)
+        while execution := self.executions.next(end):
+            self.step(execution)
             count += 1
         return count
 
-    def deliver(self, message: Message) -> bool:
-        """Give a message to `run_job`, and return False if the message comes back.
+    def step(self, execution: Execution) -> bool:
+        """Take the next step of an execution that is due. Return False if it has failed or its function died."""
+        return self.executions.advance(execution, self._run_job)
 
-        A message comes back if its work failed or its function died.
-        """
-        record = {
-            "messageId": secrets.token_hex(4),
-            "body": message.body,
-            "eventSource": "aws:sqs",
-            "attributes": {"ApproximateReceiveCount": str(message.received)},
-        }
-        try:
-            answer = load("run_job").handler({"Records": [record]}, Context(JOB_MILLISECONDS))
-        except Killed:
-            answer = None
-        if answer == {"batchItemFailures": []}:
-            return True
-        self.queue.give_back(message)
-        return False
+    def repeat(self, execution: Execution) -> Any:
+        """Take a step once more than the execution does, as when Lambda runs a call twice. Return its result."""
+        return load("run_job").handler(execution.data, Context(JOB_MILLISECONDS))
 
-    def messages(self) -> list[str]:
-        """Take all messages off the queue, delayed ones included."""
-        bodies = [message.body for message in self.queue.waiting]
-        self.queue.waiting.clear()
-        return bodies
+    def sweep(self) -> None:
+        """Look after the jobs that nobody drives, as happens once an hour."""
+        load("sweep_jobs").handler({"detail-type": "Scheduled Event", "detail": {}}, Context(JOB_MILLISECONDS))
+
+    def _run_job(self, event: dict[str, Any]) -> Any:
+        return engine.call(load("run_job").handler, event, Context(JOB_MILLISECONDS))
 
 
 @cache
@@ -204,6 +192,18 @@ def build() -> None:
         AttributeDefinitions=[
             {"AttributeName": "pk", "AttributeType": "S"},
             {"AttributeName": "sk", "AttributeType": "S"},
+            {"AttributeName": "unfinished", "AttributeType": "S"},
+            {"AttributeName": "created_at", "AttributeType": "N"},
+        ],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": "unfinished",
+                "KeySchema": [
+                    {"AttributeName": "unfinished", "KeyType": "HASH"},
+                    {"AttributeName": "created_at", "KeyType": "RANGE"},
+                ],
+                "Projection": {"ProjectionType": "KEYS_ONLY"},
+            }
         ],
         BillingMode="PAY_PER_REQUEST",
     )

@@ -14,14 +14,14 @@ from tests.fakes import clock as clocks
 from tests.fakes.clock import Clock
 from tests.fakes.dynamodb import DynamoDB
 from tests.fakes.edges import Edges
-from tests.fakes.queue import Queue
+from tests.fakes.executions import MACHINE, Executions
 from tests.fakes.stage import NAMES, Stage, build, load
 from tests.fakes.upstream import MP4, Upstream
 from understudy.deployments import config
 from understudy.files import clips
 from understudy.network import http_client
 from understudy.store import bucket, clients, secrets
-from understudy.store import queue as queues
+from understudy.store import executions as started
 
 TOML = """
 [deployments.one]
@@ -58,7 +58,7 @@ ENVIRONMENT = {
     "AWS_SECRET_ACCESS_KEY": "test",
     "TABLE_NAME": NAMES["table"],
     "BUCKET_NAME": NAMES["bucket"],
-    "JOB_QUEUE_URL": f"https://sqs.us-east-1.amazonaws.com/123456789012/{NAMES['queue']}",
+    "JOB_MACHINE": MACHINE,
     "ID_SECRET": "ids",
     "UPLOAD_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/123456789012/u",
     "POWERTOOLS_SERVICE_NAME": "understudy",
@@ -164,18 +164,18 @@ def upstream(aws_stack: None, edges: Edges, clock: Clock, monkeypatch: pytest.Mo
 
 
 @pytest.fixture
-def queue(aws_stack: None, edges: Edges, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Queue:
-    """The job queue, on the test's clock."""
-    queue = Queue(clock, edges)
-    monkeypatch.setattr(queues, "sqs", lambda: queue)
-    return queue
+def executions(aws_stack: None, edges: Edges, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Executions:
+    """Step Functions, on the test's clock."""
+    executions = Executions(clock, edges)
+    monkeypatch.setattr(started, "stepfunctions", lambda: executions)
+    return executions
 
 
 @pytest.fixture
 def stage(
     clock: Clock,
     edges: Edges,
-    queue: Queue,
+    executions: Executions,
     upstream: Upstream,
     configure: Any,
     toml: str,
@@ -184,8 +184,9 @@ def stage(
     """Handlers, AWS and providers, ready to be called; the sealed media functions answer for a 3 s clip."""
     configure(toml)
     monkeypatch.setattr(clips, "_call", _media)
-    monkeypatch.setattr(load("run_job"), "time", clock)
-    return Stage(clock, edges, queue)
+    for name in ("run_job", "sweep_jobs"):
+        monkeypatch.setattr(load(name), "time", clock)
+    return Stage(clock, edges, executions)
 
 
 def _media(_function: str, event: dict[str, Any], _deadline: float, _param: str = "video") -> dict[str, Any]:

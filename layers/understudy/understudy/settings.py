@@ -14,7 +14,7 @@ class Settings:
     stack: str
     table_name: str
     bucket_name: str
-    job_queue_url: str
+    job_machine: str  # the ARN of the state machine that drives jobs
     upload_queue_url: str
     id_secret: str
     inspect_function: str
@@ -32,7 +32,7 @@ def settings() -> Settings:
         stack=env("POWERTOOLS_SERVICE_NAME", ""),  # the stack's name: metrics and secrets of two stacks stay apart
         table_name=env("TABLE_NAME", ""),
         bucket_name=env("BUCKET_NAME", ""),
-        job_queue_url=env("JOB_QUEUE_URL", ""),
+        job_machine=env("JOB_MACHINE", ""),
         upload_queue_url=env("UPLOAD_QUEUE_URL", ""),
         id_secret=env("ID_SECRET", ""),
         inspect_function=env("INSPECT_FUNCTION", ""),

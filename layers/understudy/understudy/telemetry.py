@@ -12,13 +12,21 @@ from aws_lambda_powertools import Logger
 logger = Logger()
 
 
-Attention = Literal["provider_credentials", "outcome_unknown", "deployment_removed", "step_died", "upload_died"]
+Attention = Literal[
+    "provider_credentials",
+    "outcome_unknown",
+    "deployment_removed",
+    "step_died",
+    "upload_died",
+    "deletion_failed",
+    "job_not_driven",
+]
 
 
 def needs_attention(what: Attention, message: str, **facts: Any) -> None:
     """Log an error that the operator has to look at, and count it in the metric that has an alarm.
 
-    `facts` are added to the log line, such as the id of a video. Inside an `except`, the line has the traceback.
+    `facts` are added to the log line, such as the id of a video. A line about something that died has the traceback.
     """
     from aws_lambda_powertools.metrics import MetricUnit, single_metric
 

@@ -9,7 +9,7 @@ from understudy.deployments.config import deployments
 from understudy.errors import ApiError, ProviderError, Reason, Refused
 from understudy.jobs import transitions
 from understudy.jobs.job import Job, State
-from understudy.telemetry import logger
+from understudy.telemetry import logger, needs_attention
 
 MOST = 8  # passing failures in a row, with growing pauses: about five minutes
 
@@ -43,6 +43,25 @@ def passing(job: Job, error: Exception) -> float | None:
         message = "The files that this video needs could not be sent to the provider."
         transitions.fail(job, "provider_failed", message, spent=owed(job))
     return None
+
+
+def died(job: Job) -> float | None:
+    """Retry a step that an error of ours has ended: a new version of the code may mend it. To be called in an `except`.
+
+    Before the order was sent, the job fails after MOST failures in a row. After that, a video may be paid for, so the
+    step is retried until the job's deadline. Returns the seconds until the retry, or None when the job has failed.
+    """
+    needs_attention("step_died", "job step died", video=job.id, state=job.state)
+    if job.troubles < MOST or (job.state != "preparing" and not late(job)):
+        return again(job, job.state)
+    given_up(job)
+    return None
+
+
+def given_up(job: Job) -> None:
+    """Fail a job that an error of ours keeps from going on."""
+    made = "" if job.state == "preparing" else " The video may exist at the provider and may be billed."
+    transitions.fail(job, "internal_error", f"An error in Understudy stopped this video.{made}", spent=owed(job))
 
 
 def owed(job: Job) -> int:

@@ -1,6 +1,9 @@
-"""Takes a job one step further for each message: prepare, submit, poll, and copy the output into the bucket.
+"""Takes a job one step further: prepare, submit, poll, and copy the output into the bucket.
 
-Jobs go on if the client never asks again. Only `run_job` asks providers about running jobs, at the provider's pace.
+The state machine (`JobMachine` in template.yaml) calls for each step. Jobs go on if the client never asks again. Only
+`run_job` asks providers about running jobs, at the provider's pace. A step may be repeated at any time, and two copies
+of it may run at once: each move between the states of a job is a compare-and-swap, and the order is sent by the copy
+that has moved the job to `submitting`.
 """
 
 from __future__ import annotations
@@ -21,35 +24,57 @@ from understudy.providers.base import Progress
 from understudy.store import table
 from understudy.telemetry import logger, needs_attention
 
-LEASE_SECONDS = 330  # longer than run_job may run
 CALL_SECONDS = 60.0
 MAX_LOST = 3  # how often in a row a provider may say that it does not know its own job or character
 PREPARE_SECONDS = 1800  # how long a provider may take to make a character
 ABSENT_SECONDS = 3600  # how long after its deadline a job waits for its deployment to be configured again
 ABSENT_PAUSE = 60.0
 LOST_SECONDS = 600  # how long a provider is asked for a job whose answer was lost
+POLLS_PER_AGE = 12
+SLOWEST_POLL = 120.0
+ROW_SECONDS = 60  # how long after an execution's start the row of its job may be written
+ROW_PAUSE = 5.0
+TOUCH_SECONDS = 300  # how old a row may become while its job is driven
 
 
-def work(message: dict[str, Any], deadline: float) -> None:
-    """Do what a message says. `deadline` is in `time.monotonic()` seconds. Raises transitions.Busy."""
-    if "delete" in message:
-        return _delete_upstream(message, deadline)
-    job = Job.find(message["team"], message["video"])
-    if job is None or job.done:
-        return None
-    job = transitions.claim(job, message["tick"], LEASE_SECONDS)
+def step(team: str, record: str, deadline: float, *, begun: int = 0) -> float | None:
+    """Take the job one step further. Return the seconds until the next step, or None when nothing is left to do.
+
+    `begun` is when the job's execution started, in unix seconds. `deadline` is in `time.monotonic()` seconds.
+    """
+    job = Job.find(team, record)
     if job is None:
+        return ROW_PAUSE if time.time() < begun + ROW_SECONDS else None
+    if job.done:
         return None
     try:
         delay = _step(job, deadline)
+        if delay is not None and job.touched_at < time.time() - TOUCH_SECONDS:
+            _touch(team, record)
     except table.RowChanged:
-        moved = Job.find(job.team, job.id)
-        if moved is None or moved.done:
-            return None  # deleted or ended by somebody else meanwhile
-        job, delay = moved, 1
-    if delay is not None:
-        transitions.release(job, delay)
-    return None
+        return 1.0  # the next step reads what somebody else has written
+    except Exception:  # noqa: BLE001 - whatever it is, the job ends; `died` logs it
+        return _died(team, record)
+    return delay
+
+
+def close(team: str, record: str) -> None:
+    """End a job whose step fails before it can say so, for example because its process is killed each time."""
+    job = Job.find(team, record)
+    if job is not None and not job.done:
+        needs_attention("step_died", "job closed", video=record, state=job.state)
+        retries.given_up(job)
+
+
+def _touch(team: str, record: str) -> None:
+    job = Job.find(team, record)
+    if job is not None and not job.done:
+        transitions.touch(job)
+
+
+def _died(team: str, record: str) -> float | None:
+    job = Job.find(team, record)  # the step may have moved it
+    return None if job is None or job.done else retries.died(job)
 
 
 def _step(job: Job, deadline: float) -> float | None:
@@ -61,7 +86,7 @@ def _step(job: Job, deadline: float) -> float | None:
         case "preparing":
             return _prepare(job, deployment, deadline)
         case "submitting":
-            return _wait_for_submit(job, routing.pace(deployment, job.model))
+            return _wait_for_submit(job, _pace(job, deployment))
         case "unknown":
             return _reconcile(job, deployment, deadline)
         case "running":
@@ -105,7 +130,7 @@ def _prepare(job: Job, deployment: Deployment, deadline: float) -> float | None:
     support = profile.characters
     try:
         if job.source is not None and job.source_clip is None and not orders.source_of(job).done:
-            return routing.pace(deployment, job.model)
+            return _pace(job, deployment)
         if job.emulated:
             job = emulated_extension.begin(job, orders.size(job, profile), deadline)
         for character in orders.cast_of(job):
@@ -119,17 +144,17 @@ def _prepare(job: Job, deployment: Deployment, deadline: float) -> float | None:
         return _refused(job, deployment, refused)
     except OutcomeUnknown as unknown:
         # A video: `submit` has recorded it, and the job ends or is reconciled. A character: it is made again.
-        return routing.pace(deployment, job.model) if job.state == "submitting" else retries.passing(job, unknown)
+        return _pace(job, deployment) if job.state == "submitting" else retries.passing(job, unknown)
     except ApiError as error:
         return retries.passing(job, error)
-    return routing.pace(deployment, job.model)
+    return _pace(job, deployment)
 
 
 def _wait_for_character(job: Job, deployment: Deployment) -> float | None:
     if time.time() > job.created_at + PREPARE_SECONDS:
         transitions.fail(job, "character_timeout", "The provider did not create the character in time.")
         return None
-    return routing.pace(deployment, job.model)
+    return _pace(job, deployment)
 
 
 def _refused(job: Job, deployment: Deployment, refused: Refused) -> float | None:
@@ -178,7 +203,7 @@ def _reconcile(job: Job, deployment: Deployment, deadline: float) -> float | Non
         logger.warning("reconciling failed", extra={"video": job.id, "error": str(error)})
     if found is not None:
         transitions.ordered(job, found.upstream_id, troubles=0, lost=0, late_at=routing.late_at(deployment, job.model))
-        return routing.pace(deployment, job.model)
+        return _pace(job, deployment)
     if time.time() > job.submit_by + LOST_SECONDS:
         if trouble is None:
             message = "The provider's answer was lost, and the provider has no such video."
@@ -209,7 +234,7 @@ def _poll(job: Job, deployment: Deployment, deadline: float) -> float | None:
         return None
     done = max(job.progress, min(progress.progress, 98))
     transitions.move(job, "running", upstream_status=progress.status, progress=done, troubles=0, lost=0)
-    return routing.pace(deployment, job.model)
+    return _pace(job, deployment)
 
 
 def _failed(job: Job, progress: Progress) -> None:
@@ -257,45 +282,17 @@ def _archive(job: Job, deployment: Deployment, deadline: float, progress: Progre
     return archive.take_home(job, deployment, progress, deadline)
 
 
+def _pace(job: Job, deployment: Deployment) -> float:
+    """Return the seconds until the next poll: the provider's pace, and more for an older job.
+
+    A job is polled when it is a twelfth older, at least every two minutes. So an hour takes 80 polls and not 720, and
+    a finished video waits for a twelfth of its time at most.
+    """
+    age = time.time() - job.created_at
+    return max(routing.pace(deployment, job.model), min(age / POLLS_PER_AGE, SLOWEST_POLL))
+
+
 def _facts(job: Job, progress: Progress) -> dict[str, Any]:
     """Return the length and the size that the provider reports, if its file is the whole video."""
     names = () if job.emulated else ("seconds", "size")
     return {name: value for name in names if (value := getattr(progress, name)) is not None}
-
-
-def _delete_upstream(message: dict[str, Any], deadline: float) -> None:
-    """Delete at the provider what was deleted here, if the provider can. A failure raises, so SQS delivers again.
-
-    Raises transitions.Busy for a character that the provider is still making.
-    """
-    deployment = deployments().find(message["deployment"])
-    if deployment is None:
-        logger.warning(
-            "not deleted at the provider: its deployment is not configured", extra={"deployment": message["deployment"]}
-        )
-        return
-    provider, reference = load(deployment.provider), message["reference"]
-    profile = routing.profile_of(deployment, message.get("model") or next(iter(deployment.models)))
-    if message["delete"] == "video" and profile.delete:
-        call_provider(deployment, deadline, lambda account: provider.delete(account, reference))
-    if message["delete"] == "character" and profile.characters.deletable:
-        made = _made_by_now(deployment, reference, deadline) if message.get("pending") else reference
-        if made is not None:
-            call_provider(deployment, deadline, lambda account: provider.delete_character(account, made))
-
-
-def _made_by_now(deployment: Deployment, reference: str, deadline: float) -> str | None:
-    """Return the id of a native character that was pending when it was deleted, or None if it was never made.
-
-    Raises transitions.Busy if the provider is still making it.
-    """
-    provider = load(deployment.provider)
-    try:
-        made = call_provider(deployment, deadline, lambda account: provider.poll_character(account, reference))
-    except Refused as refused:
-        if refused.movable:
-            raise
-        return None
-    if not made.ready:
-        raise transitions.Busy("the provider is still making a deleted character")
-    return made.reference

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from understudy.files.media import media_at
 from understudy.ids import new_record
-from understudy.store import bucket, queue, table
+from understudy.store import bucket, executions, table
 from understudy.store.entity import Entity
 from understudy.store.secrets import id_codec
 
@@ -153,7 +153,7 @@ def _delete_handle(row: table.Row | None) -> None:
     while row is not None:
         key = table.Key(row[table.PARTITION], row[table.SORT])
         if row.get("reference"):
-            queue.delete_character(row["deployment"], row["reference"], pending=row["state"] == "pending")
+            executions.delete_character(row["deployment"], row["reference"], pending=row["state"] == "pending")
         seen = {name: row[name] for name in ("state", "reference") if row.get(name) is not None}
         try:
             return table.delete(key, expect=seen)

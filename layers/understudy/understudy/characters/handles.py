@@ -29,7 +29,7 @@ from understudy.errors import OutcomeUnknown, ProviderError, Reason, Refused
 from understudy.ids import Kind
 from understudy.providers import load
 from understudy.providers.base import NativeCharacter
-from understudy.store import queue, table
+from understudy.store import executions, table
 from understudy.store.table import Put
 from understudy.telemetry import logger
 
@@ -222,7 +222,7 @@ def _is_deleted(character: Character) -> bool:
 
 def _delete_native(character: Character, deployment: Deployment, made: NativeCharacter) -> None:
     """Have a native character deleted that was made for a character which is deleted by now."""
-    queue.delete_character(deployment.id, made.reference, pending=not made.ready)
+    executions.delete_character(deployment.id, made.reference, pending=not made.ready)
     logger.info("native character deleted again", extra={"character": character.id, "deployment": deployment.id})
 
 

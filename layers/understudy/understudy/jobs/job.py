@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field
+import time
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from understudy.store import table
 from understudy.store.bucket import File
 from understudy.store.entity import Entity
-from understudy.store.table import Row
+from understudy.store.table import Put, Row
 
 State = Literal["preparing", "submitting", "unknown", "running", "archiving", "completed", "failed"]
 TERMINAL: tuple[State, ...] = ("completed", "failed")
+QUIET_SECONDS = 1800  # longer than the longest wait between two steps, and a step that is repeated
 ADOPT = "adopt"  # the operation of a job for a video that a provider has made without us (api/raw_ids.py)
 _FILES = ("image", "source_clip", "continuation", "output")
 
@@ -71,8 +73,8 @@ class Job(Entity):
     month: str | None = None  # the month whose budget holds `hold` micro-dollars
     hold: int = 0
     slot_until: int = 0  # the lease on one of the key's slots; 0: takes none
-    tick: int = 0  # which message may work on the job
-    lease_until: int = 0  # until when a message works on the job
+    run: int = 1  # which of its executions drives the job (store/executions.py)
+    touched_at: int = 0  # when the row was last written by the job's own steps
 
     @staticmethod
     def key_of(team: str, record: str) -> table.Key:
@@ -83,6 +85,11 @@ class Job(Entity):
         return self.state in TERMINAL
 
     @property
+    def quiet(self) -> bool:
+        """Whether the job has not ended, and its steps have given no sign for so long that perhaps none comes."""
+        return not self.done and self.touched_at < time.time() - QUIET_SECONDS
+
+    @property
     def status(self) -> str:
         """The public status: one of OpenAI's four."""
         if self.state in TERMINAL:
@@ -90,6 +97,10 @@ class Job(Entity):
         if self.state in {"preparing", "submitting"} or (self.state == "running" and self.upstream_status == "queued"):
             return "queued"
         return "in_progress"
+
+    def new_row(self) -> Put:
+        """Return the write of the new row. It is in the index of unfinished jobs until the job ends."""
+        return Put(self.key, {**asdict(self), **table.UNFINISHED, "touched_at": self.touched_at or self.created_at})
 
     @classmethod
     def values(cls, row: Row) -> dict[str, Any]:

@@ -19,7 +19,7 @@ of a move decides which of the other moves make sense.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -27,10 +27,10 @@ from understudy.deployments import upstream_ids
 from understudy.ids import Kind
 from understudy.jobs import budget
 from understudy.jobs.job import Job, State
-from understudy.store import queue, table
+from understudy.store import executions, table
 from understudy.store.bucket import File
 from understudy.store.table import Change
-from understudy.telemetry import needs_attention
+from understudy.telemetry import logger, needs_attention
 
 
 def move(job: Job, state: State, **changes: Any) -> Job:
@@ -67,16 +67,18 @@ def fail(job: Job, code: str, message: str, *, spent: int = 0) -> Job:
 def _end(job: Job, state: State, spent: int, changes: dict[str, Any]) -> Job:
     """Move the job to a terminal state and settle its cost in the same transaction, exactly once."""
     changes |= {"state": state, "completed_at": int(time.time())}
-    table.write_together(_moved(job, changes), *budget.give_back(job, spent))
+    ended = _moved(job, changes, remove=table.UNFINISHED)
+    table.write_together(ended, *budget.give_back(job, spent))
     return replace(job, **changes)
 
 
-def _moved(job: Job, changes: dict[str, Any]) -> Change:
+def _moved(job: Job, changes: dict[str, Any], remove: Iterable[str] = ()) -> Change:
     """Return the row's change from the state in which it was read. Raises table.RowChanged for a terminal state."""
     if job.done:
         raise table.RowChanged(f"{job.id} is {job.state}")
     plain = {name: asdict(value) if isinstance(value, File) else value for name, value in changes.items()}
-    return table.swap(job.key, plain, expect={"state": job.state})
+    plain["touched_at"] = int(time.time())
+    return table.swap(job.key, plain, expect={"state": job.state}, remove=remove)
 
 
 def discard(job: Job) -> None:
@@ -84,54 +86,42 @@ def discard(job: Job) -> None:
     delete(fail(job, "refused", "The provider refused this."))
 
 
-class Busy(Exception):
-    """Another copy of the message works on the job, or the message came before the row. SQS must deliver it again."""
-
-
-def claim(job: Job, tick: int, seconds: int) -> Job | None:
-    """Lease the job to message `tick` for `seconds`. Return None if that message was processed already.
-
-    SQS delivers at least once, and only one copy of a message may work. The other copy must not be dropped until the
-    first has passed the job on: if the first dies, no message would be left for the job. So Busy is raised.
-    """
-    now = int(time.time())
-    if tick < job.tick:
-        return None
-    if tick > job.tick or job.lease_until > now:
-        raise Busy(f"{job.id} is at {job.tick}, this is {tick}")
-    try:
-        expect = {"tick": tick, "lease_until": job.lease_until}
-        return Job.of(table.update(job.key, {"lease_until": now + seconds}, expect=expect))
-    except table.RowChanged as error:
-        raise Busy(job.id) from error
-
-
 def begin(job: Job, delay: float, write: Callable[[], None]) -> None:
-    """Enqueue the first message, then write the row.
+    """Start the job's execution, then write the row.
 
-    In this order a crash leaves a harmless message, not a job that nobody polls. If the write was slow, the message is
-    enqueued again, because it may have come before the row.
+    In this order a crash leaves an execution without a job, which ends soon, and not a job that nobody drives. A step
+    that comes before the row waits for it (background/run_job.py).
     """
-    begun = time.monotonic()
-    send(job, 0, delay)
+    executions.start_job(job.team, job.id, job.run, delay)
     write()
-    if time.monotonic() - begun > delay / 2:
-        send(job, 0, delay)
 
 
-def send(job: Job, tick: int, delay: float) -> None:
-    """Enqueue a message that makes `run_job` look at the job after `delay` seconds."""
-    queue.look_at_job(job.team, job.id, tick, delay)
+def drive(job: Job, run: int) -> None:
+    """Start the job's execution number `run`, because none drives it. Raises table.RowChanged.
 
-
-def release(job: Job, delay: float) -> None:
-    """Pass the job on to the next message, after `delay` seconds but at least 1.
-
-    The message is sent first. If this process dies before the row is updated, the old message is delivered again and
-    sends again. A message that comes before the update has to wait much longer, so the delay is never 0.
+    The execution is started before the row names it. If this process dies in between, or another one does the same,
+    the same execution is started again, which changes nothing.
     """
-    send(job, job.tick + 1, max(delay, 1))
-    table.update(job.key, {"tick": job.tick + 1, "lease_until": 0}, expect={"tick": job.tick})
+    executions.start_job(job.team, job.id, run, 1)
+    table.update(job.key, {"run": run, "touched_at": int(time.time())}, expect={"state": job.state})
+
+
+def wake(job: Job) -> None:
+    """Start the execution of a job that was quiet for too long, in case it was never started.
+
+    If there was one, nothing changes: the sweep looks after it. A failure to start it is only logged, because this is
+    called when somebody only wants to see the job.
+    """
+    try:
+        if executions.start_job(job.team, job.id, job.run, 1):
+            touch(job)
+    except Exception:  # noqa: BLE001 - whatever it is, the caller is shown the job
+        logger.warning("execution not started", extra={"video": job.id}, exc_info=True)
+
+
+def touch(job: Job) -> None:
+    """Record that somebody drives the job, although nothing about it has changed."""
+    table.update(job.key, {"touched_at": int(time.time())}, expect={"state": job.state})
 
 
 def delete(job: Job) -> None:
@@ -146,9 +136,9 @@ def delete(job: Job) -> None:
 
 
 def delete_upstream(job: Job) -> None:
-    """Enqueue the deletion of the finished job at the provider.
+    """Start the deletion of the finished job at the provider.
 
     An id that no provider has confirmed is not deleted there: by now it may belong to somebody else.
     """
     if job.upstream_id and not job.unconfirmed:
-        queue.delete_video(job.deployment, job.model, job.upstream_id)
+        executions.delete_video(job.deployment, job.model, job.upstream_id)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_ssm import SSMClient
+    from mypy_boto3_stepfunctions import SFNClient
 
 
 # botocore's validation of parameters is an eighth of a call's work, and mypy has checked the types already. Only for
@@ -82,6 +83,12 @@ def ssm() -> SSMClient:
 @cache
 def sqs() -> SQSClient:
     client: SQSClient = _client("sqs", **_SMALL, **_UNCHECKED)
+    return client
+
+
+@cache
+def stepfunctions() -> SFNClient:
+    client: SFNClient = _client("stepfunctions", **_SMALL, **_UNCHECKED)
     return client
 
 

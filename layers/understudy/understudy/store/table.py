@@ -1,7 +1,7 @@
 """The DynamoDB table. No other module knows its keys.
 
 All rows of a team are in the team's own partition. So a row of another team cannot be reached even by mistake, and
-listing needs no index:
+listing needs no index. The one index has the keys of the jobs that have not ended, by creation time:
 
     pk                 sk                                   what
     team#<team>        video#<id>                           a job (jobs/job); the id sorts by creation time
@@ -32,7 +32,7 @@ import math
 import random
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 PARTITION, SORT, TTL, MARK = "pk", "sk", "ttl", "mark"
 CIRCUIT = "circuit"
+UNFINISHED = {"unfinished": "job"}  # in the row of a job until it ends: the index `unfinished` has these rows only
 PAUSES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)  # mean seconds before retries of a write
 PASSING = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}  # why DynamoDB cancels a write
 TELL: Any = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}  # a refusal holds the row; it costs nothing
@@ -156,14 +157,16 @@ class Change:
         return {name: value for name, value in request.items() if value}
 
 
-def swap(key: Key, changes: Mapping[str, Any], *, expect: Mapping[str, Any]) -> Change:
+def swap(key: Key, changes: Mapping[str, Any], *, expect: Mapping[str, Any], remove: Iterable[str] = ()) -> Change:
     """Build a compare-and-swap: set `changes` if the row exists and every attribute in `expect` has that value.
+
+    The attributes in `remove` are removed.
 
     An expected None means that the attribute is absent or null. An expected list or tuple means any of its values.
     """
     mark = secrets.token_hex(8)
     changes = {**changes, MARK: mark}
-    names = {f"n{i}": name for i, name in enumerate(dict.fromkeys((*changes, *expect)))}
+    names = {f"n{i}": name for i, name in enumerate(dict.fromkeys((*changes, *expect, *remove)))}
     alias = {name: placeholder for placeholder, name in names.items()}
     values: dict[str, Any] = {f"s{i}": value for i, value in enumerate(changes.values())}
     conditions = [f"attribute_exists({PARTITION})"]
@@ -176,7 +179,9 @@ def swap(key: Key, changes: Mapping[str, Any], *, expect: Mapping[str, Any]) -> 
             conditions.append(f"#{alias[name]} IN ({', '.join(f':{option}' for option in options)})")
             values |= options
     sets = ", ".join(f"#{alias[name]} = :s{i}" for i, name in enumerate(changes))
-    return Change(key, f"SET {sets}", values, names, " AND ".join(conditions), mark)
+    removes = ", ".join(f"#{alias[name]}" for name in remove)
+    expression = f"SET {sets} REMOVE {removes}" if removes else f"SET {sets}"
+    return Change(key, expression, values, names, " AND ".join(conditions), mark)
 
 
 def get(key: Key, *, consistent: bool = True) -> Row | None:
@@ -273,6 +278,26 @@ def page(start: Key, prefix: str, *, limit: int, newest_first: bool, after: str 
             break
         request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
     return rows[:limit]
+
+
+def unfinished(before: int) -> Iterator[Key]:
+    """Yield the keys of the jobs that were created before that time and have not ended, the oldest first."""
+    request: QueryInputTypeDef = {
+        "TableName": settings().table_name,
+        "IndexName": "unfinished",
+        "KeyConditionExpression": "unfinished = :job AND created_at < :before",
+        "ExpressionAttributeValues": {
+            ":job": attributes.spell(UNFINISHED["unfinished"]),
+            ":before": attributes.spell(before),
+        },
+    }
+    while True:
+        answer = dynamodb().query(**request)
+        for row in map(_row, answer["Items"]):
+            yield Key(row[PARTITION], row[SORT])
+        if not answer.get("LastEvaluatedKey"):
+            return
+        request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
 
 def each(start: Key, prefix: str) -> Iterator[Row]:

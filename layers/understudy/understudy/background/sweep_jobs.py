@@ -1,0 +1,68 @@
+"""Finds jobs that no execution drives, and has them driven or ended.
+
+An execution can end before its job: an operator stops it, its last step fails as well, or its history is full. And it
+may never have been started. Step Functions says at once when an execution has ended (`one`). Once an hour all jobs that
+have not ended are looked at (`all_jobs`), because that message can be lost.
+"""
+
+from __future__ import annotations
+
+import time
+
+from understudy.background import retries
+from understudy.jobs import transitions
+from understudy.jobs.job import QUIET_SECONDS, Job
+from understudy.store import executions, table
+from understudy.telemetry import logger, needs_attention
+
+MOST_RUNS = 4  # executions of a job
+STOPPED = "An operator stopped this video.{made}"
+MADE = " It may exist at the provider and may be billed."
+
+
+def all_jobs(deadline: float) -> int:
+    """Look after every job that was quiet for long. Return how many were helped.
+
+    The next sweep goes on if the time does not suffice; `deadline` is in `time.monotonic()` seconds.
+    """
+    helped = 0
+    for key in table.unfinished(int(time.time()) - QUIET_SECONDS):
+        if time.monotonic() > deadline:
+            logger.warning("the sweep ran out of time")
+            break
+        row = table.get(key)
+        job = Job.of(row) if row else None
+        if job is None or not job.quiet:
+            continue
+        try:
+            helped += _look_after(job)
+        except Exception:  # noqa: BLE001 - the other jobs are looked after all the same
+            needs_attention("step_died", "job not swept", video=job.id, state=job.state)
+    return helped
+
+
+def one(team: str, record: str) -> None:
+    """Look after the job whose execution has ended."""
+    job = Job.find(team, record)
+    if job is not None and not job.done:
+        _look_after(job)
+
+
+def _look_after(job: Job) -> bool:
+    """Have the job driven, or end it. Return False if its execution runs."""
+    status = executions.status(executions.job_name(job.id, job.run))
+    if status == "RUNNING":
+        transitions.touch(job)
+        return False
+    logger.warning("no execution drives this job", extra={"video": job.id, "state": job.state, "execution": status})
+    if status == "ABORTED":
+        made = "" if job.state == "preparing" else MADE
+        transitions.fail(job, "stopped", STOPPED.format(made=made), spent=retries.owed(job))
+    elif status is None:
+        transitions.drive(job, job.run)
+    elif job.run < MOST_RUNS:
+        transitions.drive(job, job.run + 1)
+    else:
+        needs_attention("job_not_driven", "job closed", video=job.id, state=job.state)
+        retries.given_up(job)
+    return True
