@@ -24,21 +24,26 @@ ASSUMED: dict[str, float] = {
     "dynamodb_ms": 5,
     "s3_ms": 30,
     "sqs_ms": 10,
+    "step_functions_ms": 20,
     "secret_ms": 20,
     "provider_ms": 500,
     "platform_log_bytes": 600,  # the lines that Lambda itself writes for an invocation
     "traced_share": 0.05,  # X-Ray's default rule
-    "ticks": 12,  # of run_job for one video: one minute, with a poll every five seconds
+    "polls": 12,  # steps of run_job for one video: one minute, with a poll every five seconds
+    "poll_transitions": 3,  # of the state machine for each step: Wait, Step, IsDone
+    "more_transitions": 2,  # of an execution: its start, and Done
     "status_reads": 12,  # by the client that waits for the video
-    "queue_requests": 3,  # send, receive, delete: for each tick
     "idle_alarm_metrics": 10,
     "idle_secrets": 1,
-    "idle_queue_requests": 1_300_000,  # Lambda polls two empty queues, each about 15 times a minute
+    "idle_queue_requests": 650_000,  # Lambda polls one empty queue about 15 times a minute
+    "idle_sweeps": 730,  # of sweep_jobs: one an hour
     "peer_vcpu": 2,  # LiteLLM's docs call this the minimum for production
     "peer_gb": 4,
     "peer_database_gb": 20,
 }
-WITHOUT_SNAPSTART = {"run_job", "ingest_upload", "inspect_clip", "stitch_clips"}  # template.yaml: no client waits
+# template.yaml: no client waits for these.
+WITHOUT_SNAPSTART = {"run_job", "sweep_jobs", "ingest_upload", "inspect_clip", "stitch_clips"}
+POLLS = (12, 60)  # of the executions whose cost is shown: a job of a minute, and of almost an hour
 CALLS = ("get_character", "get_video", "list_videos", "get_content", "create_video", "edit_video", "extend_video")
 
 
@@ -68,6 +73,7 @@ def model(functions: Mapping[str, Used]) -> dict[str, Any]:
         "alarms": dollars("alarm_metric", ASSUMED["idle_alarm_metrics"]),
         "secret": dollars("secret", ASSUMED["idle_secrets"]),
         "queues": dollars("sqs", ASSUMED["idle_queue_requests"]),
+        "sweeps": ASSUMED["idle_sweeps"] * invocation(functions["sweep_jobs"]),
     }
     always_on = {
         "fargate": HOURS
@@ -82,6 +88,7 @@ def model(functions: Mapping[str, Used]) -> dict[str, Any]:
         "per_million_calls": calls,
         "per_thousand_characters": 1e3 * character(functions),
         "per_thousand_videos": videos,
+        "per_thousand_executions": {f"{polls}_polls": 1e3 * execution(functions, polls) for polls in POLLS},
         "idle_month": sum(idle.values()),
         "idle_items": idle,
         "always_on_month": sum(always_on.values()),
@@ -108,16 +115,24 @@ def character(functions: Mapping[str, Used]) -> float:
 
 def video(functions: Mapping[str, Used]) -> float:
     """Return the cost of one video from request to download, with its previews, without storage and data transfer."""
-    tick = invocation(functions["run_job"]) + dollars("sqs", ASSUMED["queue_requests"])
     previews = duration(functions["stitch_clips"]) * _gigabytes(functions["run_job"])
     return (
         call(functions, "create_video")
-        + ASSUMED["ticks"] * tick
+        + execution(functions, ASSUMED["polls"])
         + invocation(functions["stitch_clips"])
         + dollars("lambda_gb_second", previews)
         + ASSUMED["status_reads"] * call(functions, "get_video")
         + call(functions, "get_content")
     )
+
+
+def execution(functions: Mapping[str, Used], polls: float) -> float:
+    """Return the cost of the execution that drives a job: its state transitions, and a step of run_job for each poll.
+
+    The measured step is the last one, which also copies the file, so the other steps cost less than this.
+    """
+    transitions = ASSUMED["poll_transitions"] * polls + ASSUMED["more_transitions"]
+    return dollars("state_transition", transitions) + polls * invocation(functions["run_job"])
 
 
 def invocation(one: Used) -> float:
@@ -147,6 +162,7 @@ def duration(one: Used) -> float:
         ASSUMED["dynamodb_ms"] * _count(warm, "DynamoDB.")
         + ASSUMED["s3_ms"] * _count(warm, "S3.")
         + ASSUMED["sqs_ms"] * _count(warm, "AmazonSQS.")
+        + ASSUMED["step_functions_ms"] * _count(warm, "AWSStepFunctions.")
         + ASSUMED["provider_ms"] * one.provider_calls
     )
     return (warm.cpu_milliseconds * _slowness(one) + waits) / 1000

@@ -63,7 +63,7 @@ def wait_for_quiet(settings: Settings) -> None:
 
 @contextlib.contextmanager
 def nobody_listening(settings: Settings) -> Iterator[None]:
-    """Disable all event source mappings, so that only the measured function works on files and jobs."""
+    """Disable all event source mappings, so that only the measured function works on uploads."""
     client = settings.client("lambda")
     uuids = [one["UUID"] for one in client.list_event_source_mappings()["EventSourceMappings"]]
     try:

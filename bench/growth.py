@@ -53,12 +53,12 @@ def measure(settings: Settings, sizes: tuple[int, ...] = ROWS) -> dict[str, dict
     """Count every call for every number of rows. Raises SystemExit if an outcome is not as expected."""
     cases = {call: _case(settings, call) for call in CALLS}
     counts: dict[str, dict[int, Count]] = {call: {} for call in CALLS}
-    with _table(settings) as table, _queue(settings) as queue:
+    with _table(settings) as table, _machine(settings) as machine:
         for rows in sizes:
             say(f"growth: {rows} rows")
             table.fill(rows)
             for call in CALLS:
-                counts[call][rows] = _count(_function(settings, call, queue), cases[call])
+                counts[call][rows] = _count(_function(settings, call, machine), cases[call])
             table.clear()
     return counts
 
@@ -92,13 +92,13 @@ def _ask(sandbox: Sandbox, case: Case) -> Count:
     )
 
 
-def _function(settings: Settings, name: str, queue: str) -> Function:
+def _function(settings: Settings, name: str, machine: str) -> Function:
     """Return the built function for the benchmark's table.
 
     The function runs with the operator's rights, because its role may not use this table.
     """
     function = functions.load(settings, name)
-    ours = {"TABLE_NAME": NAME, "JOB_QUEUE_URL": queue, "AWS_SESSION_TOKEN": "", **settings.root_credentials}
+    ours = {"TABLE_NAME": NAME, "JOB_MACHINE": machine, "AWS_SESSION_TOKEN": "", **settings.root_credentials}
     return replace(
         function,
         handler="counted.handler",
@@ -180,14 +180,16 @@ def _delete_table(client: Any) -> None:
 
 
 @contextmanager
-def _queue(settings: Settings) -> Iterator[str]:
-    """Yield the URL of a temporary queue that no function reads, for the jobs of the measured calls."""
-    client = settings.client("sqs")
-    url = client.create_queue(QueueName=NAME)["QueueUrl"]
+def _machine(settings: Settings) -> Iterator[str]:
+    """Yield the ARN of a temporary state machine that does nothing, for the jobs of the measured calls."""
+    client = settings.client("stepfunctions")
+    deployed = client.describe_state_machine(stateMachineArn=settings.facts()["outputs"]["JobMachineArn"])
+    definition = json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}})
+    arn = client.create_state_machine(name=NAME, definition=definition, roleArn=deployed["roleArn"])["stateMachineArn"]
     try:
-        yield url
+        yield arn
     finally:
-        client.delete_queue(QueueUrl=url)
+        client.delete_state_machine(stateMachineArn=arn)
 
 
 def table(counts: dict[str, dict[int, Count]]) -> str:

@@ -57,6 +57,13 @@ PRICES = {
         "https://aws.amazon.com/sqs/pricing/, as quoted by https://cloudburn.io/blog/amazon-sqs-pricing",
         "2026-03",
     ),
+    "state_transition": Price(
+        25.00,
+        MILLION,
+        "state transitions of Step Functions, standard workflows",
+        "https://aws.amazon.com/step-functions/pricing/",
+        "undated",
+    ),
     "secret_read": Price(5.00, MILLION, "calls to Secrets Manager", _SECRETS, "undated"),
     "secret": Price(0.40, 1, "secret and month", _SECRETS, "undated"),
     "log_gb": Price(0.50, 1, "GB of logs written", _CLOUDWATCH, "2026-05"),

@@ -265,6 +265,10 @@ def _cost(cost: Document) -> str:
     rows += [
         ["a thousand characters", f"${cost['per_thousand_characters']:.2f}", ""],
         ["a thousand videos, from order to download", f"${cost['per_thousand_videos']:.2f}", ""],
+        *(
+            [f"of these: a thousand executions of {name.replace('_', ' ')}", f"${value:.2f}", ""]
+            for name, value in cost["per_thousand_executions"].items()
+        ),
         ["a month without calls", f"${cost['idle_month']:.2f}", f"${cost['always_on_month']:.2f}"],
     ]
     even = _prose(

@@ -22,8 +22,8 @@ TARGET = ROOT / "docs" / "faults.md"
 HEAD = """\
 # Faults
 
-`scripts/faults.py` generates this page from `tests/integration/fault_table.py`, and a test compares the two. Do not
-edit it.
+`scripts/faults.py` generates this page, its first five tables from `tests/integration/fault_table.py`, and a test
+compares them. Do not edit it.
 
 The page says for each failure of a provider what the caller sees, how many orders the provider has received, and what
 the key's budget is charged. A test runs each line at each provider that the line names. "stack" is a test against the
@@ -54,19 +54,105 @@ NOTES = {
     " failover is allowed, another deployment of the model gets the order. If there is none, Understudy waits and"
     " retries a refusal that may pass.",
     "waiting": "Understudy gives up a paid video in two cases: its deadline at the provider has passed, or the provider"
-    " has said three times in a row that it does not know the video. `Retry-After` is respected, up to 15 minutes at a"
-    " time.",
+    " has said eight times in a row, for two minutes, that it does not know the video. `Retry-After` is respected, up"
+    " to 15 minutes at a time.",
     "fetching": "Each retry asks the provider for the file's address again. Understudy gives up a file that was missing"
     " nine times in a row, or when the job's deadline has passed.",
     "moderation": "Every provider has its own codes for moderation. The code here is always `moderation_blocked`, with"
     " the provider's own message.",
 }
+HERE = """\
+## When something of Understudy's or of Amazon's fails
+
+Each line is a test in `tests/unit/background/test_every_job_ends.py`, for a video that the call orders, one that
+`run_job` orders, one with a new native character, and one that waits for its source. In every line the job ends, its
+slot is free, its cost is settled once, and no order is sent twice.
+
+| Failure | Sees | Ordered | Charged | Test |
+|---|---|---|---|---|
+"""
+HELD = "all that was held"
+HERE_ROWS = (
+    ("the process dies once, at any call", "completed", "1", "its price", "test_a_process_that_dies_at_any_call"),
+    (
+        "the process dies while the order is under way",
+        "failed `outcome_unknown`",
+        "0 or 1",
+        HELD,
+        "test_a_process_that_dies_at_any_call",
+    ),
+    (
+        "each try of a step dies or raises, before the order",
+        "failed `internal_error`",
+        "0",
+        "nothing",
+        "test_a_step_that_always_dies",
+    ),
+    (
+        "each try of a step dies or raises, after the order",
+        "failed `internal_error`",
+        "1",
+        HELD,
+        "test_a_step_that_always_dies",
+    ),
+    (
+        "a bad version between order and poll, and ten minutes later a good one",
+        "completed",
+        "1",
+        "its price",
+        "test_a_deployment_that_mends_it_comes_in_time_for_jobs_in_flight",
+    ),
+    ("each step is taken twice", "completed", "1", "its price", "test_a_step_that_is_always_taken_twice"),
+    (
+        "an operator stops the execution before the order",
+        "failed `stopped`",
+        "0",
+        "nothing",
+        "test_an_execution_that_is_stopped_after_any_step",
+    ),
+    (
+        "an operator stops the execution after the order",
+        "failed `stopped`",
+        "1",
+        HELD,
+        "test_an_execution_that_is_stopped_after_any_step",
+    ),
+    (
+        "the execution was never started, or is lost",
+        "completed",
+        "1",
+        "its price",
+        "test_an_execution_that_is_lost_after_any_step",
+    ),
+    (
+        "the clip to edit or extend was deleted from the bucket",
+        "failed `file_gone`",
+        "0",
+        "nothing",
+        "test_a_clip_whose_object_is_gone",
+    ),
+    (
+        "the provider's answers have wrong types for a while",
+        "completed",
+        "1",
+        "its price",
+        "test_answers_of_wrong_types",
+    ),
+    (
+        "the provider's answers have wrong types for good",
+        "failed `provider_timeout`",
+        "1",
+        HELD,
+        "test_answers_of_wrong_types",
+    ),
+)
 CHARGED = {"nothing": "nothing", "held": "all that was held", "price": "its price"}
 
 
 def document() -> str:
     """Return the whole file."""
-    return "\n".join([HEAD, *chain.from_iterable(_section(name) for name in SECTIONS)])
+    ours = HERE + "\n".join(f"| {' | '.join((*cells, f'`{test}`'))} |" for *cells, test in HERE_ROWS)
+    return "\n".join([HEAD, *chain.from_iterable(_section(name) for name in SECTIONS), f"{ours}\n"])
 
 
 def _section(name: str) -> Iterator[str]:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import boto3
 import click
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ProfileNotFound
 
 STACK = "understudy"
 LOCAL_PORT = 4000  # of the local stack; its AWS uses the next port
@@ -62,22 +62,35 @@ def chosen(context: click.Context) -> str:
     return stack + "".join(named) + (" --local" if given["local"] else "")
 
 
-def outputs(stack: str) -> dict[str, str]:
-    """Return the stack's outputs. Raises ValueError if this account and region have no such stack."""
+def outputs(stack: str, *needed: str) -> dict[str, str]:
+    """Return the stack's outputs.
+
+    Raises ValueError if there is no such profile, no such stack in this account and region, or not all that is `needed`
+    in its outputs.
+    """
     try:
         client: Any = boto3.client("cloudformation")
         described = client.describe_stacks(StackName=stack)["Stacks"][0]
+    except ProfileNotFound as error:
+        raise ValueError(f"{error}. Choose another with --profile, or add it to ~/.aws/config.") from error
     except (BotoCoreError, ClientError) as error:
         message = (
             f"Stack {stack!r} was not found: {error}. Choose another with --stack, --region, --profile or --local."
         )
         raise ValueError(message) from error
-    return {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
+    found = {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
+    if missing := [name for name in needed if name not in found]:
+        message = (
+            f"Stack {stack!r} lacks outputs: {', '.join(missing)}. "
+            "Deploy this version of the template, or choose Understudy's stack with --stack."
+        )
+        raise ValueError(message)
+    return found
 
 
 def use_table(stack: str) -> None:
     """Make the layer's modules use the stack's table. Raises ValueError like `outputs`."""
-    os.environ["TABLE_NAME"] = outputs(stack)["TableName"]
+    os.environ["TABLE_NAME"] = outputs(stack, "TableName")["TableName"]
 
 
 def _local_credentials() -> dict[str, str]:

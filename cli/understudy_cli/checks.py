@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from understudy.deployments.config import BadDeployments, Deployment, Deployments
+from understudy.jobs.job import QUIET_SECONDS
+from understudy_cli import jobs
 from understudy_cli.stacks import Stack, Unknown
 
 State = Literal["ok", "warning", "failure", "not checked"]
@@ -22,7 +26,7 @@ OUTPUTS = (  # of the template
     "ApiId",
     "BucketName",
     "TableName",
-    "JobQueueUrl",
+    "JobMachineArn",
     "UploadQueueUrl",
     "DeadLettersUrl",
     "IdSecretArn",
@@ -32,8 +36,12 @@ COMPLETE = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"}
 USABLE = {"UPDATE_IN_PROGRESS", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE"}
 
 # Functions that run at once, by the template. A call takes two: the authorizer and its own function.
-RUN_JOB, INGEST_UPLOAD, A_CALL = 20, 10, 2
+INGEST_UPLOAD, A_CALL = 10, 2
 ENOUGH, TOO_FEW = 100, 40
+
+MOST_NAMED = 10  # quiet jobs that are counted
+SWEEP_SECONDS = 4500  # in which sweep_jobs must have looked after a quiet job: an hour, and time to do so
+DAY = 86_400
 
 SKEW_SECONDS, REFUSED_SKEW_SECONDS = 60, 300  # AWS refuses a signature that is older than five minutes
 
@@ -59,6 +67,8 @@ def examine(stack: Stack, deployments: Path) -> Iterator[tuple[str, Result]]:
         "stack": check_stack,
         "concurrency": check_concurrency,
         "deletion protection": check_table_protection,
+        "jobs": check_jobs,
+        "given up": check_given_up,
         "dead letters": check_dead_letters,
         "alarms": check_alarms,
         "alarm topic": check_alarm_topic,
@@ -155,10 +165,12 @@ def check_concurrency(stack: Stack) -> Result:
     """Check Lambda's concurrency in this account against what the stack can use."""
     limit = stack.client("lambda").get_account_settings()["AccountLimit"]
     free, whole = limit["UnreservedConcurrentExecutions"], limit["ConcurrentExecutions"]
-    calls = max(free - RUN_JOB - INGEST_UPLOAD, 0) // A_CALL
+    calls = max(free - INGEST_UPLOAD, 0) // A_CALL
+    steps = stack.parameter("RunJobConcurrency") or "0"
     found = (
-        f"{free} of {whole} are not reserved. run_job uses up to {RUN_JOB}, ingest_upload up to {INGEST_UPLOAD}. "
-        f"The rest is enough for {calls} calls at once."
+        f"{free} of {whole} are not reserved. ingest_upload uses up to {INGEST_UPLOAD}. "
+        f"The rest is enough for {calls} calls at once, "
+        + ("less the steps of jobs that run." if steps == "0" else f"and run_job has {steps} of its own.")
     )
     todo = 'Ask for 1,000 in Service Quotas: AWS Lambda, "Concurrent executions".'
     if free < TOO_FEW:
@@ -176,13 +188,43 @@ def check_table_protection(stack: Stack) -> Result:
     return Result("warning", "DynamoDB does not refuse to delete the table.", "Deploy with TableProtection=on.")
 
 
+def check_jobs(stack: Stack) -> Result:
+    """Check that every job that has not ended has had a step lately."""
+    os.environ["TABLE_NAME"] = stack.output("TableName")
+    now = time.time()
+    quiet = list(islice((job for job in jobs.unfinished(int(now - QUIET_SECONDS)) if job.quiet), MOST_NAMED))
+    if not quiet:
+        return Result("ok", "Every job that has not ended had a step lately.")
+    oldest = min(quiet, key=lambda job: job.touched_at)
+    count = f"{len(quiet)} or more" if len(quiet) == MOST_NAMED else len(quiet)
+    found = f"Jobs without a step for {QUIET_SECONDS // 60} minutes: {count}. The first is {oldest.id}."
+    show = f"`understudy jobs show {oldest.id}{stack.options}` says why."
+    if oldest.touched_at < now - QUIET_SECONDS - SWEEP_SECONDS:
+        todo = f"Look for errors in the log of sweep_jobs, which looks after such jobs once an hour. {show}"
+        return Result("failure", f"{found} sweep_jobs has not looked after it.", todo)
+    return Result("warning", found, f"Wait: sweep_jobs looks after them once an hour. {show}")
+
+
+def check_given_up(stack: Stack) -> Result:
+    """Check that no execution of the last day was given up because its step kept failing."""
+    arn = stack.output("JobMachineArn")
+    failed = stack.client("stepfunctions").list_executions(stateMachineArn=arn, statusFilter="FAILED", maxResults=100)
+    day_ago = time.time() - DAY
+    names = [one["name"] for one in failed["executions"] if one["stopDate"].timestamp() > day_ago]
+    if not names:
+        return Result("ok", "No execution was given up in the last day.")
+    found = f"Executions that were given up in the last day: {len(names)}. The last is {names[0]}."
+    todo = f"`understudy jobs show {names[0]}{stack.options}` and the log of run_job say why."
+    return Result("warning", found, todo)
+
+
 def check_dead_letters(stack: Stack) -> Result:
     """Check that the dead-letter queue is empty."""
     url, name = stack.output("DeadLettersUrl"), "ApproximateNumberOfMessages"
     count = int(stack.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=[name])["Attributes"][name])
     if not count:
         return Result("ok", "The dead-letter queue is empty.")
-    found = f"Messages in the dead-letter queue: {count}. Their jobs do not continue."
+    found = f"Messages in the dead-letter queue: {count}. Their uploads do not continue."
     todo = f"Remove the cause (docs/operations.md), then run `understudy redrive{stack.options}`."
     return Result("failure", found, todo)
 

@@ -186,4 +186,4 @@ def _base_url(stack: str) -> str:
     """Return the base URL of the chosen stack. Raises ValueError if there is no such stack."""
     if click.get_current_context().params["local"]:
         return f"http://127.0.0.1:{aws_options.local_port()}/v1"
-    return aws_options.outputs(stack)["ApiUrl"]
+    return aws_options.outputs(stack, "ApiUrl")["ApiUrl"]

@@ -68,8 +68,11 @@ class Stack:
     @property
     def local(self) -> bool:
         """Whether the stack runs on a local AWS. Raises Unknown if there is no description."""
-        given = {one["ParameterKey"]: one.get("ParameterValue") for one in self.described.get("Parameters", [])}
-        return bool(given.get("LocalEndpoint"))
+        return bool(_parameters(self.described).get("LocalEndpoint"))
+
+    def parameter(self, name: str) -> str | None:
+        """Return the value with which the stack was deployed, or None if it is not known."""
+        return _parameters(self.description or {}).get(name)
 
     @property
     def outputs(self) -> dict[str, str]:
@@ -95,3 +98,7 @@ class Stack:
             raise
         # CloudFormation's names: the stack's, the resource's in the template, a random part.
         return [one for one in found if re.fullmatch(r"\w+Alarm-\w+", one["AlarmName"].removeprefix(prefix))]
+
+
+def _parameters(description: dict[str, Any]) -> dict[str, str | None]:
+    return {one["ParameterKey"]: one.get("ParameterValue") for one in description.get("Parameters", [])}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import subprocess
 import sys
 import time
@@ -209,7 +210,7 @@ def video_new(seeds: Seeds) -> str:
 
 @kept
 def video_unfinished(seeds: Seeds) -> str:
-    """Return the id of a video that stays unfinished, because the queue has no message about it."""
+    """Return the id of a video that stays unfinished, because no execution drives it."""
     return str(seeds.plant("running", TEAM, seeds.value("video_completed"))["id"])
 
 
@@ -223,7 +224,9 @@ def video_tampered(seeds: Seeds) -> str:
 
 @fresh
 def job_running(seeds: Seeds) -> Any:
-    """Return a video that is finished at the provider, but still running here: `id`, and the next `message`.
+    """Return a video that is finished at the provider, but still running here: its `id`, and `team` and `video`.
+
+    `team` and `video` are what an execution knows of it; `video` is the record.
 
     The video is new each time: the simulator keeps a finished video for an hour only, and a stack may run longer.
     """
@@ -232,7 +235,10 @@ def job_running(seeds: Seeds) -> Any:
 
 @fresh
 def job_adopted(seeds: Seeds) -> Any:
-    """Return a video whose provider's id a caller gave, before the provider was asked: `id` and `message`."""
+    """Return a video whose provider's id a caller gave, before the provider was asked.
+
+    The parts are those of `job_running`.
+    """
     return seeds.plant("adopted", TEAM, seeds.value("video_new"))
 
 
@@ -240,6 +246,26 @@ def job_adopted(seeds: Seeds) -> Any:
 def job_adopted_unknown(seeds: Seeds) -> Any:
     """Return a video like `job_adopted`, but with an id that the provider does not know."""
     return seeds.plant("adopted", TEAM, seeds.value("video_completed"), "video_of_nobody")
+
+
+@fresh
+def job_stopped(seeds: Seeds) -> Any:
+    """Return a video like `job_running` whose execution an operator has stopped; `execution` is the execution's ARN.
+
+    The execution is stopped before the row of the video exists, so the deployed sweep_jobs finds nothing to do.
+    """
+    machine, client = seeds.outputs["JobMachineArn"], seeds.settings.client("stepfunctions")
+    name = f"{int(time.time() * 1000):012x}{secrets.token_hex(8)}"
+    begun = {"team": TEAM, "video": name, "begun": int(time.time()), "next": {"seconds": 900}}
+    arn = client.start_execution(stateMachineArn=machine, name=name, input=json.dumps(begun))["executionArn"]
+    client.stop_execution(executionArn=arn)
+    return {**seeds.plant("quiet", TEAM, seeds.value("video_new"), name), "execution": arn}
+
+
+@fresh
+def job_machine(seeds: Seeds) -> str:
+    """Return the ARN of the state machine that drives jobs."""
+    return seeds.outputs["JobMachineArn"]
 
 
 # ---- Made directly at the provider -----------------------------------------------------------------------------------
@@ -279,8 +305,8 @@ def character_raw(seeds: Seeds) -> str:
 
 def _upstream(seeds: Seeds, method: str, path: str, **options: Any) -> Any:
     there = seeds.value("provider")
-    secrets = seeds.settings.client("secretsmanager")
-    key = secrets.get_secret_value(SecretId=there["secret"])["SecretString"]  # it may have been rotated
+    keys = seeds.settings.client("secretsmanager")
+    key = keys.get_secret_value(SecretId=there["secret"])["SecretString"]  # it may have been rotated
     authorization = {"Authorization": f"Bearer {key}"}
     answer = httpx.request(method, f"{there['base_url']}{path}", headers=authorization, timeout=60, **options)
     answer.raise_for_status()

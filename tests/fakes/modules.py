@@ -136,7 +136,9 @@ def _event(name: str, app: Any) -> dict[str, Any]:
     if name == "authorizer":
         return {"authorizationToken": "Bearer us-nobody", "methodArn": "arn:aws:execute-api:r:a:api/v1/GET/videos"}
     if name == "run_job":
-        return _sqs({"team": "t", "video": "v", "tick": 0})
+        return {"team": "t", "video": "v", "begun": 0}
+    if name == "sweep_jobs":
+        return {"detail-type": "Scheduled Event", "detail": {}}
     if name == "ingest_upload":
         return _sqs({"Records": [{"s3": {"object": {"key": "uploads/t/u", "size": 1}}}]})
     if name in {"inspect_clip", "stitch_clips"}:
@@ -172,8 +174,10 @@ def _parameters(path: str) -> list[str]:
     return [part.strip("{}") for part in path.split("/") if part.startswith("{")]
 
 
-def _said(answer: dict[str, Any]) -> Any:
+def _said(answer: dict[str, Any] | None) -> Any:
     """Return the part of the answer that shows that the answer is real: the status, or else the code or principal."""
+    if answer is None:
+        return None  # the sweep's
     if "statusCode" in answer:
         return answer["statusCode"]
     return answer.get("code") or answer.get("principalId") or answer

@@ -20,6 +20,7 @@ from tests.fakes import executions as engine
 from tests.fakes.clock import Clock
 from tests.fakes.edges import Edges
 from tests.fakes.executions import Execution, Executions
+from tests.fakes.upload_queue import UploadQueue
 from tests.fakes.upstream import MP4
 from understudy.access import keys
 from understudy.store import clients
@@ -67,6 +68,7 @@ class Stage:
     clock: Clock
     edges: Edges
     executions: Executions
+    upload_queue: UploadQueue
     caller: keys.Caller = field(init=False)
     milliseconds: int = 28_000
     calls: list[tuple[str, Reply]] = field(default_factory=list)

@@ -185,7 +185,9 @@ def _waiting(one: Server) -> Iterator[Row]:
     yield row("polls: a status that nobody knows", {**one.odd, "times": 2})
     yield row("polls: twice a 5xx, then once not there", said(GATEWAY, times=2), said(one.unknown))
     lost = Sees("failed", "provider_lost_video")
-    yield row("polls: it no longer knows the job", said(one.unknown, times=None), sees=lost, charged="held")
+    minute: Json = {"back_after": MINUTE, "hours": True}
+    yield row("polls: for a minute it does not know the job", said(one.unknown, times=None), **minute)
+    yield row("polls: it no longer knows the job", said(one.unknown, times=None), sees=lost, charged="held", hours=True)
     late = Sees("failed", "provider_timeout")
     yield row("the job never ends", prompt="sticks-forever", sees=late, charged="held", hours=True)
     yield row("away for twenty minutes", said(one.down, times=None), back_after=20 * MINUTE, hours=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import os
+import re
 import signal
 import ssl
 import subprocess
@@ -258,6 +260,14 @@ def answered(answer: httpx.Response) -> Json:
         f"{answer.request.method} {answer.request.url}: {answer.status_code} {answer.text}"
     )
     return dict(answer.json())
+
+
+def record(public_id: str) -> str:
+    """Return the key of the job's row, which is part of the job's id."""
+    payload = base64.urlsafe_b64decode(public_id.removeprefix("video_") + "==")
+    found = re.search(rb"[0-9a-f]{28}", payload)
+    assert found
+    return found[0].decode()
 
 
 def refused(answer: httpx.Response, status: int, code: str, param: str | None = None) -> Json:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import boto3
@@ -129,3 +132,130 @@ def test_the_root_credentials_cannot_be_guessed(stack: Stack, guess: str) -> Non
     with pytest.raises(ClientError):
         client.get_caller_identity()
     assert (stack.settings.folder / "root.json").stat().st_mode & 0o077 == 0
+
+
+NOBODY = {"team": "local", "video": "0" * 28, "begun": 0, "next": {"seconds": 1}}  # a job that does not exist
+
+
+@contextmanager
+def _machine(stack: Stack, definition: dict[str, Any], role: str = "run_job") -> Iterator[str]:
+    """Make a state machine with the role of a function, and yield the machine's ARN."""
+    client = stack.settings.client("stepfunctions")
+    role_arn = _function(stack, role)["Role"]
+    name = f"strict-{uuid.uuid4()}"
+    made = client.create_state_machine(name=name, definition=json.dumps(definition), roleArn=role_arn)
+    try:
+        yield made["stateMachineArn"]
+    finally:
+        client.delete_state_machine(stateMachineArn=made["stateMachineArn"])
+
+
+def _function(stack: Stack, name: str) -> dict[str, Any]:
+    client = stack.settings.client("lambda")
+    return dict(client.get_function_configuration(FunctionName=functions.deployed_name(name)))
+
+
+def _calling(stack: Stack, **more: Any) -> dict[str, Any]:
+    """Return the definition of a machine that calls run_job once."""
+    task = {"Type": "Task", "Resource": _function(stack, "run_job")["FunctionArn"], "End": True, **more}
+    return {"StartAt": "Step", "States": {"Step": task}}
+
+
+def _ended(client: Any, arn: str, *, seconds: float = PATIENCE) -> dict[str, Any]:
+    """Wait until the execution has ended, and return its description."""
+    until = time.monotonic() + seconds
+    while (found := dict(client.describe_execution(executionArn=arn)))["status"] == "RUNNING":
+        assert time.monotonic() < until, found
+        time.sleep(0.1)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("function", "starts", "describes"),
+    [("create_video", True, False), ("sweep_jobs", True, True), ("list_models", False, False)],
+)
+def test_a_function_does_with_executions_what_its_role_allows(
+    stack: Stack, function: str, starts: bool, describes: bool
+) -> None:
+    client, machine = _as(stack, function, "stepfunctions"), stack.outputs["JobMachineArn"]
+    execution = f"{machine.replace(':stateMachine:', ':execution:')}:nobody"
+    begun = {"name": f"strict-{uuid.uuid4()}", "input": json.dumps(NOBODY)}
+    tries = {
+        "start": (starts, lambda: client.start_execution(stateMachineArn=machine, **begun), None),
+        "start another": (False, lambda: client.start_execution(stateMachineArn=f"{machine}-too", **begun), None),
+        "describe": (describes, lambda: client.describe_execution(executionArn=execution), "ExecutionDoesNotExist"),
+        "describe another": (
+            False,
+            lambda: client.describe_execution(executionArn=execution.replace("-jobs:", "-others:")),
+            None,
+        ),
+        "stop": (False, lambda: client.stop_execution(executionArn=execution), None),
+        "list": (False, lambda: client.list_executions(stateMachineArn=machine), None),
+    }
+    for name, (allowed, attempt, code) in tries.items():
+        if allowed and code is None:
+            attempt()
+            continue
+        with pytest.raises(ClientError) as caught:
+            attempt()
+        assert caught.value.response["Error"]["Code"] == (code if allowed else "AccessDeniedException"), name
+
+
+def test_the_same_start_again_is_answered_with_the_running_execution(stack: Stack) -> None:
+    client = stack.settings.client("stepfunctions")
+    with _machine(stack, {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 300, "End": True}}}) as arn:
+        start = {"stateMachineArn": arn, "name": "one", "input": json.dumps({"a": 1})}
+        first, again = client.start_execution(**start), client.start_execution(**start)
+        assert (again["executionArn"], again["startDate"]) == (first["executionArn"], first["startDate"])
+        with pytest.raises(client.exceptions.ExecutionAlreadyExists):
+            client.start_execution(**{**start, "input": json.dumps({"a": 2})})
+        client.stop_execution(executionArn=first["executionArn"])
+        with pytest.raises(client.exceptions.ExecutionAlreadyExists):
+            client.start_execution(**start)
+
+
+@pytest.mark.parametrize(("role", "error"), [("create_video", "Lambda.AWSLambdaException"), (None, None)])
+def test_a_machine_calls_only_what_its_role_may_call(stack: Stack, role: str | None, error: str | None) -> None:
+    client, machine = stack.settings.client("stepfunctions"), stack.outputs["JobMachineArn"]
+    if role is None:  # the deployed machine, with its own role
+        begun = client.start_execution(stateMachineArn=machine, name=f"strict-{uuid.uuid4()}", input=json.dumps(NOBODY))
+        assert _ended(client, begun["executionArn"])["status"] == "SUCCEEDED"
+        return
+    with _machine(stack, _calling(stack), role) as arn:
+        begun = client.start_execution(stateMachineArn=arn, input=json.dumps(NOBODY))
+        ended = _ended(client, begun["executionArn"])
+    assert (ended["status"], ended["error"]) == ("FAILED", error)
+    assert "not authorized to perform: lambda:InvokeFunction" in ended["cause"]
+
+
+def test_an_execution_ends_after_the_timeout_of_its_machine(stack: Stack) -> None:
+    client = stack.settings.client("stepfunctions")
+    wait = {"Wait": {"Type": "Wait", "Seconds": 300, "End": True}}
+    with _machine(stack, {"StartAt": "Wait", "TimeoutSeconds": 1, "States": wait}) as arn:
+        begun = client.start_execution(stateMachineArn=arn)
+        assert _ended(client, begun["executionArn"], seconds=20)["status"] == "TIMED_OUT"
+
+
+def test_a_stopped_execution_stays_stopped_although_its_task_fails(stack: Stack) -> None:
+    client = stack.settings.client("stepfunctions")
+    retry = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 2, "MaxAttempts": 1}]
+    definition = _calling(stack, Retry=retry)
+    role = stack.settings.client("stepfunctions").describe_state_machine(stateMachineArn=stack.outputs["JobMachineArn"])
+    made = client.create_state_machine(
+        name=f"strict-{uuid.uuid4()}", definition=json.dumps(definition), roleArn=role["roleArn"]
+    )
+    arn = client.start_execution(stateMachineArn=made["stateMachineArn"], input="{}")["executionArn"]
+
+    def failures() -> int:
+        return sum(one["type"] == "TaskFailed" for one in client.get_execution_history(executionArn=arn)["events"])
+
+    until = time.monotonic() + PATIENCE
+    while failures() < 1 and time.monotonic() < until:
+        time.sleep(0.1)
+    client.stop_execution(executionArn=arn)
+    while failures() < 2 and time.monotonic() < until:
+        time.sleep(0.1)
+    assert failures() == 2
+    time.sleep(0.5)
+    assert client.describe_execution(executionArn=arn)["status"] == "ABORTED"
+    client.delete_state_machine(stateMachineArn=made["stateMachineArn"])

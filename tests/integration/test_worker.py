@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import itertools
 import os
-import re
 import time
 
 from local.simulators.process import Simulator
-from tests.integration.live import PATIENCE, Api, Film, Heard, Stack, answered
+from tests.integration.live import PATIENCE, Api, Film, Heard, Stack, answered, record
 
 PACE = 1.0  # poll_seconds of the deployment
-
-
-def record(public_id: str) -> str:
-    """Return the key of the job's row, which is part of the job's id."""
-    payload = base64.urlsafe_b64decode(public_id.removeprefix("video_") + "==")
-    found = re.search(rb"[0-9a-f]{28}", payload)
-    assert found
-    return found[0].decode()
 
 
 def test_a_job_whose_client_never_polls_is_completed_and_archived(api: Api, stack: Stack, upstream: Simulator) -> None:

@@ -69,13 +69,13 @@ def test_a_form_arrives_in_base64_and_whole() -> None:
 
 
 def test_messages_become_sqs_s_event() -> None:
-    first, second = rendered({"messages": [{"tick": 0}, "text"]})["Records"]
-    assert (json.loads(first["body"]), second["body"]) == ({"tick": 0}, "text")
+    first, second = rendered({"messages": [{"Records": []}, "text"]})["Records"]
+    assert (json.loads(first["body"]), second["body"]) == ({"Records": []}, "text")
     assert first["messageId"] != second["messageId"]
 
 
 def test_a_plain_event_is_taken_as_it_is(tmp_path: Path) -> None:
-    file = tmp_path / "run_job.json"
+    file = tmp_path / "ingest_upload.json"
     file.write_text('{"Records": []}')
     assert rendered(events.read(file)) == {"Records": []}
 

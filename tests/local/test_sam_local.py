@@ -14,9 +14,9 @@ EMULATOR = Emulator(Settings(4700), Path("/nowhere"), "172.17.0.1", "")
 
 
 def test_the_stack_s_addresses_are_those_that_containers_see() -> None:
-    queue = "http://127.0.0.1:4701/000000000000/understudy-JobQueue"
+    queue = "http://127.0.0.1:4701/000000000000/understudy-UploadQueue"
     simulator = 'base_url = "http://127.0.0.1:4702/v1"'
-    assert EMULATOR.seen(queue) == "http://172.17.0.1:4701/000000000000/understudy-JobQueue"
+    assert EMULATOR.seen(queue) == "http://172.17.0.1:4701/000000000000/understudy-UploadQueue"
     assert EMULATOR.seen(simulator) == 'base_url = "http://172.17.0.1:4702/v1"'
 
 

@@ -132,7 +132,7 @@ def test_an_image_url_does_not_lead_inside(stage: Stage, upstream: Upstream, net
         assert "127.0.0.1" not in reply.error["message"]
     assert set(network.connected) <= {PUBLIC}  # some of these, read rightly, name the public one
     assert upstream.heard == []
-    assert stage.queue.sent == []
+    assert stage.executions.started == []
 
 
 def redirecting(location: str) -> Callable[[bytes], bytes]:

@@ -110,7 +110,7 @@ def test_the_whole_api_refuses_them(stage: Stage, upstream: Upstream) -> None:
         reply = stage.call("create_video", raw=body, headers={"content-type": content_type} if content_type else {})
         assert (reply.status, reply.error["code"]) == (STATUS[code], code), name
     assert upstream.heard == []
-    assert stage.queue.sent == []
+    assert stage.executions.started == []
 
 
 @pytest.mark.parametrize("body", ["!", "eyJ", "eyJ9=", "{}", "é", "\ud800"])
@@ -136,7 +136,8 @@ class TestMassAssignment:
 
     NAMES = """
     api_base base_url api_key deployment provider team owner user_id key_id price micro_dollars hold state status id
-    upstream_id callback_url webhook __class__ constructor litellm_params fallbacks model_id scopes record tick
+    upstream_id callback_url webhook __class__ constructor litellm_params fallbacks model_id scopes record run
+    touched_at unfinished
     """
 
     @pytest.mark.parametrize("name", NAMES.split())

@@ -1,8 +1,8 @@
 """Slots and money of keys stay right, whatever happens in whatever order.
 
-The events are creates, worker steps, deletes, lost answers, deaths at any touch of the outside world, and other calls
-in between. After every step the rows have to agree with each other. The expected cost of a job follows from how the job
-ended, not from the code under test.
+The events are creates, steps of jobs, repeated steps, deletes, executions that an operator stops, sweeps, lost answers,
+deaths at any touch of the outside world, and other calls in between. After every event the rows have to agree with each
+other. The expected cost of a job follows from how the job ended, not from the code under test.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 
 from tests import rings
 from tests.fakes.edges import Killed
-from tests.fakes.queue import Message
 from tests.fakes.stage import Stage
 from tests.fakes.upstream import Upstream, lose, refuse
 from tests.unit.conftest import cold_start
@@ -27,7 +26,7 @@ from understudy.access.keys import Caller, Limits, rotate
 from understudy.deployments import routing
 from understudy.deployments.config import deployments
 from understudy.jobs import budget, transitions
-from understudy.jobs.job import Job
+from understudy.jobs.job import QUIET_SECONDS, Job
 from understudy.store import table
 
 CONCURRENT = 2
@@ -37,7 +36,14 @@ DELIVERED = 3 * A_SECOND  # the stage's clips are 3 s long
 BUDGET = 3 * HELD + 50_000  # three and a bit
 LIMITS = Limits(concurrent=CONCURRENT, budget=BUDGET)
 # Error codes after which the provider may bill: the outcome is unknown, or a video was made.
-OWED = {"outcome_unknown", "provider_timeout", "provider_lost_video", "output_unavailable", "deployment_removed"}
+OWED = {
+    "outcome_unknown",
+    "provider_timeout",
+    "provider_lost_video",
+    "output_unavailable",
+    "deployment_removed",
+    "stopped",  # the jobs here have no slow preparation, so their orders were sent
+}
 
 numbers = itertools.count()
 
@@ -56,9 +62,7 @@ class World:
         self.team = f"team{next(numbers)}"
         self.callers = [self.stage.sign_in(self.team, limits=LIMITS) for _ in range(2)]
         self.payers = [caller.key_id for caller in self.callers]
-        self.stage.queue.waiting.clear()
-        self.stage.queue.dead.clear()
-        self.stage.queue.sent.clear()
+        self.stage.executions.all.clear()
         self.upstream.videos.clear()
         self.upstream.script.clear()
         self.upstream.instant = False
@@ -78,9 +82,18 @@ class World:
         self.stage.run(seconds)
 
     def again(self, count: int) -> None:
-        """Deliver the last messages once more, as SQS may do."""
-        for message in self.stage.queue.sent[-count:]:
-            self.stage.deliver(Message(message.body, 0, 0, received=1))
+        """Take the last executions' steps once more, as Lambda may do: also while the same step runs."""
+        for execution in list(self.stage.executions.all.values())[-count:]:
+            self.stage.repeat(execution)
+
+    def stop(self, place: int) -> None:
+        """Stop an execution, as an operator can."""
+        running = self.stage.executions.running
+        if running:
+            self.stage.executions.stop(running[place % len(running)])
+
+    def sweep(self) -> None:
+        self.stage.sweep()
 
     def delete(self, place: int) -> None:
         self.stage.caller = self.callers[0]
@@ -147,6 +160,7 @@ class World:
             assert entries[job.id]["hold"]["micro_dollars"] == HELD
             if job.done:
                 assert entries[job.id]["settlement"]["micro_dollars"] == owed(job)
+        assert set(table.unfinished(int(now) + 1)) == {job.key for job in rows.values() if not job.done}
         for job_id, kinds in entries.items():
             assert "hold" in kinds
             assert "settlement" in kinds or job_id in rows  # no hold is left by a deleted job
@@ -184,9 +198,14 @@ class World:
         self.upstream.script.clear()
         self.upstream.instant = True
         self.stage.run()
+        self.stage.clock.advance(QUIET_SECONDS + 1)
+        self.stage.sweep()  # jobs whose execution was stopped
+        self.stage.run()
         self.check()
         lost = {job.id for job in self.jobs().values() if not job.done}
-        assert len(lost) <= len(self.stage.queue.dead)  # only what died five times is not ended
+        assert lost == set()
+        assert self.stage.executions.running == []
+        assert {execution.status for execution in self.stage.executions.failed} <= {"ABORTED"}
         self.stage.clock.advance(7 * 24 * 3600)
         for payer in self.payers:
             budget.drop_expired(payer)
@@ -208,7 +227,9 @@ works = st.tuples(st.just("work"), st.sampled_from([1, 30, 400, 4000]))
 deletes = st.tuples(st.just("delete"), st.integers(0, 5))
 again = st.tuples(st.just("again"), st.integers(1, 4))
 rotations = st.tuples(st.just("rotate"), keys)
-acts = st.one_of(creates, works, deletes, again, rotations)
+stops = st.tuples(st.just("stop"), st.integers(0, 2))
+sweeps = st.tuples(st.just("sweep"))
+acts = st.one_of(creates, works, deletes, again, rotations, stops, sweeps)
 weather = st.sampled_from([("finish",), ("fail",), ("lose",), ("refuse",), ("break",), ("late",), ("moderate",)])
 deaths = st.tuples(st.just("die"), st.integers(0, 14))
 meanwhile = st.tuples(st.just("meanwhile"), st.integers(0, 9), acts)
@@ -237,6 +258,7 @@ def step(world: World, what: tuple[Any, ...]) -> Callable[[], None]:
 
 
 CREATE, WORK, ROTATE = ("create", 0, "solo", None), ("work", 4000), ("rotate", 0)
+STOP, LATE, SWEEP = ("stop", 0), ("late",), ("sweep",)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=rings.size(10, 30))
@@ -248,6 +270,9 @@ CREATE, WORK, ROTATE = ("create", 0, "solo", None), ("work", 4000), ("rotate", 0
 @example(what=[("meanwhile", n, ROTATE) if n % 2 == 0 else CREATE for n in range(14)])
 @example(what=[("meanwhile", n, CREATE) if n % 2 == 0 else CREATE for n in range(10)])
 @example(what=[("lose",), CREATE, WORK, ("lose",), CREATE, WORK, CREATE, WORK, CREATE, CREATE])
+@example(what=[CREATE, STOP, CREATE, LATE, SWEEP, CREATE, ("finish",), WORK])
+@example(what=[CREATE, ("work", 1), STOP, LATE, ("meanwhile", 4, SWEEP), SWEEP, ("die", 5), SWEEP, SWEEP])
+@example(what=[CREATE, ("finish",), *(("meanwhile", n, ("again", 1)) if n % 2 else ("work", 30) for n in range(12))])
 def test_the_books_are_right_whatever_happens(stage: Stage, upstream: Upstream, what: list[tuple[Any, ...]]) -> None:
     world = World(stage, upstream)
     for one in what:
@@ -312,7 +337,7 @@ class TestLeases:
         caller = stage.sign_in("blue", limits=Limits(concurrent=1))
         video = stage.create(model="solo")
         assert video.status == 200, video
-        stage.queue.waiting.clear()  # the message is lost, as SQS never loses one
+        stage.executions.stop(stage.executions.running[-1])  # and the sweep never comes
         return caller, video.body["id"]
 
     def test_after_its_deadline_the_next_create_takes_the_slot(self, stage: Stage, upstream: Upstream) -> None:
@@ -328,6 +353,35 @@ class TestLeases:
         assert taken.status == 200
         assert len((table.get(table.slots_key(caller.key_id)) or {})["open"]) == 1
 
+    @pytest.mark.parametrize("with_character", [False, True])
+    def test_a_job_whose_every_step_is_killed_gives_back_its_slot(
+        self, stage: Stage, upstream: Upstream, with_character: bool
+    ) -> None:
+        """The execution tries a step again 14 times. Then it calls `run_job` once more, which ends the job."""
+        caller = stage.sign_in("blue", limits=Limits(concurrent=1, budget=BUDGET))
+        cast = [{"id": stage.character()}] if with_character else []  # solo makes it anew: the order is sent later
+        video = stage.create(model="solo", characters=cast)
+        assert video.status == 200, video
+        execution = stage.executions.running[-1]
+        began, deaths = stage.clock.now, 0
+        while execution.state != "Close":
+            assert stage.executions.next() is execution
+            stage.edges.fatal = 0
+            assert not stage.step(execution)
+            deaths += 1
+        assert deaths == 1 + 14
+        assert stage.clock.now - began < 3600
+        stage.run()
+        assert execution.status == "FAILED"
+        assert stage.show(video.body["id"])["error"]["code"] == "internal_error"
+        assert (table.get(table.slots_key(caller.key_id)) or {})["open"] == {}
+        (job,) = Job.page("blue", limit=9, newest_first=True, after=None)
+        settled = table.get(table.entry_key("blue", job.id, "settlement"))
+        assert settled is not None
+        assert settled["micro_dollars"] == (0 if with_character else HELD)  # the order of a running job may be billed
+        assert list(table.unfinished(int(stage.clock.now) + 1)) == []
+        assert stage.create(model="solo").status == 200
+
     def test_the_late_end_of_such_a_job_takes_nobody_elses(self, stage: Stage, upstream: Upstream) -> None:
         caller, video = self.open(stage)
         (job,) = Job.page("blue", limit=9, newest_first=True, after=None)
@@ -341,7 +395,7 @@ class TestLeases:
 
     @pytest.mark.parametrize("state", ["preparing", "submitting", "running", "archiving"])
     def test_whatever_state_it_was_killed_in(self, stage: Stage, upstream: Upstream, state: str) -> None:
-        """SQS delivers the message again, and `run_job` ends the job and frees its slot."""
+        """The execution takes the step again, and `run_job` ends the job and frees its slot."""
         upstream.instant = True
         stage.sign_in("blue", limits=Limits(concurrent=1))
         body: dict[str, Any] = {"model": "solo"}
@@ -349,13 +403,21 @@ class TestLeases:
             upstream.rules["POST", "*", "/videos/characters"] = refuse(503)
             body["characters"] = [{"id": stage.character(model="solo")}]
             upstream.rules.clear()
-        dies = {"submitting": "POST /v1/videos", "archiving": "GET /v1/videos/video_0/content"}
-        stage.edges.fatal = dies.get(state) if state == "submitting" else None
+        dies = {
+            "preparing": "POST /v1/videos/characters",
+            "submitting": "POST /v1/videos",
+            "running": "GET /v1/videos/video_0",
+            "archiving": "GET /v1/videos/video_0/content",
+        }
+        stage.edges.fatal = dies[state] if state == "submitting" else None
         with contextlib.suppress(Killed):
             assert stage.create(**body).status == 200
         if state != "submitting":
-            stage.edges.fatal = dies.get(state, 3)
-            stage.run(20)
+            stage.edges.fatal = dies[state]
+            execution = stage.executions.next()
+            assert execution is not None
+            assert not stage.step(execution)
+            assert execution.running
             assert stage.edges.fatal is None
         (job,) = Job.page("blue", limit=9, newest_first=True, after=None)
         assert job.state == state

@@ -202,7 +202,7 @@ class TestModels:
     def test_create(self, stage: Stage, upstream: Upstream, named: dict[str, str]) -> None:
         stage.sign_in("blue", models=("wan",))
         self.refused(stage.create(**named), upstream)
-        assert stage.queue.sent == []
+        assert stage.executions.started == []
 
     @pytest.mark.parametrize(("operation", "more"), [("edit", {}), ("extend", {"seconds": "8"})])
     @pytest.mark.parametrize("named", [{"model": "solo"}, {}])
@@ -303,7 +303,7 @@ class TestRevoke:
         ids["UPLOAD"] = stage.call("create_upload", json_body=begun).body["id"]
         stage.run()
         upstream.heard.clear()
-        sent = len(stage.queue.sent)
+        sent = len(stage.executions.started)
 
         keys.revoke(stage.caller.key_id)
 
@@ -312,7 +312,7 @@ class TestRevoke:
             reply = stage.call(function, **{**call, "path": path or None})
             assert (reply.status, reply.error["code"]) == (401, "invalid_api_key"), function
         assert upstream.heard == []
-        assert len(stage.queue.sent) == sent
+        assert len(stage.executions.started) == sent
         assert stage.call("get_video", path={"video_id": ids["VIDEO"]}).status == 200
         assert effect(authorize(key)) == "Deny"
         assert authorize(key)["context"] == {}
@@ -433,7 +433,7 @@ class TestOperators:
 
     @pytest.fixture(autouse=True)
     def here(self, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(aws_options, "outputs", lambda name: {"TableName": NAMES["table"]})
+        monkeypatch.setattr(aws_options, "outputs", lambda name, *needed: {"TableName": NAMES["table"]})
 
     def run(self, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         capsys.readouterr()

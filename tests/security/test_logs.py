@@ -166,6 +166,18 @@ def test_nothing_secret_or_personal_is_logged(
     assert {what: lines[:2] for what, lines in found.items() if lines} == {}
 
 
+def test_nothing_secret_or_personal_is_in_the_history_of_an_execution(
+    stage: Stage, upstream: Upstream, bucket: Bucket
+) -> None:
+    """Step Functions keeps for 90 days what an execution was started with and what its steps returned."""
+    key = run(stage, upstream, bucket)
+    assert len(stage.executions.deletions) == 2
+    history = json.dumps([(one.name, one.started, one.data) for one in stage.executions.all.values()])
+    assert {what for what, mark in {**MARKS, "API key": key}.items() if mark in history} == set()
+    told = {"team", "video", "begun", "next", "delete", "deployment", "model", "reference"}
+    assert {name for one in stage.executions.started for name in one} == told
+
+
 def test_a_mark_would_be_found(log: Collector) -> None:
     from understudy.telemetry import logger
 

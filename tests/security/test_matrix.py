@@ -314,7 +314,7 @@ def test_who_gets_what_with_the_scope_raw_ids(stage: Stage, upstream: Upstream, 
 
 
 def _state(stage: Stage, upstream: Upstream) -> tuple[int, int]:
-    return len(upstream.heard), len(stage.queue.sent)
+    return len(upstream.heard), len(stage.executions.started)
 
 
 @pytest.mark.parametrize("text", ["video_xyz789", "file-abc", "", "x" * 5000])

@@ -30,7 +30,7 @@ API = {
     "complete_upload",
 }
 SEALED = {"inspect_clip", "stitch_clips"}
-BEHIND = {"authorizer", "run_job", "ingest_upload"} | SEALED
+BEHIND = {"authorizer", "run_job", "sweep_jobs", "ingest_upload"} | SEALED
 
 
 def test_all_functions_are_there(functions: Resources) -> None:
@@ -86,7 +86,7 @@ def test_every_function_gets_the_agreed_environment(functions: Resources) -> Non
     agreed = {
         "TABLE_NAME",
         "BUCKET_NAME",
-        "JOB_QUEUE_URL",
+        "JOB_MACHINE",
         "UPLOAD_QUEUE_URL",
         "ID_SECRET",
         "INSPECT_FUNCTION",
@@ -137,10 +137,10 @@ def test_sealed_functions_are_bounded(functions: Resources, name: str) -> None:
     assert reserved == {"Fn::If": ["ReservesMedia", {"Ref": "MediaConcurrency"}, {"Ref": "AWS::NoValue"}]}
 
 
-def test_workers_take_one_message_and_report_failed_ones(resources: Resources) -> None:
+def test_the_worker_takes_one_message_and_reports_a_failed_one(resources: Resources) -> None:
     mappings = of_type(resources, "AWS::Lambda::EventSourceMapping").values()
     queues = {mapping["FunctionName"]["Ref"]: mapping["EventSourceArn"]["Fn::GetAtt"][0] for mapping in mappings}
-    assert queues == {"RunJobFunction": "JobQueue", "IngestUploadFunction": "UploadQueue"}
+    assert queues == {"IngestUploadFunction": "UploadQueue"}
     for mapping in mappings:
         assert mapping["BatchSize"] == 1
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]

@@ -22,7 +22,7 @@ CALLS_PROVIDERS = {
     "run_job",
     "ingest_upload",
 }
-DECODES_NO_ID = {"authorizer", "list_models", "inspect_clip", "stitch_clips"}
+DECODES_NO_ID = {"authorizer", "list_models", "sweep_jobs", "inspect_clip", "stitch_clips"}
 
 
 def _statements(resources: Resources) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -53,8 +53,10 @@ def test_resources_are_named(resources: Resources) -> None:
         assert not wild or all(a.startswith("xray:") for a in _list(statement["Action"])), f"{name}: {statement}"
 
 
-def test_every_role_is_fenced(roles: Resources) -> None:
-    for name, role in roles.items():
+def test_every_role_is_fenced(resources: Resources, roles: Resources) -> None:
+    found = of_type(resources, "AWS::IAM::Role")
+    assert len(found) == len(roles) + 1  # the state machine's
+    for name, role in found.items():
         assert role["PermissionsBoundary"] == {"Ref": "Boundary"}, name
 
 
@@ -74,7 +76,7 @@ def test_roles_hold_our_policies_and_what_sam_adds(roles: Resources) -> None:
                 assert arn.rpartition("/")[2] in ADDED_BY_SAM, f"{name}: {arn}"
 
 
-def test_only_lambda_takes_the_roles(roles: Resources) -> None:
+def test_only_lambda_takes_the_roles_of_functions(roles: Resources) -> None:
     for role in roles.values():
         (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
         assert statement["Principal"] == {"Service": ["lambda.amazonaws.com"]}
@@ -143,19 +145,89 @@ def test_no_role_has_more_policies_than_iam_takes(roles: Resources) -> None:
     assert max(count.values()) <= 8, count
 
 
-def test_lambda_takes_no_chain_of_messages_for_a_loop(roles: Resources, resources: Resources) -> None:
-    """Lambda stops a function that sends messages to the queue that invokes it, after 16, unless it is told not to."""
-    sends = {
-        name: {target["Fn::GetAtt"][0] for target in map(dict, _list(statement["Resource"])) if "Fn::GetAtt" in target}
-        for name, statement in _statements(resources)
-        if "sqs:SendMessage" in _list(statement["Action"])
+def test_no_function_makes_a_loop_that_lambda_would_stop(
+    functions: Resources, roles: Resources, resources: Resources
+) -> None:
+    """Lambda stops a loop after 16 calls if it goes through calls of functions, SQS, SNS or S3.
+
+    A job is a loop through Step Functions, which Lambda does not count (AWS's page "Use Lambda recursive loop
+    detection", 2026-11).
+    """
+    invoked = _invoked_by_queues(resources)
+    chains = {
+        name: {invoked[queue] for queue in _queues(rights(roles[name]), resources) if queue in invoked}
+        | _called(rights(roles[name]), resources)
+        for name in functions
     }
-    for mapping in of_type(resources, "AWS::Lambda::EventSourceMapping").values():
-        function = resources[mapping["FunctionName"]["Ref"]]["Properties"]
-        role = function["Role"]["Fn::GetAtt"][0]
-        reached = set().union(*(sends.get(right, set()) for right in rights(resources[role]["Properties"])))
-        if mapping["EventSourceArn"]["Fn::GetAtt"][0] in reached:
-            assert function["RecursiveLoop"] == "Allow", mapping["FunctionName"]
+    assert chains["complete_upload"] == {"IngestUploadFunction"}  # by way of the bucket
+    assert chains["run_job"] == {"InspectClipFunction", "StitchClipsFunction"}
+    ids = {function: f"{''.join(word.capitalize() for word in function.split('_'))}Function" for function in functions}
+    left = {ids[name]: ahead for name, ahead in chains.items()}
+    while ends := {name for name, ahead in left.items() if not ahead & set(left)}:
+        left = {name: ahead for name, ahead in left.items() if name not in ends}
+    assert left == {}, "a loop"
+    assert "RecursiveLoop" not in repr(resources)
+
+
+def _invoked_by_queues(resources: Resources) -> dict[str, str]:
+    """Return the function that each queue invokes."""
+    mappings = of_type(resources, "AWS::Lambda::EventSourceMapping").values()
+    return {mapping["EventSourceArn"]["Fn::GetAtt"][0]: mapping["FunctionName"]["Ref"] for mapping in mappings}
+
+
+def _queues(policies: set[str], resources: Resources) -> set[str]:
+    """Return the queues that get a message if a function with these policies sends one or writes an object."""
+    told = resources["Bucket"]["Properties"]["NotificationConfiguration"]["QueueConfigurations"]
+    found = set()
+    for resource in _resources(policies, {"sqs:SendMessage", "s3:PutObject"}, resources):
+        if "Fn::GetAtt" in resource:
+            found.add(resource["Fn::GetAtt"][0])
+            continue
+        written = resource["Fn::Sub"].removeprefix("${Bucket.Arn}/").rstrip("*")
+        for one in told:
+            (rule,) = one["Filter"]["S3Key"]["Rules"]
+            if written.startswith(rule["Value"]) or rule["Value"].startswith(written):
+                found.add(one["Queue"]["Fn::GetAtt"][0])
+    return found
+
+
+def _called(policies: set[str], resources: Resources) -> set[str]:
+    """Return the functions that a function with these policies may call."""
+    return {one["Fn::GetAtt"][0] for one in _resources(policies, {"lambda:InvokeFunction"}, resources)}
+
+
+def _resources(policies: set[str], actions: set[str], resources: Resources) -> list[dict[str, Any]]:
+    return [
+        resource
+        for name, statement in _statements(resources)
+        if name in policies and actions & set(_list(statement["Action"]))
+        for resource in _list(statement["Resource"])
+    ]
+
+
+def test_nobody_sends_to_a_queue_but_s3(resources: Resources) -> None:
+    for name, statement in _statements(resources):
+        assert "sqs:SendMessage" not in _list(statement["Action"]), name
+
+
+def test_only_these_may_invoke_a_function_from_outside(resources: Resources) -> None:
+    """API Gateway may call the aliases, and the rules of this stack may call sweep_jobs."""
+    for name, permission in of_type(resources, "AWS::Lambda::Permission").items():
+        principal, source = permission["Principal"], permission["SourceArn"]
+        if principal == "events.amazonaws.com":
+            assert permission["FunctionName"] == {"Ref": "SweepJobsFunction"}, name
+            assert source["Fn::GetAtt"][0] in of_type(resources, "AWS::Events::Rule"), name
+        else:
+            assert principal == "apigateway.amazonaws.com", name
+            assert permission["FunctionName"]["Ref"] in of_type(resources, "AWS::Lambda::Alias"), name
+
+
+def test_no_execution_is_stopped_and_no_machine_is_changed_by_a_role_of_this_stack(resources: Resources) -> None:
+    allowed = {action for _, statement in _statements(resources) for action in _list(statement["Action"])}
+    assert {action for action in allowed if action.startswith("states:")} == {
+        "states:StartExecution",
+        "states:DescribeExecution",
+    }
 
 
 def test_two_stacks_in_one_account_read_their_own_secrets(resources: Resources) -> None:
@@ -171,6 +243,6 @@ def test_two_stacks_in_one_account_read_their_own_secrets(resources: Resources) 
         assert "${AWS::StackName}/" in arn or "${IdSecret}" in arn, arn
 
 
-def test_every_right_is_used_by_somebody(roles: Resources, resources: Resources) -> None:
+def test_every_right_is_used_by_somebody(resources: Resources) -> None:
     declared = set(of_type(resources, "AWS::IAM::ManagedPolicy")) - {"Boundary"}
-    assert declared == set().union(*(rights(role) for role in roles.values()))
+    assert declared == set().union(*(rights(role) for role in of_type(resources, "AWS::IAM::Role").values()))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from tests.template.conftest import Resources, of_type
 
 
@@ -87,12 +85,10 @@ def test_the_bucket_speaks_tls_only_unless_local(resources: Resources, template:
     assert template["Parameters"]["LocalEndpoint"]["Default"] == ""
 
 
-@pytest.mark.parametrize(("name", "worker"), [("JobQueue", "run_job"), ("UploadQueue", "ingest_upload")])
-def test_a_message_is_not_taken_twice_and_does_not_vanish(
-    resources: Resources, functions: Resources, name: str, worker: str
-) -> None:
-    queue = resources[name]["Properties"]
-    assert queue["VisibilityTimeout"] > functions[worker]["Timeout"]
+def test_a_message_is_not_taken_twice_and_does_not_vanish(resources: Resources, functions: Resources) -> None:
+    assert set(of_type(resources, "AWS::SQS::Queue")) == {"UploadQueue", "DeadLetters"}
+    queue = resources["UploadQueue"]["Properties"]
+    assert queue["VisibilityTimeout"] > functions["ingest_upload"]["Timeout"]
     assert queue["RedrivePolicy"] == {
         "deadLetterTargetArn": {"Fn::GetAtt": ["DeadLetters", "Arn"]},
         "maxReceiveCount": 5,
@@ -147,13 +143,35 @@ def test_functions_that_the_api_does_not_show_have_alarms(resources: Resources, 
         for part in alarm.get("Metrics", []):
             if "MetricStat" in part and part["MetricStat"]["Metric"]["MetricName"] == "Errors":
                 watched.add(part["MetricStat"]["Metric"]["Dimensions"][0]["Value"]["Ref"])
-    assert watched == {"RunJobFunction", "IngestUploadFunction"}  # the sealed ones fail in their hands
+    assert watched == {
+        "RunJobFunction",
+        "SweepJobsFunction",
+        "IngestUploadFunction",
+    }  # the sealed ones fail in their hands
 
 
-def test_alarms_watch_api_queue_and_providers(resources: Resources) -> None:
+def test_alarms_watch_api_jobs_uploads_and_providers(resources: Resources) -> None:
     watched = {alarm.get("MetricName") for alarm in of_type(resources, "AWS::CloudWatch::Alarm").values()}
-    assert watched >= {"5XXError", "Latency", "ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage"}
-    assert watched >= {"Throttles", "RecursiveInvocationsDropped", "WriteThrottleEvents", "NeedsAttention"}
+    assert watched >= {"5XXError", "Latency", "ApproximateNumberOfMessagesVisible", "ExecutionsFailed"}
+    assert watched >= {"Throttles", "WriteThrottleEvents", "NeedsAttention"}
+
+
+def test_the_alarm_on_executions_is_of_this_machine(resources: Resources) -> None:
+    (alarm,) = [
+        one for one in of_type(resources, "AWS::CloudWatch::Alarm").values() if one.get("Namespace") == "AWS/States"
+    ]
+    assert alarm["Dimensions"] == [{"Name": "StateMachineArn", "Value": {"Ref": "JobMachine"}}]
+    assert alarm["Threshold"] == 1
+
+
+def test_nothing_is_paid_for_while_nobody_calls(resources: Resources) -> None:
+    """What costs money idle is alarms and the secret. 730 calls of the sweep a month cost less than a cent."""
+    schedules = [rule for rule in of_type(resources, "AWS::Events::Rule").values() if "ScheduleExpression" in rule]
+    assert [rule["ScheduleExpression"] for rule in schedules] == ["rate(1 hour)"]
+    assert resources["Table"]["Properties"]["BillingMode"] == "PAY_PER_REQUEST"
+    billed = {"AWS::KMS::Key", "AWS::EC2::NatGateway", "AWS::EC2::VPCEndpoint", "AWS::CloudWatch::Dashboard"}
+    assert not billed & {resource["Type"] for resource in resources.values()}
+    assert "ProvisionedConcurrencyConfig" not in repr(resources)
 
 
 def test_our_own_metric_is_one_and_of_this_stack(resources: Resources, functions: Resources) -> None:

@@ -67,7 +67,8 @@ def test_the_api_calls_aliases_and_may(resources: Resources) -> None:
     assert all("FunctionAliaslive}/invocations" in uri for uri in called), called
     scheme = api["Body"]["components"]["securitySchemes"]["KeyAuthorizer"]["x-amazon-apigateway-authorizer"]
     assert scheme["authorizerUri"]["Fn::Sub"][1] == {"__FunctionArn__": {"Ref": "AuthorizerFunctionAliaslive"}}
-    permitted = {one["FunctionName"]["Ref"] for one in of_type(resources, "AWS::Lambda::Permission").values()}
+    permissions = of_type(resources, "AWS::Lambda::Permission").values()
+    permitted = {one["FunctionName"]["Ref"] for one in permissions if one["Principal"] == "apigateway.amazonaws.com"}
     assert permitted == set(of_type(resources, "AWS::Lambda::Alias"))
 
 

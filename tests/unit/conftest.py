@@ -16,12 +16,14 @@ from tests.fakes.dynamodb import DynamoDB
 from tests.fakes.edges import Edges
 from tests.fakes.executions import MACHINE, Executions
 from tests.fakes.stage import NAMES, Stage, build, load
+from tests.fakes.upload_queue import UploadQueue
 from tests.fakes.upstream import MP4, Upstream
 from understudy.deployments import config
 from understudy.files import clips
 from understudy.network import http_client
 from understudy.store import bucket, clients, secrets
 from understudy.store import executions as started
+from understudy.store import queue as queues
 
 TOML = """
 [deployments.one]
@@ -172,10 +174,19 @@ def executions(aws_stack: None, edges: Edges, clock: Clock, monkeypatch: pytest.
 
 
 @pytest.fixture
+def upload_queue(monkeypatch: pytest.MonkeyPatch) -> UploadQueue:
+    """The queue of what has landed in the bucket."""
+    queue = UploadQueue()
+    monkeypatch.setattr(queues, "sqs", lambda: queue)
+    return queue
+
+
+@pytest.fixture
 def stage(
     clock: Clock,
     edges: Edges,
     executions: Executions,
+    upload_queue: UploadQueue,
     upstream: Upstream,
     configure: Any,
     toml: str,
@@ -186,7 +197,7 @@ def stage(
     monkeypatch.setattr(clips, "_call", _media)
     for name in ("run_job", "sweep_jobs"):
         monkeypatch.setattr(load(name), "time", clock)
-    return Stage(clock, edges, executions)
+    return Stage(clock, edges, executions, upload_queue)
 
 
 def _media(_function: str, event: dict[str, Any], _deadline: float, _param: str = "video") -> dict[str, Any]:

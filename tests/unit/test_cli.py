@@ -23,7 +23,7 @@ def place(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The settings with which the AWS SDK would be called; no call is made."""
     seen: dict[str, Any] = {}
 
-    def outputs(stack: str) -> dict[str, str]:
+    def outputs(stack: str, *needed: str) -> dict[str, str]:
         seen.update({name: os.environ.get(name) for name in NAMES}, stack=stack)
         raise ValueError("no further")
 
@@ -101,6 +101,74 @@ def test_a_stack_that_is_not_there_is_said_in_one_line(monkeypatch: pytest.Monke
     assert ran.output.startswith("Error: Stack 'nowhere' was not found: ")
     assert "--stack, --region, --profile or --local" in ran.output
     assert "Traceback" not in ran.output
+
+
+COMMANDS = [
+    ["keys", "list"],
+    ["keys", "create", "--team", "blue"],
+    ["keys", "revoke", "0123"],
+    ["keys", "rotate", "0123"],
+    ["jobs", "show", "0123"],
+    ["jobs", "open"],
+    ["smoke", "--model", "sora-2", "--key", "us-x"],
+    ["redrive"],
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_profile_that_does_not_exist_is_said_in_one_line(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in NAMES:
+        monkeypatch.setenv(name, "")  # restores what the command sets
+        monkeypatch.delenv(name)
+    ran = run(*command, "--profile", "nobody", "--region", "us-east-1")
+    assert ran.exit_code == 1
+    assert ran.output == (
+        "Error: The config profile (nobody) could not be found. "
+        "Choose another with --profile, or add it to ~/.aws/config.\n"
+    )
+
+
+def test_every_command_of_operators_is_tried_with_such_a_profile() -> None:
+    """`doctor` has a row for the profile in its table, and `upload` needs no AWS."""
+    known = {
+        f"{name} {below}".strip()
+        for name, command in main.commands.items()
+        for below in getattr(command, "commands", {"": None})
+    }
+    assert known - {"doctor", "upload"} == {" ".join(one[: 2 if one[0] in {"keys", "jobs"} else 1]) for one in COMMANDS}
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_stack_that_is_not_understudys_is_said_in_one_line(
+    command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class CloudFormation:
+        def describe_stacks(self, StackName: str) -> dict[str, Any]:
+            return {"Stacks": [{"Outputs": [{"OutputKey": "Site", "OutputValue": "x"}]}]}
+
+    monkeypatch.setattr(aws_options.boto3, "client", lambda service: CloudFormation())
+    ran = run(*command)
+    assert ran.exit_code == 1
+    assert ran.output.startswith("Error: Stack 'understudy' lacks outputs: ")
+    assert ran.output.endswith("Deploy this version of the template, or choose Understudy's stack with --stack.\n")
+
+
+def test_dead_letters_go_back_to_the_queue_of_uploads(monkeypatch: pytest.MonkeyPatch) -> None:
+    moved: list[str] = []
+
+    class Sqs:
+        def get_queue_attributes(self, QueueUrl: str, AttributeNames: list[str]) -> dict[str, Any]:
+            assert QueueUrl == "the queue"
+            return {"Attributes": {"QueueArn": "arn:dead", "ApproximateNumberOfMessages": "2"}}
+
+        def start_message_move_task(self, SourceArn: str) -> None:
+            moved.append(SourceArn)
+
+    monkeypatch.setattr(aws_options, "outputs", lambda stack, *needed: {"DeadLettersUrl": "the queue"})
+    monkeypatch.setattr(boto3, "client", lambda service: {"sqs": Sqs()}[service])
+    ran = run("redrive")
+    assert (ran.exit_code, ran.output) == (0, "2 dead letters go back to the queue of uploads.\n")
+    assert moved == ["arn:dead"]
 
 
 def test_keys_are_listed_as_lines_without_a_terminal(place: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:

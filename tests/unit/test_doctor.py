@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from botocore.stub import Stubber
 from click.testing import CliRunner
 
 from understudy.deployments.config import Deployments
+from understudy.jobs.job import Job
 from understudy_cli import checks, doctor
 from understudy_cli.checks import Result
 from understudy_cli.main import main
@@ -25,6 +27,7 @@ from understudy_cli.stacks import Stack
 
 ROOT = Path(__file__).parents[2]
 OUTPUTS = {name: f"the {name}" for name in checks.OUTPUTS} | {"DeadLettersUrl": "https://sqs.example/1/dead"}
+OUTPUTS["JobMachineArn"] = "arn:aws:states:eu-north-1:123456789012:stateMachine:studio-jobs"
 TOML = """
 [deployments.one]
 provider = "xai"
@@ -223,7 +226,7 @@ def test_no_such_stack(aws: Aws, stack: Stack) -> None:
     aws.refuses("cloudformation", "describe_stacks", "ValidationError", "Stack with id studio does not exist")
     result = checks.check_stack(stack)
     assert (result.state, "--stack" in result.todo) == ("failure", True)
-    for check in (checks.check_dead_letters, checks.check_alarms, checks.check_table_protection):
+    for check in (checks.check_dead_letters, checks.check_alarms, checks.check_table_protection, checks.check_given_up):
         assert checks.guarded(check, stack) == Result("not checked", "This needs the stack.")
 
 
@@ -235,18 +238,94 @@ def test_the_outputs_are_those_of_the_template() -> None:
 def test_the_concurrency_is_that_of_the_template() -> None:
     text = (ROOT / "template.yaml").read_text("utf-8")
     most = [int(number) for number in re.findall(r"MaximumConcurrency: (\d+)", text)]
-    assert most == [checks.RUN_JOB, checks.INGEST_UPLOAD]
+    assert most == [checks.INGEST_UPLOAD]
+
+
+def concurrency(aws: Aws, stack: Stack, free: int) -> Result:
+    limit = {"ConcurrentExecutions": 1000, "UnreservedConcurrentExecutions": free}
+    aws.answers("lambda", "get_account_settings", {"AccountLimit": limit})
+    return checks.check_concurrency(stack)
 
 
 @pytest.mark.parametrize(
-    ("free", "state", "calls"), [(1000, "ok", 485), (100, "ok", 35), (99, "warning", 34), (39, "failure", 4)]
+    ("free", "state", "calls"), [(1000, "ok", 495), (100, "ok", 45), (99, "warning", 44), (39, "failure", 14)]
 )
 def test_the_concurrency(aws: Aws, stack: Stack, free: int, state: str, calls: int) -> None:
-    limit = {"ConcurrentExecutions": 1000, "UnreservedConcurrentExecutions": free}
-    aws.answers("lambda", "get_account_settings", {"AccountLimit": limit})
-    result = checks.check_concurrency(stack)
+    result = concurrency(aws, stack, free)
     assert (result.state, f"{calls} calls at once" in result.found) == (state, True)
     assert ("Concurrent executions" in result.todo) == (state != "ok")
+
+
+@pytest.mark.parametrize(
+    ("reserved", "said"),
+    [("0", "less the steps of jobs that run."), ("20", "and run_job has 20 of its own.")],
+)
+def test_the_concurrency_of_run_job(aws: Aws, stack: Stack, reserved: str, said: str) -> None:
+    stack.description = description(RunJobConcurrency=reserved)
+    assert said in concurrency(aws, stack, 1000).found
+
+
+def job(touched: float, **changes: Any) -> Job:
+    """Return a job whose last step was so many seconds ago."""
+    facts = {"operation": "create", "state": "running", "model": "sora-2", "deployment": "one", "provider": "openai"}
+    given = {"team": "blue", "id": "0" * 28, "prompt": "", "created_at": 0, **facts, **changes}
+    return Job(**given, touched_at=int(time.time() - touched))
+
+
+def check_jobs(stack: Stack, monkeypatch: pytest.MonkeyPatch, *found: Job) -> Result:
+    monkeypatch.setenv("TABLE_NAME", "")  # restores what the check sets
+    monkeypatch.setattr(checks.jobs, "unfinished", lambda before: iter(found))
+    return checks.guarded(checks.check_jobs, stack)
+
+
+def test_jobs_that_are_driven(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert check_jobs(stack, monkeypatch).state == "ok"
+    assert check_jobs(stack, monkeypatch, job(1700), job(9999, state="completed")).state == "ok"
+
+
+def test_a_quiet_job_that_the_sweep_will_see(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = check_jobs(stack, monkeypatch, job(10), job(1900, id="1" * 28), job(1850, id="2" * 28))
+    assert result.state == "warning"
+    assert result.found == f"Jobs without a step for 30 minutes: 2. The first is {'1' * 28}."
+    assert "once an hour" in result.todo
+    assert f"`understudy jobs show {'1' * 28} --stack studio`" in result.todo
+
+
+def test_a_quiet_job_that_the_sweep_should_have_seen(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = check_jobs(stack, monkeypatch, *(job(7200, id=f"{n:028x}") for n in range(50)))
+    assert (result.state, "10 or more" in result.found) == ("failure", True)
+    assert "sweep_jobs has not looked after it." in result.found
+    assert "log of sweep_jobs" in result.todo
+
+
+def test_jobs_of_no_stack(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    stack.description = None
+    assert check_jobs(stack, monkeypatch) == Result("not checked", "This needs the stack.")
+
+
+def check_given_up(aws: Aws, stack: Stack, **hours: float) -> Result:
+    """Return the result for executions that failed so many hours ago, by name."""
+    now = datetime.now(UTC)
+    arn = "arn:aws:states:eu-north-1:123456789012:execution:studio-jobs:"
+    facts = {"stateMachineArn": OUTPUTS["JobMachineArn"], "status": "FAILED", "startDate": now - timedelta(days=9)}
+    failed = [
+        {"name": name, "executionArn": f"{arn}{name}", "stopDate": now - timedelta(hours=ago), **facts}
+        for name, ago in hours.items()
+    ]
+    asked = {"stateMachineArn": OUTPUTS["JobMachineArn"], "statusFilter": "FAILED", "maxResults": 100}
+    aws.answers("stepfunctions", "list_executions", {"executions": failed}, asked)
+    return checks.check_given_up(stack)
+
+
+def test_no_execution_was_given_up(aws: Aws, stack: Stack) -> None:
+    assert check_given_up(aws, stack).state == "ok"
+    assert check_given_up(aws, stack, a=25).state == "ok"
+
+
+def test_executions_that_were_given_up(aws: Aws, stack: Stack) -> None:
+    result = check_given_up(aws, stack, a=25, b=23, c=1)
+    assert (result.state, "in the last day: 2. The last is b." in result.found) == ("warning", True)
+    assert "`understudy jobs show b --stack studio` and the log of run_job say why." in result.todo
 
 
 @pytest.mark.parametrize(("on", "state"), [(True, "ok"), (False, "warning")])
@@ -277,13 +356,13 @@ def with_alarms(aws: Aws, *alarms: dict[str, Any]) -> None:
 
 def test_alarms(aws: Aws, stack: Stack) -> None:
     """The alarms are fetched once for both checks."""
-    with_alarms(aws, alarm(), alarm("studio-LoopAlarm-2X", "INSUFFICIENT_DATA"))
+    with_alarms(aws, alarm(), alarm("studio-ThrottlesAlarm-2X", "INSUFFICIENT_DATA"))
     assert checks.check_alarms(stack) == Result("ok", "None of 2 alarms is in ALARM.")
     assert checks.check_alarm_topic(stack) == Result("ok", "All 2 alarms have a topic.")
 
 
 def test_an_alarm_that_rings(aws: Aws, stack: Stack) -> None:
-    with_alarms(aws, alarm(state="ALARM"), alarm("studio-LoopAlarm-2X"))
+    with_alarms(aws, alarm(state="ALARM"), alarm("studio-ThrottlesAlarm-2X"))
     result = checks.check_alarms(stack)
     assert (result.state, result.found) == ("failure", "ApiErrorsAlarm is in ALARM: The API answered with 5XX.")
     assert "docs/operations.md" in result.todo
@@ -302,9 +381,9 @@ def test_no_alarms(aws: Aws, stack: Stack) -> None:
 
 @pytest.mark.parametrize("silent", [{"AlarmActions": []}, {"ActionsEnabled": False}])
 def test_alarms_that_tell_nobody(aws: Aws, stack: Stack, silent: dict[str, Any]) -> None:
-    with_alarms(aws, alarm(), alarm("studio-LoopAlarm-2X", **silent))
+    with_alarms(aws, alarm(), alarm("studio-ThrottlesAlarm-2X", **silent))
     result = checks.check_alarm_topic(stack)
-    assert (result.state, result.found) == ("warning", "LoopAlarm has no topic, so nobody is told.")
+    assert (result.state, result.found) == ("warning", "ThrottlesAlarm has no topic, so nobody is told.")
     assert "AlarmTopicArn" in result.todo
 
 

@@ -285,7 +285,7 @@ class TestRequests:
         told(stage.call("create_video", **given), *expected)
         assert upstream.heard == []
         assert stage.listed() == []
-        assert stage.queue.sent == []
+        assert stage.executions.started == []
 
     @pytest.mark.parametrize("case", REMAKES)
     def test_remakes(self, stage: Stage, upstream: Upstream, case: str) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from local.simulators.shared.faults import Fault
+from scripts import faults
 from tests.integration.fault_judge import Told, judge
 from tests.integration.fault_servers import OPENAI, SERVERS
 from tests.integration.fault_table import LOST, ROWS, Row
+from tests.unit.background import test_every_job_ends
 from understudy import providers
 
 OTHER_SERVERS = {"azure", "hosted_vllm"}  # OpenAI's words in other places
@@ -19,6 +22,12 @@ OTHER_SERVERS = {"azure", "hosted_vllm"}  # OpenAI's words in other places
 
 def test_every_provider_is_in_the_table() -> None:
     assert {server.name for server in SERVERS} == set(providers.names()) - OTHER_SERVERS
+
+
+def test_every_failure_of_ours_names_a_test() -> None:
+    text = Path(test_every_job_ends.__file__).read_text("utf-8")
+    for *_, test in faults.HERE_ROWS:
+        assert f"def {test}(" in text, test
 
 
 def test_no_two_rows_are_one() -> None:

@@ -392,7 +392,7 @@ def test_a_key_is_needed(fake: Fake) -> None:
 
 def test_the_base_url_is_the_stacks(fake: Fake, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     url = {"ApiUrl": "https://studio.example/v1"}
-    monkeypatch.setattr(aws_options, "outputs", lambda stack: url if stack == "studio" else {})
+    monkeypatch.setattr(aws_options, "outputs", lambda stack, *needed: url if stack == "studio" else {})
     fake.entry["id"] = "another"
     CliRunner().invoke(
         main, ["smoke", "--model", "sora-2", "--stack", "studio", "--key", KEY, "--output", str(tmp_path)]

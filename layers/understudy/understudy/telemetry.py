@@ -5,6 +5,7 @@ Prompts are personal data, and keys are secrets. Neither is ever passed to the l
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Literal
 
 from aws_lambda_powertools import Logger
@@ -30,6 +31,7 @@ def needs_attention(what: Attention, message: str, **facts: Any) -> None:
     """
     from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
-    logger.error(message, extra={"attention": what, **facts}, exc_info=what in {"step_died", "upload_died"})
+    died = what in {"step_died", "upload_died"} and sys.exc_info()[0] is not None
+    logger.error(message, extra={"attention": what, **facts}, exc_info=died)
     with single_metric(name="NeedsAttention", unit=MetricUnit.Count, value=1):
         pass

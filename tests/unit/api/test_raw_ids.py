@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -137,7 +138,7 @@ class TestVideos:
         assert upstream.videos == {}
         upstream.heard.clear()
         assert get_video(stage, VIDEO).status == get_video(stage, public_id).status == 404
-        assert (upstream.heard, stage.queue.waiting) == ([], [])
+        assert (upstream.heard, stage.executions.running) == ([], [])
 
     def test_a_provider_that_is_away_is_asked_again(self, stage: Stage, upstream: Upstream) -> None:
         upstream.has_video(HOST, VIDEO)
@@ -197,7 +198,7 @@ class TestVideos:
     def test_a_revoked_key_brings_nothing_new(self, stage: Stage, upstream: Upstream) -> None:
         keys.revoke(stage.caller.key_id)
         assert get_video(stage, VIDEO).status == 401
-        assert stage.queue.waiting == []
+        assert stage.executions.running == []
 
     @pytest.mark.parametrize("n", range(8))
     def test_a_death_on_the_way_leaves_nothing_half_done(self, stage: Stage, upstream: Upstream, n: int) -> None:
@@ -206,7 +207,7 @@ class TestVideos:
         try:
             get_video(stage, VIDEO)
         except Killed:
-            stage.run()  # a message without a row does no harm
+            stage.run()  # an execution without a row ends
         stage.edges.fatal = None
         assert get_video(stage, VIDEO).status == 200
         stage.run()
@@ -474,7 +475,8 @@ class TestWhoseItIs:
         if how == "deleted":
             stage.call("delete_video", path={"video_id": video})
             stage.call("delete_character", path={"character_id": character})
-            stage.queue.waiting.clear()  # the provider has them still
+            for execution in stage.executions.running:
+                stage.executions.stop(execution)  # the provider has them still
         self.scoped(stage, "red")
         upstream.heard.clear()
         for text in (video, litellm(video)):
@@ -494,7 +496,7 @@ class TestWhoseItIs:
         table.write_together(job.new_row())
         found = transitions.ordered(job, "video_found", troubles=0)
         assert (found.state, found.upstream_id) == ("running", "video_found")
-        assert Job.find("blue", job.id) == found
+        assert Job.find("blue", job.id) == replace(found, touched_at=int(stage.clock.now))
         assert get_video(stage, "video_found").status == 200
         with pytest.raises(table.RowChanged):
             transitions.ordered(job, "video_other")
@@ -595,7 +597,7 @@ class TestSeveralDeployments:
         table.write_together(upstream_ids.made(Kind.VIDEO, "solo", VIDEO, "red", "r"))
         upstream.has_video("one.example", VIDEO)
         assert get_video(stage, VIDEO).status == 404
-        assert stage.queue.waiting == []
+        assert stage.executions.running == []
 
     @pytest.mark.parametrize(
         ("model", "asked"),
@@ -621,7 +623,7 @@ class TestSeveralDeployments:
     ) -> None:
         assert get_character(stage, litellm(CHARACTER, "character", model=model, provider=provider)).status == 404
         assert get_video(stage, litellm(VIDEO, model=model, provider=provider)).status == 404
-        assert (upstream.heard, stage.queue.waiting) == ([], [])
+        assert (upstream.heard, stage.executions.running) == ([], [])
 
     def test_litellms_further_parts_say_nothing(self, stage: Stage, upstream: Upstream) -> None:
         upstream.has_video(HOST, VIDEO)
@@ -682,7 +684,7 @@ class TestWhatIsNoSuchId:
         ):
             for text in (changed, litellm(changed), litellm(changed, "character")):
                 assert get_video(stage, text).status == get_character(stage, text).status == 404
-        assert (upstream.heard, stage.queue.waiting) == ([], [])
+        assert (upstream.heard, stage.executions.running) == ([], [])
 
     @pytest.mark.parametrize("odd", [".", ":", "/", "=", "A", "~"])
     def test_wherever_it_was_touched(self, stage: Stage, upstream: Upstream, odd: str) -> None:
@@ -690,7 +692,7 @@ class TestWhatIsNoSuchId:
         for n in range(len("video_"), len(ours)):
             changed = f"{ours[:n]}{odd}{ours[n + 1 :]}"
             assert get_video(stage, changed).status == 404
-        assert (upstream.heard, stage.queue.waiting) == ([], [])
+        assert (upstream.heard, stage.executions.running) == ([], [])
 
     def test_a_page_begins_after_what_a_list_answered(self, stage: Stage, upstream: Upstream) -> None:
         upstream.has_video(HOST, VIDEO)

@@ -183,7 +183,7 @@ def test_a_passing_refusal_is_tried_again_with_growing_pauses(stage: Stage, buck
     assert status(stage, upload)["status"] == "processing"
     assert not bucket.deliver(event, received=2)
     assert bucket.deliver(event, received=3)
-    assert stage.queue.pauses == [10, 20]
+    assert stage.upload_queue.pauses == [10, 20]
     assert status(stage, upload)["status"] == "completed"
     assert len(characters(stage)) == len(upstream.characters) == 1
 
@@ -276,7 +276,7 @@ class TestNoUploadStaysOpen:
         done = status(stage, upload)
         assert (done["status"], done["error"]["code"]) == ("failed", "model_not_found")
         assert "Create a new upload" in done["error"]["message"]
-        assert stage.queue.pauses == []
+        assert stage.upload_queue.pauses == []
         assert bucket.keys("uploads/") == []
 
     @pytest.mark.parametrize("error", [PermissionDenied("No."), Conflict("No.", code="taken")])
@@ -302,7 +302,7 @@ class TestNoUploadStaysOpen:
         done = status(stage, upload)
         assert (done["status"], done["error"]["code"]) == ("failed", "media_failed")
         assert "Create a new upload" in done["error"]["message"]
-        assert stage.queue.pauses == [10, 20, 40, 80]
+        assert stage.upload_queue.pauses == [10, 20, 40, 80]
 
     def test_an_error_of_ours_fails_it_at_the_last_delivery_and_is_raised(
         self, stage: Stage, bucket: Bucket, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -395,7 +395,7 @@ class TestNoUploadStaysOpen:
         with pytest.raises(Killed):
             bucket.deliver(event)
         assert not bucket.deliver(event)
-        assert stage.queue.pauses == [285]
+        assert stage.upload_queue.pauses == [285]
         stage.clock.advance(286)
         assert bucket.deliver(event, received=2)
         assert status(stage, upload)["status"] == "completed"

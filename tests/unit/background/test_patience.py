@@ -101,7 +101,7 @@ def test_row(gateway: Stage, simulators: dict[str, Simulator], row: Row) -> None
         told.hear(row, simulator.requests(account=row.account, since=since), faults)
     finally:
         simulator.clear_faults()
-    assert gateway.queue.waiting == gateway.queue.dead == []
+    assert gateway.executions.running == gateway.executions.failed == []
     (job,) = Job.page(caller.team, limit=2, newest_first=True, after=None)
     if job.output is not None:
         kept = clients.s3().get_object(Bucket="bucket", Key=archive.key(job))["Body"].read()

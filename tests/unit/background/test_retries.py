@@ -1,8 +1,10 @@
-"""Temporary failures: what counts against a job, how long its provider is not asked, and what the job has cost."""
+"""Failures: what counts against a job, how long its provider is not asked, our errors, and what the job has cost."""
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from email.utils import formatdate
 from typing import Any
@@ -12,16 +14,28 @@ import pytest
 
 from tests.fakes.stage import Stage
 from tests.fakes.upstream import Answering, Upstream, answer, lose, refuse
-from tests.unit.background.test_run_job import HOST, PACE, ended, job_of, submitted
+from tests.unit.background.test_run_job import (
+    DEADLINE,
+    HOST,
+    PACE,
+    PRICE,
+    attention,
+    ended,
+    execution_of,
+    gaps,
+    job_of,
+    settled,
+    submitted,
+)
 from understudy.access import keys
+from understudy.background import retries, run_job
+from understudy.characters import handles
 from understudy.errors import InvalidRequest, OutcomeUnknown, Reason, Refused
 from understudy.files import clips
 from understudy.jobs.job import Job
 from understudy.providers.base import Account, Progress
 from understudy.providers.openai import OpenAI
 from understudy.store import clients, table
-
-PRICE = 100_000  # micro-dollars a second of sora-2
 
 
 @pytest.fixture
@@ -44,22 +58,29 @@ def spent(job: Job) -> int:
 class TestLost:
     """Of all errors, only several 404s in a row end a job before its deadline."""
 
-    def test_one_404_among_other_troubles_is_no_loss(self, stage: Stage, upstream: Upstream, video: str) -> None:
-        upstream.script += [refuse(500), refuse(503), refuse(404), lose(), refuse(404), refuse(502)]
+    def test_404s_among_other_troubles_are_no_loss(
+        self, stage: Stage, upstream: Upstream, configure: Callable[[str], None], toml: str
+    ) -> None:
+        configure(toml.replace("deadline_seconds = 900", "deadline_seconds = 3600"))
+        video = submitted(stage)
+        others = [refuse(500), lose(), refuse(503), refuse(502)]
+        upstream.script += [each for other in others * 3 for each in (refuse(404), other)]
         upstream.instant = True
         stage.run()
+        assert upstream.script == []
         assert ended(stage, video) == ("completed", None)
 
     def test_a_good_answer_begins_the_row_again(self, stage: Stage, upstream: Upstream, video: str) -> None:
-        upstream.script += [refuse(404), refuse(404), upstream.serve, refuse(404), refuse(404)]
-        stage.run(60)
+        row = [refuse(404)] * (retries.MOST - 1)
+        upstream.script += [*row, upstream.serve, *row]
+        stage.run(400)
         assert upstream.script == []
         upstream.finish()
         stage.run()
         assert ended(stage, video) == ("completed", None)
 
-    def test_three_in_a_row_after_other_troubles_are_one(self, stage: Stage, upstream: Upstream, video: str) -> None:
-        upstream.script += [refuse(500), refuse(500), refuse(404), refuse(404), refuse(404)]
+    def test_a_row_after_other_troubles_is_one(self, stage: Stage, upstream: Upstream, video: str) -> None:
+        upstream.script += [refuse(500), refuse(500), *[refuse(404)] * retries.MOST]
         stage.run()
         assert ended(stage, video) == ("failed", "provider_lost_video")
         assert upstream.script == []
@@ -85,6 +106,191 @@ class TestLost:
         )
         stage.run()
         assert ended(stage, video) == ("completed", None)
+
+
+class TestOurErrors:
+    """An error of ours ends a step. The step is retried, because a new version of the code may mend it."""
+
+    @pytest.fixture(autouse=True)
+    def told(self, monkeypatch: pytest.MonkeyPatch, stage: Stage) -> list[str]:
+        """What the operator was told."""
+        stage.sign_in("blue", limits=keys.Limits(concurrent=1, budget=10_000_000))
+        return attention(monkeypatch, retries)
+
+    def broken(self, *_given: Any) -> Any:
+        raise TypeError("unhashable type: 'list'")
+
+    def test_a_deploy_that_mends_polls_before_the_deadline_saves_the_video(
+        self, stage: Stage, upstream: Upstream, monkeypatch: pytest.MonkeyPatch, told: list[str]
+    ) -> None:
+        video = submitted(stage)
+        with monkeypatch.context() as version:
+            version.setattr(OpenAI, "poll", self.broken)
+            stage.run(DEADLINE - 150)
+        assert stage.show(video)["status"] == "queued"
+        assert set(told) == {"step_died"}
+        assert len(told) > retries.MOST
+        upstream.finish()
+        stage.run()
+        assert ended(stage, video) == ("completed", None)
+        assert settled(stage) == 3 * PRICE
+
+    def test_a_deploy_that_mends_previews_saves_the_video(
+        self, stage: Stage, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        video = submitted(stage)
+        upstream.finish()
+        with monkeypatch.context() as version:
+            version.setattr(clips, "previews", self.broken)
+            stage.run(600)
+        assert stage.show(video)["status"] == "in_progress"
+        stage.run()
+        assert ended(stage, video) == ("completed", None)
+
+    def test_after_the_order_the_deadline_ends_it(
+        self, stage: Stage, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(OpenAI, "poll", self.broken)
+        video = submitted(stage)
+        start = stage.clock.now
+        stage.run()
+        assert ended(stage, video) == ("failed", "internal_error")
+        assert "may be billed" in stage.show(video)["error"]["message"]
+        assert DEADLINE < stage.clock.now - start < DEADLINE + 121
+        assert settled(stage) == 4 * PRICE
+
+    def test_before_the_order_it_ends_after_eight_retries(
+        self, stage: Stage, upstream: Upstream, monkeypatch: pytest.MonkeyPatch, told: list[str]
+    ) -> None:
+        died: list[float] = []
+
+        def broken(*_given: Any) -> Any:
+            died.append(stage.clock.now)
+            raise TypeError
+
+        monkeypatch.setattr(handles, "ensure", broken)
+        video = submitted(stage, characters=[{"id": stage.character()}])
+        stage.run()
+        assert ended(stage, video) == ("failed", "internal_error")
+        assert "billed" not in stage.show(video)["error"]["message"]
+        assert gaps(died) == [5, 5, 5, 8, 16, 32, 64, 120]
+        assert told == ["step_died"] * 9
+        assert settled(stage) == 0
+        assert upstream.submits() == []
+
+    def test_a_character_that_our_error_keeps_from_being_made(
+        self, stage: Stage, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        character = stage.character()
+        monkeypatch.setattr(OpenAI, "make_character", self.broken)
+        video = submitted(stage, characters=[{"id": character}])
+        start = stage.clock.now
+        stage.run()
+        assert ended(stage, video)[0] == "failed"
+        assert stage.clock.now - start < 2 * run_job.PREPARE_SECONDS
+        assert settled(stage) == 0
+        assert upstream.submits() == []
+
+    def test_an_error_after_the_order_was_sent_does_not_send_it_again(
+        self, stage: Stage, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        submit = OpenAI.submit
+
+        def broken(*given: Any) -> Any:
+            submit(*given)
+            raise TypeError
+
+        monkeypatch.setattr(OpenAI, "submit", broken)
+        video = submitted(stage, characters=[{"id": stage.character()}])
+        stage.run()
+        assert ended(stage, video) == ("failed", "outcome_unknown")
+        assert len(upstream.submits()) == 1
+        assert settled(stage) == job_of(stage).hold
+
+    def test_a_failure_to_record_the_error_is_retried_by_the_machine(
+        self, stage: Stage, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """If DynamoDB is away as well, only the state machine can retry."""
+        video = submitted(stage)
+        with monkeypatch.context() as away:
+            away.setattr(table, "get", self.broken)
+            stage.run(600)
+        upstream.finish()
+        stage.run()
+        assert ended(stage, video) == ("completed", None)
+
+
+MODELS = {
+    "openai": "sora-2",
+    "azure": "sora-2",
+    "gemini": "veo-3.1-generate-preview",
+    "hosted_vllm": "wan-2.2",
+    "kling": "kling-3.0-omni",
+    "minimax": "MiniMax-H3",
+    "runwayml": "gen4_turbo",
+    "xai": "grok-imagine-video",
+}
+SAID: dict[str, Any] = {"status_code": [], "status_msg": {}}
+ID = {"id": "video_0"}
+SHAPES: list[tuple[int, Any]] = [  # a status, and a body with wrong types for each provider
+    (200, []),
+    (200, "words"),
+    (200, None),
+    (200, {}),
+    (200, {"code": []}),
+    (200, {"code": 0, "data": [[]]}),
+    (200, {"code": 0, "data": {"id": []}, "task": [], "base_resp": []}),
+    (200, {**ID, "status": [], "error": [], "progress": [], "seconds": {}, "size": [], "done": [], "video": []}),
+    (200, {**ID, "status": "failed", "error": [[]], "done": True, "response": []}),
+    (200, {**ID, "status": "failed", "error": {"code": [], "message": {}}, "done": True, "base_resp": SAID}),
+    (200, {**ID, "status": "FAILED", "failure": [], "failureCode": {}, "task": {"status": "failed", "error": []}}),
+    (200, {**ID, "status": "SUCCEEDED", "output": {}, "done": True, "response": {"generateVideoResponse": []}}),
+    (200, {**ID, "status": "done", "video": {"url": [], "duration": {}}, "usage": []}),
+    (400, []),
+    (400, {"code": {}, "message": []}),
+    (400, {"error": []}),
+    (400, {"error": {"code": [], "message": {}, "type": [], "param": [], "status": [], "details": {}}}),
+]
+
+
+@pytest.mark.parametrize("provider", sorted(MODELS))
+class TestWrongTypes:
+    """A provider answers with JSON of a shape that is not in its documentation. The job ends all the same."""
+
+    @pytest.fixture(autouse=True)
+    def patience(self, stage: Stage, toml: str, provider: str) -> None:
+        """Two deployments files with little patience, for `solo` as it is and for `solo` as the provider's."""
+        stage.sign_in("blue", limits=keys.Limits(concurrent=1, budget=1_000_000_000))
+        self.toml = toml.replace("deadline_seconds = 900", "deadline_seconds = 60")
+        before, solo = self.toml.split("[deployments.solo]")
+        solo = solo.replace('"openai"', f'"{provider}"', 1).replace('"sora-2"', f'"{MODELS[provider]}"', 1)
+        self.changed = f"{before}[deployments.solo]{solo}"
+
+    def test_to_a_poll(self, stage: Stage, upstream: Upstream, configure: Callable[[str], None], provider: str) -> None:
+        for status, shape in SHAPES:
+            configure(self.toml)
+            video = submitted(stage, json.dumps(shape))
+            configure(self.changed)
+            start = stage.clock.now
+            upstream.rules["GET", HOST, ""] = answer(status, json.dumps(shape), "application/json")
+            stage.run()
+            assert ended(stage, video)[0] == "failed", shape
+            assert stage.clock.now - start < 60 + 300, shape
+        settled(stage)
+
+    def test_to_an_order(
+        self, stage: Stage, upstream: Upstream, configure: Callable[[str], None], provider: str
+    ) -> None:
+        configure(self.changed)
+        upstream.rules["GET", HOST, ""] = answer(404, "{}", "application/json")
+        for number, (status, shape) in enumerate(SHAPES, start=1):
+            upstream.rules["POST", HOST, ""] = answer(status, json.dumps(shape), "application/json")
+            stage.create(json.dumps(shape), model="solo")
+            stage.run()
+            assert len(upstream.submits()) == number, shape
+            assert stage.executions.running == stage.executions.failed == [], shape
+            assert all(video["status"] == "failed" for video in stage.listed()), shape
+        settled(stage)
 
 
 BUSY: list[int] = [429, 503]
@@ -147,12 +353,10 @@ class TestRetryAfter:
         assert len(asked) == 2
         assert asked[1] - asked[0] >= 77
 
-    def test_it_does_not_hold_up_more_than_a_message_can_wait(
-        self, stage: Stage, upstream: Upstream, video: str
-    ) -> None:
+    def test_a_wait_has_at_most_a_quarter_of_an_hour(self, stage: Stage, upstream: Upstream, video: str) -> None:
         upstream.rules["GET", HOST, "/video_0"] = _busy(429, "86400")
         stage.work()
-        assert stage.queue.sent[-1].delay == 900
+        assert execution_of(stage).seconds == 900
 
     @pytest.mark.parametrize(
         ("said", "seconds"),

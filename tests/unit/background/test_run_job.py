@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, ClassVar
+from types import ModuleType
+from typing import Any
 
 import httpx
 import pytest
@@ -14,24 +17,26 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.fakes.edges import Killed
-from tests.fakes.queue import Message
+from tests.fakes.executions import MACHINE, Execution
 from tests.fakes.stage import Stage
 from tests.fakes.upstream import MP4, Answering, Upstream, answer, lose, refuse
-from understudy.background import archive, run_job
+from understudy.access import keys
+from understudy.background import archive, retries, run_job
+from understudy.characters import handles
 from understudy.deployments import config, routing
 from understudy.deployments.config import deployments
 from understudy.errors import ApiError, InvalidRequest, Reason, Refused
 from understudy.files import clips
-from understudy.jobs import transitions
-from understudy.jobs.job import Job
+from understudy.jobs import submission, transitions
+from understudy.jobs.job import QUIET_SECONDS, Job
 from understudy.providers.base import Account, NativeCharacter, Progress
 from understudy.providers.openai import OpenAI
-from understudy.store import bucket, clients, table
-from understudy.store import queue as queues
+from understudy.store import bucket, clients, executions, table
 
 PACE = 5.0
 DEADLINE = 900  # of the deployment, by its options
 HOST = "solo.example"
+PRICE = 100_000  # micro-dollars a second of sora-2
 
 
 @pytest.fixture
@@ -56,10 +61,52 @@ def job_of(stage: Stage, video_id: str | None = None) -> Job:
     return next(job for job in found if resources.video_id(job) == video_id)
 
 
+def execution_of(stage: Stage) -> Execution:
+    """Return the execution of the newest job."""
+    return stage.executions.of(job_of(stage).id)
+
+
+def gaps(times: list[float]) -> list[int]:
+    """Return the whole seconds between the times."""
+    return [round(after - before) for before, after in itertools.pairwise(times)]
+
+
+def settled(stage: Stage) -> int:
+    """Return what the key has spent, in micro-dollars, after a check that it holds nothing more, and no slot."""
+    key = stage.caller.key_id
+    slots = table.get(table.slots_key(key))
+    assert slots is None or slots["open"] == {}
+    rows = [table.get(table.budget_key(key, month)) for month in {job.month for job in jobs(stage)} if month]
+    spent = sum(int(row["spent"]) for row in rows if row)
+    assert spent == sum(int(row["committed"]) for row in rows if row)
+    entries = [table.get(table.entry_key(job.team, job.id, "settlement")) for job in jobs(stage)]
+    assert spent == sum(int(entry["micro_dollars"]) for entry in entries if entry)
+    return spent
+
+
+def jobs(stage: Stage) -> list[Job]:
+    """Return the team's jobs from the table."""
+    return list(Job.page(stage.caller.team, limit=500, newest_first=True, after=None))
+
+
+def forget_handles() -> None:
+    """Delete what the table says about the team's characters at solo, so that they are made again."""
+    for row in table.each(table.Key("team#blue", "handle#"), "handle#"):
+        if row["deployment"] == "solo":
+            table.delete(table.Key(row["pk"], row["sk"]))
+
+
+def attention(monkeypatch: pytest.MonkeyPatch, module: ModuleType) -> list[str]:
+    """Return a list of what the module will tell the operator."""
+    told: list[str] = []
+    monkeypatch.setattr(module, "needs_attention", lambda what, _message, **_facts: told.append(what))
+    return told
+
+
 def ended(stage: Stage, video_id: str) -> tuple[str, str | None]:
-    """Return status and error code of the video, after a check that no message is left or dead."""
-    assert stage.queue.waiting == []
-    assert stage.queue.dead == []
+    """Return status and error code of the video, after a check that no execution is left or was given up."""
+    assert stage.executions.running == []
+    assert stage.executions.failed == []
     shown = stage.show(video_id)
     return shown["status"], (shown["error"] or {}).get("code")
 
@@ -114,6 +161,35 @@ class TestPolling:
         times = [start, *(poll.at for poll in upstream.polls())]
         assert len(times) >= 4
         assert all(after - before >= pace for before, after in itertools.pairwise(times))
+
+    def test_the_pace_falls_with_the_age_of_the_job(
+        self, stage: Stage, upstream: Upstream, configure: Callable[[str], None], toml: str
+    ) -> None:
+        """A job is polled when it is a twelfth older. An hour at the provider takes fewer than 100 polls."""
+        configure(toml.replace("deadline_seconds = 900", "deadline_seconds = 7200"))
+        video = submitted(stage)
+        start = stage.clock.now
+        stage.run(3600)
+        times = [poll.at - start for poll in upstream.polls()]
+        assert 60 < len(times) < 100
+        for before, after in itertools.pairwise(times):
+            longest = max(PACE, min(before / run_job.POLLS_PER_AGE, run_job.SLOWEST_POLL))
+            assert PACE <= after - before <= longest + 1  # a wait has whole seconds
+        assert gaps(times)[:11] == [PACE] * 11  # the first minute
+        assert gaps(times)[-10:] == [run_job.SLOWEST_POLL] * 10
+        upstream.finish()
+        stage.run()
+        assert ended(stage, video) == ("completed", None)
+        assert stage.clock.now - start - 3600 <= run_job.SLOWEST_POLL
+
+    def test_a_slower_pace_of_the_provider_stays(
+        self, stage: Stage, upstream: Upstream, configure: Callable[[str], None], toml: str
+    ) -> None:
+        slow = toml.replace("deadline_seconds = 900", "deadline_seconds = 7200")
+        configure(slow.replace('"solo" = "sora-2" }', '"solo" = "sora-2" }\npoll_seconds = 300'))
+        submitted(stage)
+        stage.run(3600)
+        assert set(gaps([poll.at for poll in upstream.polls()])) == {300}
 
     def test_progress_goes_on_and_never_back(self, stage: Stage, upstream: Upstream, video: str) -> None:
         seen = []
@@ -192,7 +268,7 @@ class TestPollTroubles:
     ) -> None:
         upstream.rules["GET", HOST, "/video_0"] = answer(503, "<html>")
         stage.run(900)
-        delays = [message.delay for message in stage.queue.sent[1:]]
+        delays = gaps([poll.at for poll in upstream.polls()])
         assert delays[:8] == [5, 5, 5, 8, 16, 32, 64, 120]
         assert set(delays[8:]) == {120}
 
@@ -201,8 +277,8 @@ class TestPollTroubles:
         stage.run(300)
         upstream.rules.clear()
         stage.work()
-        stage.work()
-        assert stage.queue.sent[-1].delay == PACE
+        age = stage.clock.now - job_of(stage).created_at
+        assert execution_of(stage).seconds == math.ceil(age / 12)
         assert job_of(stage).troubles == 0
 
     def test_its_deadline_ends_it(self, stage: Stage, upstream: Upstream, video: str) -> None:
@@ -217,11 +293,12 @@ class TestPollTroubles:
         upstream.videos.clear()
         stage.run()
         assert ended(stage, video) == ("failed", "provider_lost_video")
-        assert len(upstream.polls()) == run_job.MAX_LOST
+        assert gaps([poll.at for poll in upstream.polls()]) == [5, 5, 5, 8, 16, 32, 64]
 
-    def test_one_404_is_no_loss(self, stage: Stage, upstream: Upstream, video: str) -> None:
-        """A single 404 is no loss: servers behind a balancer may need a moment to know their own job."""
-        upstream.script.append(refuse(404))
+    @pytest.mark.parametrize("times", [1, retries.MOST - 1])
+    def test_a_404_for_two_minutes_is_no_loss(self, stage: Stage, upstream: Upstream, video: str, times: int) -> None:
+        """Servers behind a balancer may need a moment to know their own job."""
+        upstream.script += [refuse(404)] * times
         upstream.instant = True
         stage.run()
         assert ended(stage, video) == ("completed", None)
@@ -391,93 +468,140 @@ class TestPreviews:
         assert len([one for one in upstream.heard if one.path.endswith("/content")]) == 1
 
 
-class TestMessages:
-    """SQS delivers each message at least once, in any order."""
+class TestRepeats:
+    """Lambda may run a step twice, one after the other or both at once."""
 
-    def test_a_copy_of_an_answered_message_does_nothing(self, stage: Stage, upstream: Upstream, video: str) -> None:
-        message = stage.queue.receive()
-        assert message
-        copy = Message(message.body, message.due, message.delay)
-        assert stage.deliver(message)
-        before = (len(upstream.heard), len(stage.queue.sent), job_of(stage))
-        assert stage.deliver(copy)
-        assert (len(upstream.heard), len(stage.queue.sent), job_of(stage)) == before
+    @pytest.fixture(autouse=True)
+    def budget(self, stage: Stage) -> None:
+        stage.sign_in("blue", limits=keys.Limits(concurrent=1, budget=10_000_000))
 
-    def test_a_copy_beside_a_running_one_comes_back(self, stage: Stage, upstream: Upstream, video: str) -> None:
-        message = stage.queue.receive()
-        assert message
-        copy = Message(message.body, message.due, message.delay)
-        taken: list[bool] = []
+    def test_a_step_of_an_ended_job_does_nothing(self, stage: Stage, upstream: Upstream) -> None:
+        video = submitted(stage)
+        upstream.finish()
+        stage.run()
+        before = (len(upstream.heard), job_of(stage), settled(stage))
+        execution = stage.executions.of(job_of(stage).id)
+        for _ in range(3):
+            assert stage.repeat(execution) == {"done": True, "seconds": 0}
+        assert (len(upstream.heard), job_of(stage), settled(stage)) == before
+        assert ended(stage, video) == ("completed", None)
+
+    @pytest.mark.parametrize("with_character", [False, True])
+    def test_every_step_may_be_run_twice(self, stage: Stage, upstream: Upstream, with_character: bool) -> None:
+        body: dict[str, Any] = {"characters": [{"id": stage.character()}]} if with_character else {}
+        video = submitted(stage, **body)
+        for _ in range(4):
+            stage.work()
+            stage.repeat(execution_of(stage))
+        upstream.finish()
+        stage.work()
+        stage.repeat(execution_of(stage))
+        assert ended(stage, video) == ("completed", None)
+        assert len(upstream.submits()) == 1
+        assert settled(stage) == 3 * PRICE
+
+    def test_two_polls_at_once_keep_the_job_going(self, stage: Stage, upstream: Upstream) -> None:
+        video = submitted(stage)
+        results: list[dict[str, Any]] = []
 
         def meanwhile(request: httpx.Request) -> httpx.Response:
-            taken.append(stage.deliver(copy))
+            results.append(stage.repeat(execution_of(stage)))
             return upstream.serve(request)
 
         upstream.script.append(meanwhile)
-        assert stage.deliver(message)
-        assert taken == [False]
-        assert len(upstream.polls()) == 1
+        stage.work()
+        assert results == [{"done": False, "seconds": PACE}]
+        assert len(upstream.polls()) == 2
+        assert len(stage.executions.running) == 1
         upstream.finish()
         stage.run()
         assert ended(stage, video) == ("completed", None)
 
-    def test_a_copy_saves_the_job_when_the_running_one_dies(self, stage: Stage, upstream: Upstream, video: str) -> None:
-        """A copy comes back while the first message is in work: SQS deletes both if the copy is dropped."""
-        message = stage.queue.receive()
-        assert message
-        copy = Message(message.body, message.due, message.delay, received=1)
+    def test_two_fetches_at_once_complete_the_video_once(self, stage: Stage, upstream: Upstream) -> None:
+        video = submitted(stage)
+        results: list[dict[str, Any]] = []
+        completed: list[Job] = []
 
-        def die(request: httpx.Request) -> httpx.Response:
-            stage.deliver(copy)
-            raise Killed
+        def meanwhile(request: httpx.Request) -> httpx.Response:
+            if not results:
+                results.append({})
+                results[0] |= stage.repeat(execution_of(stage))
+                completed.append(job_of(stage))
+            return upstream.serve(request)
 
-        upstream.script.append(die)
-        stage.deliver(message)
-        stage.queue.waiting.remove(message)
+        upstream.rules["GET", HOST, "/content"] = meanwhile
+        upstream.finish()
+        stage.work()
+        assert results == [{"done": True, "seconds": 0}]
+        assert [job.state for job in completed] == ["completed"]
+        stage.run()
+        assert ended(stage, video) == ("completed", None)
+        assert job_of(stage) == replace(completed[0], seen=True)
+        assert settled(stage) == 3 * PRICE
+
+    def test_a_step_that_is_repeated_while_the_order_is_sent_waits(self, stage: Stage, upstream: Upstream) -> None:
+        video = submitted(stage, characters=[{"id": stage.character()}])
+        results: list[dict[str, Any]] = []
+
+        def meanwhile(request: httpx.Request) -> httpx.Response:
+            assert job_of(stage).state == "submitting"
+            results.append(stage.repeat(execution_of(stage)))
+            return upstream.serve(request)
+
+        upstream.rules["POST", HOST, "/videos"] = meanwhile
+        stage.work()
+        assert results == [{"done": False, "seconds": PACE}]
+        assert len(upstream.submits()) == 1
         upstream.finish()
         stage.run()
         assert ended(stage, video) == ("completed", None)
 
-    def test_a_message_that_overtakes_the_row_comes_back(self, stage: Stage, upstream: Upstream, video: str) -> None:
-        ahead = Message(json.dumps({"team": "blue", "video": job_of(stage).id, "tick": 1}), 0, 0, received=1)
-        assert not stage.deliver(ahead)
-        assert upstream.polls() == []
-        upstream.finish()
-        stage.run()
-        assert ended(stage, video) == ("completed", None)
+    @pytest.mark.parametrize("dies", [False, True])
+    @pytest.mark.parametrize("with_character", [False, True])
+    def test_a_copy_may_run_at_any_moment(
+        self, stage: Stage, upstream: Upstream, monkeypatch: pytest.MonkeyPatch, with_character: bool, dies: bool
+    ) -> None:
+        """A whole copy runs at each touch of the outside world in turn. After it, the first one goes on, or dies."""
+        character = stage.character()
+        upstream.instant = True
+        body = {"characters": [{"id": character}]} if with_character else {}
+        touch, left, unknown = stage.edges.touch, -1, 0
 
-    def test_every_message_may_come_twice_and_late(self, stage: Stage, upstream: Upstream, video: str) -> None:
-        for _ in range(4):
-            stage.work()
-        upstream.finish()
-        stage.run()
-        asked = len(upstream.heard)
-        for message in reversed(stage.queue.sent):
-            assert stage.deliver(Message(message.body, 0, 0, received=1))
-        assert len(upstream.heard) == asked
-        assert ended(stage, video) == ("completed", None)
+        def touched(name: str) -> None:
+            nonlocal left
+            left -= 1
+            touch(name)
+            if left == -1:
+                stage.repeat(execution_of(stage))
+                if dies:
+                    raise Killed
 
-    @pytest.mark.parametrize(
-        "body", [{"team": "blue", "video": "nobody", "tick": 0}, {"team": "x", "video": "", "tick": 9}]
-    )
-    def test_a_message_of_no_job_is_dropped(self, stage: Stage, upstream: Upstream, body: dict[str, Any]) -> None:
-        assert stage.deliver(Message(json.dumps(body), 0, 0))
-        assert stage.queue.waiting == []
+        monkeypatch.setattr(stage.edges, "touch", touched)
+        for n in itertools.count():
+            forget_handles()
+            before = len(upstream.submits())
+            spent = settled(stage)
+            video = submitted(stage, f"copy {n}", **body)
+            left = n
+            stage.run()
+            copied, left = left < 0, -1
+            status, code = ended(stage, video)
+            orders = len(upstream.submits()) - before
+            assert orders <= 1
+            if code == "outcome_unknown":
+                unknown += 1  # the first one died while it sent the order, before it wrote down what came of it
+                assert settled(stage) - spent == job_of(stage).hold
+            else:
+                assert (status, code, orders) == ("completed", None, 1)
+                assert settled(stage) - spent == 3 * PRICE
+            if not copied:
+                break
+        assert n > (20 if with_character else 10)
+        assert (unknown > 0) == (with_character and dies)
 
-    @pytest.mark.parametrize("body", ["", "[]", "{}", '{"team": "blue"}', "no json"])
-    def test_a_message_that_is_none_goes_to_the_dead_letters(self, stage: Stage, upstream: Upstream, body: str) -> None:
-        stage.queue.waiting.append(Message(body, 0, 0))
-        stage.run()
-        assert len(stage.queue.dead) == 1
-
-    def test_a_finished_job_leaves_no_message(self, stage: Stage, upstream: Upstream, video: str) -> None:
-        upstream.finish()
-        stage.run()
-        assert stage.queue.waiting == []
-        assert job_of(stage).lease_until > 0  # nobody handed it on
-
-    def test_a_row_that_moved_meanwhile_is_looked_at_again(self, stage: Stage, upstream: Upstream, video: str) -> None:
-        """A job that changed between our read and our write keeps a message, so that it is not forgotten."""
+    def test_a_row_that_moved_meanwhile_is_looked_at_again(self, stage: Stage, upstream: Upstream) -> None:
+        """A job that changed between our read and our write is read again in the next step."""
+        video = submitted(stage)
 
         def meanwhile(request: httpx.Request) -> httpx.Response:
             transitions.move(job_of(stage), "archiving")
@@ -485,14 +609,63 @@ class TestMessages:
 
         upstream.script.append(meanwhile)
         stage.work()
-        assert len(stage.queue.waiting) == 1
+        assert execution_of(stage).seconds == 1
         upstream.finish()
         stage.run()
         assert ended(stage, video) == ("completed", None)
 
 
+class TestMissingRow:
+    """An execution is started before its job is written."""
+
+    def test_a_step_that_comes_first_waits_for_the_row(
+        self, stage: Stage, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write, steps = submission._write, []
+
+        def late(*given: Any) -> None:
+            steps.append(stage.run(run_job.ROW_SECONDS - 10))
+            write(*given)
+
+        monkeypatch.setattr(submission, "_write", late)
+        upstream.instant = True
+        video = submitted(stage, characters=[{"id": stage.character()}])
+        assert 3 <= steps[0] <= 5  # the waits grow
+        assert upstream.submits() == []
+        stage.run()
+        assert ended(stage, video) == ("completed", None)
+
+    @pytest.mark.parametrize("team", ["blue", "nobody"])
+    def test_an_execution_without_a_job_ends_after_a_minute(self, stage: Stage, upstream: Upstream, team: str) -> None:
+        start = stage.clock.now
+        executions.start_job(team, "nobody", 1, 1)
+        stage.run()
+        assert [one.status for one in stage.executions.all.values()] == ["SUCCEEDED"]
+        assert run_job.ROW_SECONDS <= stage.clock.now - start <= run_job.ROW_SECONDS + 2 * run_job.ROW_PAUSE
+        assert upstream.heard == []
+
+    def test_a_video_that_was_deleted_ends_at_once(self, stage: Stage, upstream: Upstream, video: str) -> None:
+        stage.run(run_job.ROW_SECONDS)
+        heard = len(upstream.heard)
+        transitions.delete(job_of(stage))
+        assert stage.run() == 1
+        assert stage.executions.running == stage.executions.failed == []
+        assert len(upstream.heard) == heard
+
+    @pytest.mark.parametrize("work", [{}, {"team": "blue"}, {"delete": "video"}])
+    def test_an_execution_whose_input_says_nothing_fails(
+        self, stage: Stage, upstream: Upstream, work: dict[str, Any]
+    ) -> None:
+        """An operator can start an execution by hand, with any input."""
+        given = json.dumps({**work, "next": {"seconds": 1}})
+        stage.executions.start_execution(stateMachineArn=MACHINE, name="by-hand", input=given)
+        stage.run()
+        assert [one.name for one in stage.executions.failed] == ["by-hand"]
+        assert upstream.heard == []
+
+
 class TestDeath:
-    """The worker dies at each touch of the outside world in turn, and the message comes back."""
+    """The process dies at each touch of the outside world in turn, and the state machine retries the step."""
 
     @pytest.mark.parametrize("with_character", [False, True])
     def test_the_job_is_completed_all_the_same(self, stage: Stage, upstream: Upstream, with_character: bool) -> None:
@@ -502,9 +675,7 @@ class TestDeath:
         unknown = 0
         for n in itertools.count():
             upstream.heard.clear()
-            for row in table.each(table.Key("team#blue", "handle#"), "handle#"):
-                if row["deployment"] == "solo":
-                    table.delete(table.Key(row["pk"], row["sk"]))
+            forget_handles()
             video = submitted(stage, f"death {n}", **body)
             stage.edges.fatal = n
             stage.run()
@@ -521,18 +692,76 @@ class TestDeath:
         assert n > (20 if with_character else 10)
         assert (unknown > 0) == with_character
 
-    def test_one_that_always_dies_ends_among_the_dead(self, stage: Stage, upstream: Upstream, video: str) -> None:
-        def die(request: httpx.Request) -> httpx.Response:
-            raise Killed
+    @pytest.fixture
+    def limited(self, stage: Stage) -> None:
+        stage.sign_in("blue", limits=keys.Limits(concurrent=1, budget=10_000_000))
 
-        upstream.rules["GET", HOST, ""] = die
+    def die(self, *_given: Any) -> Any:
+        raise Killed
+
+    @pytest.mark.usefixtures("limited")
+    def test_one_that_always_dies_is_closed(
+        self, stage: Stage, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        told = attention(monkeypatch, run_job)
+        video = submitted(stage)
+        upstream.rules["GET", HOST, ""] = self.die
+        start = stage.clock.now
         stage.run()
-        assert [message.received for message in stage.queue.dead] == [5]
+        assert [one.stopped_by for one in stage.executions.failed] == ["GivenUp"]
+        assert stage.executions.running == []
+        shown = stage.show(video)
+        assert (shown["status"], shown["error"]["code"]) == ("failed", "internal_error")
+        assert "may be billed" in shown["error"]["message"]
+        assert 35 * 60 < stage.clock.now - start < 45 * 60
+        assert len(upstream.polls()) == 15
+        assert told == ["step_died"]
+        assert settled(stage) == job_of(stage).hold == 4 * PRICE  # the slot is free, too
+        assert stage.create("Another", model="solo").status == 200
+
+    @pytest.mark.usefixtures("limited")
+    def test_one_that_always_dies_before_the_order_costs_nothing(
+        self, stage: Stage, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(handles, "ensure", self.die)
+        video = submitted(stage, characters=[{"id": stage.character()}])
+        stage.run()
+        assert [one.stopped_by for one in stage.executions.failed] == ["GivenUp"]
+        shown = stage.show(video)
+        assert (shown["status"], shown["error"]["code"]) == ("failed", "internal_error")
+        assert "billed" not in shown["error"]["message"]
+        assert settled(stage) == 0
+        assert upstream.submits() == []
+
+    def test_one_that_dies_for_half_an_hour_goes_on(self, stage: Stage, upstream: Upstream, video: str) -> None:
+        upstream.rules["GET", HOST, ""] = self.die
+        stage.run(1800)
+        assert execution_of(stage).steps > 10
         upstream.rules.clear()
         upstream.finish()
-        stage.queue.waiting.append(replace(stage.queue.dead.pop(), due=stage.clock.now + 1, received=0))  # redriven
         stage.run()
         assert ended(stage, video) == ("completed", None)
+
+    def test_only_deaths_in_a_row_count(self, stage: Stage, upstream: Upstream, video: str) -> None:
+        for _ in range(3):
+            upstream.script += [self.die] * 6
+            stage.run(200)
+            assert upstream.script == []
+        upstream.finish()
+        stage.run()
+        assert ended(stage, video) == ("completed", None)
+
+    def test_a_job_that_ended_meanwhile_is_not_closed_again(
+        self, stage: Stage, upstream: Upstream, video: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        upstream.finish()
+        stage.run()
+        before = job_of(stage)
+        told = attention(monkeypatch, run_job)
+        run_job.close("blue", before.id)
+        run_job.close("blue", "nobody")
+        assert job_of(stage) == before
+        assert told == []
 
 
 class TestPreparing:
@@ -746,6 +975,17 @@ class TestConfiguration:
         assert ended(stage, video) == ("completed", None)
         assert len(upstream.submits()) == 1
 
+    def test_a_job_that_waits_for_it_is_not_quiet(
+        self, stage: Stage, upstream: Upstream, video: str, remove: Callable[[], None]
+    ) -> None:
+        """The sweep looks only after quiet jobs. A step that changes nothing else writes when it was."""
+        remove()
+        for _ in range(10):
+            stage.run(QUIET_SECONDS / 5)
+            job = job_of(stage)
+            assert not job.quiet
+            assert stage.clock.now - job.touched_at < run_job.TOUCH_SECONDS + 2 * run_job.ABSENT_PAUSE
+
     def test_it_is_not_waited_for_for_ever(
         self, stage: Stage, upstream: Upstream, video: str, remove: Callable[[], None]
     ) -> None:
@@ -812,8 +1052,6 @@ class TestConfiguration:
 class TestDeletingCharacters:
     """A native character is deleted at its provider, also one that the provider is still making."""
 
-    MESSAGE: ClassVar[dict[str, str]] = {"delete": "character", "deployment": "one", "reference": "task"}
-
     @pytest.fixture
     def deleted(self, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         """The references that the provider was told to delete. It answers polls with `answers`."""
@@ -835,26 +1073,27 @@ class TestDeletingCharacters:
         return deleted
 
     def test_one_that_is_made(self, stage: Stage, deleted: list[str]) -> None:
-        run_job.work(self.MESSAGE, stage.clock.now + 20)
+        executions.delete_character("one", "task")
+        assert stage.run() == 1
         assert deleted == ["task"]
 
     def test_a_pending_one_is_deleted_once_it_is_made(self, stage: Stage, deleted: list[str]) -> None:
         self.answers += [NativeCharacter("task", ready=False), NativeCharacter("element")]
-        queues.delete_character("one", "task", pending=True)
+        executions.delete_character("one", "task", pending=True)
         assert stage.run() == 2
         assert deleted == ["element"]
-        assert stage.queue.dead == []
+        assert stage.executions.failed == []
 
     @pytest.mark.parametrize("reason", [Reason.NOT_FOUND, Reason.MODERATION, Reason.INVALID])
     def test_a_pending_one_that_was_never_made(self, stage: Stage, deleted: list[str], reason: Reason) -> None:
         self.answers.append(Refused(reason, "No."))
-        queues.delete_character("one", "task", pending=True)
+        executions.delete_character("one", "task", pending=True)
         assert stage.run() == 1
         assert deleted == []
 
     def test_a_provider_that_is_busy_is_asked_again(self, stage: Stage, deleted: list[str]) -> None:
         self.answers += [Refused(Reason.BUSY, "Later."), NativeCharacter("element")]
-        queues.delete_character("one", "task", pending=True)
+        executions.delete_character("one", "task", pending=True)
         assert stage.run() == 2
         assert deleted == ["element"]
 
@@ -876,7 +1115,7 @@ class TestDeleting:
         upstream.script += [refuse(503), lose(httpx.ConnectError)]
         stage.run()
         assert upstream.videos == {}
-        assert stage.queue.dead == []
+        assert stage.executions.failed == []
 
     def test_a_delete_that_broke_off_can_be_repeated(self, stage: Stage, upstream: Upstream, video: str) -> None:
         upstream.finish()
@@ -899,18 +1138,23 @@ class TestDeleting:
         assert (reply.status, reply.error["code"]) == (404, "video_not_found")
 
 
+def one_step(stage: Stage) -> None:
+    """Take the next step of every execution that runs now. A step may fail."""
+    for execution in sorted(stage.executions.running, key=lambda one: one.due):
+        stage.clock.now = max(stage.clock.now, execution.due)
+        stage.step(execution)
+
+
 ACTIONS: dict[str, Callable[[Stage, Upstream], object]] = {
-    "deliver": lambda stage, upstream: stage.work(),
+    "step": lambda stage, upstream: one_step(stage),
     "run": lambda stage, upstream: stage.run(30),
     "die": lambda stage, upstream: setattr(stage.edges, "fatal", 7),
     "die early": lambda stage, upstream: setattr(stage.edges, "fatal", 2),
     "die later": lambda stage, upstream: setattr(stage.edges, "fatal", 13),
-    "repeat": lambda stage, upstream: stage.create(
-        "tangle", model="solo", headers={"Idempotency-Key": str(len(stage.queue.dead))}
-    ),
-    "old messages": lambda stage, upstream: [
-        stage.deliver(Message(message.body, 0, 0, received=1)) for message in stage.queue.sent[-3:]
+    "repeat": lambda stage, upstream: [
+        stage.repeat(one) for one in list(stage.executions.all.values())[-3:] if "video" in one.started
     ],
+    "sweep": lambda stage, upstream: stage.sweep(),
     "late": lambda stage, upstream: stage.clock.advance(400),
     "finish": lambda stage, upstream: upstream.finish(),
     "fail": lambda stage, upstream: upstream.finish("failed"),
@@ -933,7 +1177,7 @@ def test_whatever_happens_in_whatever_order(
     submits = len(upstream.submits())
     final: dict[str, str] = {}
 
-    def create() -> None:
+    def create(stage: Stage, _upstream: Upstream) -> None:
         stage.create("tangle", model="solo", headers=key, **body)
 
     def look() -> None:
@@ -943,14 +1187,9 @@ def test_whatever_happens_in_whatever_order(
             elif job.done:
                 final[job.id] = job.state
 
-    for action in (create, *(ACTIONS[name] for name in actions if name != "repeat"), create):
-        try:
-            action() if action is create else action(stage, upstream)
-        except Killed:
-            pass
-        except AssertionError:  # `work` meets messages that come back
-            if action is create:
-                raise
+    for action in (create, *(ACTIONS[name] for name in actions), create):
+        with contextlib.suppress(Killed):
+            action(stage, upstream)
         fatal, stage.edges.fatal = stage.edges.fatal, None
         look()
         stage.edges.fatal = fatal
@@ -965,4 +1204,4 @@ def test_whatever_happens_in_whatever_order(
     assert all(video["status"] in {"completed", "failed"} for video in made)
     refused = sum(reply.status == 429 for _, reply in stage.calls)
     assert len(upstream.submits()) - submits <= 1 + refused
-    assert stage.queue.waiting == []
+    assert stage.executions.running == []

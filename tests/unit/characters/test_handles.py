@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -103,7 +102,7 @@ def test_a_refusal_of_an_earlier_version_has_no_reason(stage: Stage, luna: Chara
     assert (refused.reason, refused.message) == (Reason.MODERATION, "No people.")
 
 
-def test_a_delivery_that_repeats_is_refused_again(
+def test_a_step_that_is_repeated_is_refused_again(
     stage: Stage, upstream: Upstream, luna: Character, solo: Deployment
 ) -> None:
     upstream.script.append(refuse(422, "bad_clip", "Too dark."))
@@ -195,7 +194,7 @@ class TestOneMaker:
         assert isinstance(made := ensure(stage, luna, solo), Handle)
         assert made.ready
 
-    def test_a_delivery_that_repeats_does_not_make_what_may_exist(
+    def test_a_step_that_is_repeated_does_not_make_what_may_exist(
         self, stage: Stage, upstream: Upstream, luna: Character, solo: Deployment
     ) -> None:
         table.put(
@@ -207,9 +206,8 @@ class TestOneMaker:
 
 
 def deletions(stage: Stage) -> list[dict[str, Any]]:
-    """The messages that make `run_job` delete native characters, without the team's other messages."""
-    bodies = [json.loads(message.body) for message in stage.queue.sent]
-    return [body for body in bodies if body.get("delete") == "character"]
+    """The deletions of native characters that were started."""
+    return [one for one in stage.executions.deletions if one["delete"] == "character"]
 
 
 class TestDeletedDuringTheMaking:

@@ -13,6 +13,7 @@ import pytest
 from tests.fakes.edges import Killed
 from tests.fakes.stage import Reply, Stage
 from tests.fakes.upstream import MP4, Answering, Upstream, answer, lose, refuse
+from understudy.background import run_job
 from understudy.jobs import idempotency, submission
 from understudy.store import table
 
@@ -310,11 +311,13 @@ class TestRefusals:
         assert create(stage, headers=REPEAT).status == 200
         assert len(upstream.submits()) == 2
 
-    def test_no_message_of_a_refused_job_is_left_for_long(self, stage: Stage, upstream: Upstream) -> None:
+    def test_the_execution_of_a_refused_job_ends_soon(self, stage: Stage, upstream: Upstream) -> None:
         upstream.script.append(refuse(400))
         create(stage)
-        assert stage.run() <= 1
-        assert stage.queue.dead == []
+        began = stage.clock.now
+        stage.run()
+        assert stage.clock.now - began < 2 * run_job.ROW_SECONDS
+        assert stage.executions.running == stage.executions.failed == []
         assert upstream.polls() == []
 
 
@@ -474,7 +477,7 @@ class TestDeath:
             assert after.status in {200, 409}, after
             stage.run()
             assert len(upstream.submits()) <= 1
-            assert stage.queue.dead == []
+            assert stage.executions.failed == []
             videos = [video for video in stage.listed() if video["prompt"] == prompt]
             assert all(video["status"] in {"completed", "failed"} for video in videos)
             assert len(videos) == 1

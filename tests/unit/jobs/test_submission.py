@@ -9,10 +9,13 @@ from typing import Any
 
 import httpx
 import pytest
+from botocore.exceptions import ClientError
 
+from tests.fakes.edges import Killed
 from tests.fakes.stage import Stage
 from tests.fakes.upstream import MP4, Answering, Heard, Upstream, answer, lose, refuse
 from tests.unit.conftest import cold_start
+from understudy.background import run_job
 from understudy.deployments import circuits, routing
 from understudy.jobs.job import Job
 from understudy.providers import load
@@ -217,7 +220,7 @@ class TestStandInsWithCharacters:
         return stage.character()
 
     @pytest.mark.parametrize("refusal", MOVABLE.values(), ids=MOVABLE)
-    def test_the_worker_makes_the_handle_and_the_video(
+    def test_a_step_makes_the_handle_and_the_video(
         self, stage: Stage, upstream: Upstream, character: str, refusal: Answering
     ) -> None:
         upstream.rules["POST", ONE, "/videos"] = refusal
@@ -443,7 +446,7 @@ class TestById:
         assert bytes(upstream.submits()[-1].body["video"].data) == MP4
         assert stage.call("delete_video", path=path).status == 200
         assert stage.run() >= 1
-        assert stage.queue.dead == []
+        assert stage.executions.failed == []
 
     def test_one_of_a_group_that_is_gone(
         self, stage: Stage, upstream: Upstream, configure: Callable[[str], None], toml: str
@@ -476,7 +479,7 @@ class TestById:
         ):
             assert stage.call(function, path=path).status == 200
         stage.run()
-        assert stage.queue.dead == []
+        assert stage.executions.failed == []
 
 
 class TestSources:
@@ -580,19 +583,48 @@ class TestSources:
         assert stage.listed()[0]["id"] == video
 
 
-def test_no_job_without_a_message_and_no_message_without_use(stage: Stage, upstream: Upstream) -> None:
-    """The message is sent before the row is written, and again if writing the row took long."""
+def test_a_job_whose_row_is_written_late_is_driven_all_the_same(stage: Stage, upstream: Upstream) -> None:
+    """The execution is started before the row is written, and its steps wait for the row."""
     write = table.write_together
-
-    def slow(*writes: Any) -> None:
-        stage.clock.advance(20)
-        write(*writes)
+    waited: list[int] = []
 
     with pytest.MonkeyPatch.context() as patch:
+
+        def slow(*writes: Any) -> None:
+            patch.undo()
+            waited.append(stage.run(15))
+            write(*writes)
+
         patch.setattr(table, "write_together", slow)
-        stage.create(model="solo")
-    assert len(stage.queue.waiting) == 2
+        assert stage.create(model="solo").status == 200
+    assert waited[0] > 1
+    assert len(stage.executions.running) == len(stage.executions.started) == 1
     upstream.instant = True
     stage.run()
     assert stage.listed()[0]["status"] == "completed"
     assert len(upstream.submits()) == 1
+
+
+def test_a_create_that_dies_between_execution_and_row_orders_nothing(stage: Stage, upstream: Upstream) -> None:
+    stage.edges.fatal = "TransactWriteItems"
+    with pytest.raises(Killed):
+        stage.create(model="solo")
+    assert len(stage.executions.running) == 1
+    began = stage.clock.now
+    stage.run()
+    assert stage.executions.running == stage.executions.failed == []
+    assert stage.clock.now - began < 2 * run_job.ROW_SECONDS
+    assert upstream.heard == []
+    assert stage.listed() == []
+
+
+def test_a_create_whose_execution_cannot_be_started_orders_nothing(
+    stage: Stage, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse_all(**_: Any) -> dict[str, str]:
+        raise ClientError({"Error": {"Code": "ExecutionLimitExceeded", "Message": "x"}}, "StartExecution")
+
+    monkeypatch.setattr(stage.executions, "start_execution", refuse_all)
+    assert stage.create(model="solo").status == 500
+    assert upstream.heard == []
+    assert stage.listed() == []

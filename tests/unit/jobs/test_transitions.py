@@ -1,28 +1,30 @@
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.fakes.clock import Clock
-from tests.fakes.queue import Queue
+from tests.fakes.edges import Killed
+from tests.fakes.executions import Executions
+from tests.fakes.stage import Stage
+from understudy.background import run_job
 from understudy.ids import new_record
 from understudy.jobs import transitions
-from understudy.jobs.job import TERMINAL, Job, Named, State
-from understudy.jobs.transitions import Busy
+from understudy.jobs.job import QUIET_SECONDS, TERMINAL, Job, Named, State
 from understudy.store import table
 from understudy.store.bucket import File
 from understudy.store.table import RowChanged
 
-pytestmark = pytest.mark.usefixtures("aws_stack", "clock", "queue")
+pytestmark = pytest.mark.usefixtures("aws_stack", "clock", "executions")
 
 FILE = File("media/videos/blue/1/video.mp4", "video/mp4", 5)
 
 
-def made(**changes: Any) -> Job:
-    """Write a job to the table and return it."""
+def draft(**changes: Any) -> Job:
+    """Return a job that is not in the table."""
     facts: dict[str, Any] = {
         "team": "blue",
         "id": new_record(),
@@ -33,9 +35,15 @@ def made(**changes: Any) -> Job:
         "provider": "openai",
         "prompt": "A fox",
         "created_at": 1,
+        "touched_at": 1,
         **changes,
     }
-    job = Job(**facts)
+    return Job(**facts)
+
+
+def made(**changes: Any) -> Job:
+    """Write a job to the table and return it."""
+    job = draft(**changes)
     table.write_together(job.new_row())
     return job
 
@@ -161,66 +169,201 @@ def test_the_public_status(state: State, upstream: str, status: str) -> None:
     assert made(state=state, upstream_status=upstream).status == status
 
 
-class TestClaim:
-    def test_the_first_copy_works(self, clock: Clock) -> None:
+def unfinished(clock: Clock) -> list[table.Key]:
+    """Return the keys that the index of unfinished jobs has."""
+    return list(table.unfinished(int(clock.now) + 1))
+
+
+class TestUnfinished:
+    """A job is in the index of unfinished jobs until it ends, and its row says when somebody last drove it."""
+
+    @pytest.mark.parametrize("state", ["preparing", "submitting", "unknown", "running", "archiving"])
+    def test_every_move_records_its_time_and_keeps_the_job_in_the_index(self, clock: Clock, state: State) -> None:
+        job = made(state="preparing")
+        clock.advance(700)
+        moved = transitions.move(job, state)
+        assert again(moved).touched_at == moved.touched_at == int(clock.now)
+        assert unfinished(clock) == [job.key]
+
+    def test_so_does_an_order(self, clock: Clock) -> None:
+        job = made(state="submitting")
+        clock.advance(700)
+        transitions.ordered(job, "video_1")
+        assert again(job).touched_at == int(clock.now)
+        assert unfinished(clock) == [job.key]
+
+    @pytest.mark.parametrize("state", TERMINAL)
+    def test_a_job_that_ends_leaves_the_index(self, clock: Clock, state: State) -> None:
+        job, other = made(state="archiving"), made(state="archiving")
+        assert unfinished(clock) == [job.key, other.key]
+        clock.advance(700)
+        if state == "completed":
+            transitions.complete(job, FILE, 0)
+        else:
+            transitions.fail(job, "code", "message")
+        assert again(job).touched_at == int(clock.now)
+        assert unfinished(clock) == [other.key]
+
+    def test_a_job_that_is_discarded_leaves_the_index(self, clock: Clock) -> None:
+        transitions.discard(made(state="submitting"))
+        assert unfinished(clock) == []
+
+    def test_a_new_row_was_touched_when_it_was_made(self) -> None:
+        job = made(created_at=5, touched_at=0)
+        assert again(job) == replace(job, touched_at=5)
+
+    def test_a_touch_records_its_time_and_nothing_else(self, clock: Clock) -> None:
         job = made()
-        claimed = transitions.claim(job, 0, 330)
-        assert claimed is not None
-        assert claimed.lease_until == int(clock.now) + 330
+        clock.advance(700)
+        transitions.touch(job)
+        assert again(job) == replace(job, touched_at=int(clock.now))
+        assert unfinished(clock) == [job.key]
 
-    def test_another_copy_waits_until_the_first_has_handed_on(self) -> None:
+    def test_a_touch_that_comes_after_a_move_changes_nothing(self, clock: Clock) -> None:
         job = made()
-        claimed = transitions.claim(job, 0, 330)
-        assert claimed is not None
-        with pytest.raises(Busy):
-            transitions.claim(again(job), 0, 330)
-        with pytest.raises(Busy):
-            transitions.claim(job, 0, 330)  # read before the other one wrote
-        transitions.release(claimed, 5)
-        assert transitions.claim(again(job), 0, 330) is None
-        assert transitions.claim(again(job), 1, 330) is not None
-
-    def test_it_takes_over_from_one_that_died(self, clock: Clock) -> None:
-        job = made()
-        assert transitions.claim(job, 0, 330)
-        clock.advance(331)
-        assert transitions.claim(again(job), 0, 330) is not None
-
-    def test_a_message_that_overtakes_the_row_comes_back(self) -> None:
-        with pytest.raises(Busy):
-            transitions.claim(made(), 1, 330)
-
-
-class TestMessages:
-    @pytest.mark.parametrize(("delay", "seconds"), [(0, 0), (0.2, 1), (4.5, 5), (900, 900), (5000, 900), (-3, 0)])
-    def test_the_delay_is_one_that_sqs_takes(self, queue: Queue, delay: float, seconds: int) -> None:
-        job = made()
-        transitions.send(job, 3, delay)
-        assert queue.sent[-1].delay == seconds
-        assert json.loads(queue.sent[-1].body) == {"team": "blue", "video": job.id, "tick": 3}
-
-    def test_handing_on_takes_a_second_at_least(self, queue: Queue) -> None:
-        """The next message has a delay, so that it does not arrive before the row expects it."""
-        transitions.release(made(tick=4), 0)
-        assert queue.sent[-1].delay == 1
-
-    def test_handing_on_frees_the_job(self, queue: Queue) -> None:
-        job = made(tick=4, lease_until=10**10)
-        transitions.release(job, 5)
-        assert (again(job).tick, again(job).lease_until) == (5, 0)
+        moved = transitions.move(job, "archiving")
+        clock.advance(700)
         with pytest.raises(RowChanged):
-            transitions.release(job, 5)
+            transitions.touch(job)
+        assert again(job) == moved
 
-    def test_deleting_at_the_provider(self, queue: Queue) -> None:
-        transitions.delete_upstream(made(upstream_id="video_1"))
-        transitions.delete_upstream(made(upstream_id=None))
-        (message,) = queue.sent
-        assert json.loads(message.body) == {
-            "delete": "video",
-            "deployment": "one",
-            "model": "sora-2",
-            "reference": "video_1",
-        }
+    @pytest.mark.parametrize(
+        ("state", "age", "quiet"),
+        [("running", QUIET_SECONDS, False), ("running", QUIET_SECONDS + 1, True), ("failed", 10**6, False)],
+    )
+    def test_a_job_is_quiet_if_it_has_not_ended_and_gave_no_sign_for_long(
+        self, clock: Clock, state: State, age: int, quiet: bool
+    ) -> None:
+        job = made(state=state, touched_at=int(clock.now))
+        clock.now = job.touched_at + float(age)
+        assert job.quiet is quiet
+
+
+class TestBegin:
+    """The execution of a job is started before its row is written."""
+
+    def test_the_execution_comes_first(self, executions: Executions) -> None:
+        job = draft()
+        order: list[int] = []
+        transitions.begin(job, 5, lambda: order.append(len(executions.started)))
+        assert order == [1]
+        execution = executions.all[job.id]
+        assert (execution.started["team"], execution.started["video"]) == ("blue", job.id)
+        assert execution.due == executions.clock.now + 5
+
+    def test_a_row_that_cannot_be_written_is_an_error(self, executions: Executions) -> None:
+        """The execution that is left ends by itself."""
+
+        def write() -> None:
+            raise RowChanged
+
+        with pytest.raises(RowChanged):
+            transitions.begin(draft(), 5, write)
+        assert len(executions.running) == 1
+
+    def test_no_row_is_written_without_an_execution(self, executions: Executions) -> None:
+        job = draft()
+        executions.edges.fatal = "StartExecution"
+        with pytest.raises(Killed):
+            transitions.begin(job, 5, lambda: table.write_together(job.new_row()))
+        assert Job.find(job.team, job.id) is None
+
+    def test_a_crash_between_them_leaves_an_execution_that_ends_within_about_a_minute(self, stage: Stage) -> None:
+        job = draft()
+        stage.edges.fatal = "TransactWriteItems"
+        with pytest.raises(Killed):
+            transitions.begin(job, 5, lambda: table.write_together(job.new_row()))
+        began = stage.clock.now
+        (execution,) = stage.executions.running
+        stage.run()
+        assert execution.status == "SUCCEEDED"
+        assert run_job.ROW_SECONDS <= stage.clock.now - began <= run_job.ROW_SECONDS + 2 * run_job.ROW_PAUSE
+        assert Job.find(job.team, job.id) is None
+
+
+class TestDrive:
+    """A job that no execution drives gets another one."""
+
+    def test_the_execution_is_started_and_the_row_names_it(self, executions: Executions, clock: Clock) -> None:
+        job = made()
+        clock.advance(700)
+        transitions.drive(job, 2)
+        assert again(job) == replace(job, run=2, touched_at=int(clock.now))
+        assert list(executions.all) == [f"{job.id}-2"]
+        assert executions.of(job.id).due == clock.now + 1
+
+    def test_a_process_that_dies_in_between_can_be_repeated(self, executions: Executions, clock: Clock) -> None:
+        job = made()
+        executions.edges.fatal = "UpdateItem"
+        with pytest.raises(Killed):
+            transitions.drive(job, 2)
+        assert list(executions.all) == [f"{job.id}-2"]  # started before the row names it
+        assert again(job).run == 1
+        clock.advance(60)
+        transitions.drive(again(job), 2)
+        assert again(job).run == 2
+        assert len(executions.all) == 1
+
+    def test_two_at_once_start_one_execution(self, executions: Executions) -> None:
+        job = made()
+        transitions.drive(job, 2)
+        transitions.drive(job, 2)
+        assert len(executions.all) == 1
+        assert again(job).run == 2
+
+    def test_a_job_that_has_moved_is_left_alone(self, executions: Executions) -> None:
+        """The execution that was started nevertheless drives the same job, which does no harm."""
+        job = made()
+        transitions.move(job, "archiving")
+        with pytest.raises(RowChanged):
+            transitions.drive(job, 2)
+        assert again(job).run == 1
+
+
+class TestWake:
+    """Whoever asks for a job that was quiet for long starts its execution, if it was never started."""
+
+    def test_a_job_whose_execution_was_never_started_is_driven(self, executions: Executions, clock: Clock) -> None:
+        job = made(run=3)
+        clock.advance(QUIET_SECONDS + 1)
+        transitions.wake(job)
+        assert list(executions.all) == [f"{job.id}-3"]
+        assert again(job) == replace(job, touched_at=int(clock.now))
+
+    @pytest.mark.parametrize("status", ["RUNNING", "ABORTED", "FAILED", "SUCCEEDED", "TIMED_OUT"])
+    def test_if_there_was_one_nothing_changes(self, executions: Executions, clock: Clock, status: str) -> None:
+        job = made()
+        transitions.begin(job, 5, lambda: None)
+        executions.all[job.id].status = status
+        clock.advance(QUIET_SECONDS + 1)
+        transitions.wake(job)
+        assert len(executions.all) == 1
+        assert again(job) == job
+
+    def test_a_failure_is_only_logged(
+        self, executions: Executions, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def fail(**_: Any) -> dict[str, str]:
+            raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "x"}}, "StartExecution")
+
+        job = made()
+        monkeypatch.setattr(executions, "start_execution", fail)
+        transitions.wake(job)
+        assert "execution not started" in caplog.text
+        assert again(job) == job
+
+    def test_a_job_that_moves_meanwhile_is_no_failure_for_the_caller(self, executions: Executions) -> None:
+        job = made()
+        moved = transitions.move(job, "archiving")
+        transitions.wake(job)
+        assert again(job) == moved
+
+
+def test_deleting_at_the_provider(executions: Executions) -> None:
+    transitions.delete_upstream(made(upstream_id="video_1"))
+    transitions.delete_upstream(made(upstream_id=None))
+    transitions.delete_upstream(made(upstream_id="video_2", unconfirmed=True))
+    assert executions.deletions == [{"delete": "video", "deployment": "one", "model": "sora-2", "reference": "video_1"}]
 
 
 def test_pages(clock: Clock) -> None:

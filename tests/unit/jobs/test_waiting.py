@@ -56,7 +56,7 @@ def test_it_goes_on_when_its_source_is_there(stage: Stage, upstream: Upstream, s
     stage.run()
     assert stage.show(reply.body["id"])["status"] == "completed"
     assert stage.show(reply.body["id"])["id"] == reply.body["id"]
-    assert stage.queue.waiting == stage.queue.dead == []
+    assert stage.executions.running == stage.executions.failed == []
 
 
 @EACH
@@ -77,12 +77,10 @@ def test_it_fails_when_its_source_does(stage: Stage, upstream: Upstream, source:
 def test_it_fails_when_its_source_is_deleted(stage: Stage, upstream: Upstream, source: str) -> None:
     video = make(stage, "edit", source).body["id"]
     upstream.finish("failed")
-    waiting = [message for message in stage.queue.waiting if jobs_of(stage)[0] in message.body]
-    for message in waiting:
-        stage.queue.waiting.remove(message)
-    stage.run()
+    waiting = stage.executions.of(jobs_of(stage)[0])
+    waiting.due += 3600  # the step that would see that the source has failed comes late
+    stage.run(1800)
     assert stage.call("delete_video", path={"video_id": source}).status == 200
-    stage.queue.waiting += waiting
     stage.run()
     assert stage.show(video)["error"]["code"] == "source_deleted"
     assert upstream.submits() == []
@@ -145,7 +143,7 @@ def test_a_remix_of_what_was_made_elsewhere(stage: Stage, upstream: Upstream) ->
 
 
 def test_death_at_every_touch(stage: Stage, upstream: Upstream) -> None:
-    """The worker dies at each touch in turn, while a video and its edit are in progress."""
+    """A step dies at each touch in turn, while a video and its edit are in progress."""
     upstream.instant = True
     unknown = 0
     for n in itertools.count():
@@ -157,7 +155,7 @@ def test_death_at_every_touch(stage: Stage, upstream: Upstream) -> None:
         stage.edges.fatal = n
         stage.run()
         lived, stage.edges.fatal = stage.edges.fatal is not None, None
-        assert stage.queue.waiting == stage.queue.dead == []
+        assert stage.executions.running == stage.executions.failed == []
         shown = stage.show(edit)
         assert stage.show(source)["status"] == "completed"
         assert len(upstream.submits()) <= 2

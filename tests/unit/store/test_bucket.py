@@ -169,10 +169,18 @@ class TestMedia:
         assert isinstance(opened, io.BufferedReader)
         return opened
 
-    def test_nothing_is_fetched_before_it_is_read(self, file: io.BufferedReader, edges: Edges) -> None:
+    def test_it_is_fetched_once_although_its_size_is_looked_up_before(
+        self, file: io.BufferedReader, edges: Edges
+    ) -> None:
         assert file.seek(0, io.SEEK_END) == len(self.DATA)
         assert file.seek(0) == 0
-        assert edges.touched == []
+        assert file.read() == self.DATA
+        assert edges.touched == ["GetObject"]
+
+    def test_one_that_is_gone_is_refused_before_anything_is_sent(self, aws_stack: None) -> None:
+        absent = media_at("media/b", filename="b.mp4", mime_type="video/mp4", byte_count=1)
+        with pytest.raises(Refused, match="no longer exists"):
+            absent.open()
 
     def test_it_is_read_in_one_get(self, file: io.BufferedReader, edges: Edges) -> None:
         assert b"".join(iter(lambda: file.read(100), b"")) == self.DATA

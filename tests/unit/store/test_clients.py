@@ -13,8 +13,16 @@ from botocore.exceptions import ParamValidationError
 from understudy.settings import settings
 from understudy.store import bucket, clients
 
-CACHED = (clients.dynamodb, clients.sqs, clients.s3, clients.lambda_, clients._session, settings)
-MAKERS = (clients.dynamodb, clients.sqs, clients.s3, partial(clients.lambda_, 20))
+CACHED = (
+    clients.dynamodb,
+    clients.sqs,
+    clients.stepfunctions,
+    clients.s3,
+    clients.lambda_,
+    clients._session,
+    settings,
+)
+MAKERS = (clients.dynamodb, clients.sqs, clients.stepfunctions, clients.s3, partial(clients.lambda_, 20))
 
 
 class Sent(Exception):
@@ -44,6 +52,8 @@ def test_what_is_sent_in_a_body_goes_unchecked() -> None:
         clients.dynamodb().get_item(TableName="table")  # type: ignore[call-arg]
     with pytest.raises(Sent):
         clients.sqs().send_message(QueueUrl="https://queue")  # type: ignore[call-arg]
+    with pytest.raises(Sent):
+        clients.stepfunctions().start_execution(name="name")  # type: ignore[call-arg]
 
 
 def test_what_is_part_of_a_path_is_checked() -> None:
@@ -95,6 +105,7 @@ def presigned(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     [
         (clients.dynamodb, 5),
         (clients.sqs, 5),
+        (clients.stepfunctions, 5),
         (clients.secretsmanager, 5),
         (clients.ssm, 5),
         (clients.s3, 20),

@@ -5,7 +5,7 @@ Where moto has the limit, too, the test runs on both.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from botocore.exceptions import ClientError
@@ -230,6 +230,86 @@ class TestKeys:
         put(item() | {name: {"S": "x" * length}})
         with refused():
             put(item() | {name: {"S": "x" * (length + 1)}})
+
+
+class TestIndex:
+    """The index of unfinished jobs: its key is made of attributes of rows."""
+
+    JOB: ClassVar[dict[str, Any]] = {"unfinished": {"S": "job"}, "created_at": {"N": "1"}}
+
+    def query(self, **more: Any) -> dict[str, Any]:
+        answer = clients.dynamodb().query(
+            TableName=TABLE,
+            IndexName="unfinished",
+            KeyConditionExpression="unfinished = :u",
+            ExpressionAttributeValues={":u": {"S": "job"}},
+            **more,
+        )
+        return {**answer}
+
+    @both
+    @pytest.mark.parametrize("name", ["unfinished", "created_at"])
+    def test_no_attribute_of_its_key_is_null(self, refused: Any, name: str) -> None:
+        with refused("[Tt]ype"):
+            put(item() | self.JOB | {name: {"NULL": True}})
+        assert rows() == 0
+
+    @pytest.mark.parametrize("wrong", [{"unfinished": {"N": "1"}}, {"created_at": {"S": "1"}}])
+    def test_no_attribute_of_its_key_is_of_another_type(self, refused: Any, wrong: dict[str, Any]) -> None:
+        with refused("[Tt]ype"):
+            put(item() | self.JOB | wrong)
+        assert rows() == 0
+
+    @pytest.mark.parametrize("name", ["unfinished", "created_at"])
+    def test_an_update_cannot_make_it_null(self, refused: Any, name: str) -> None:
+        put(item() | self.JOB)
+        with refused("[Tt]ype"):
+            update(f"SET {name} = :n", ExpressionAttributeValues={":n": {"NULL": True}})
+        assert len(self.query()["Items"]) == 1
+
+    def test_nor_can_a_transaction(self, refused: Any) -> None:
+        put(item() | self.JOB)
+        change = {
+            "TableName": TABLE,
+            "Key": KEY,
+            "UpdateExpression": "SET unfinished = :n",
+            "ExpressionAttributeValues": {":n": {"NULL": True}},
+        }
+        with pytest.raises(ClientError):
+            together(putting(item("video#2")), {"Update": change})
+        assert rows() == 1
+        with pytest.raises(ClientError):
+            together(putting(item("video#2")), putting(item("video#3") | self.JOB | {"created_at": {"NULL": True}}))
+        assert rows() == 1
+
+    @both
+    def test_a_row_with_half_of_its_key_is_not_in_it(self) -> None:
+        put(item() | {"created_at": {"N": "1"}})
+        put(item("video#2") | {"unfinished": {"S": "job"}})
+        put(item("video#3") | self.JOB)
+        assert [one["sk"]["S"] for one in self.query()["Items"]] == ["video#3"]
+
+    @both
+    def test_it_has_keys_only(self) -> None:
+        put(item() | self.JOB | {"prompt": {"S": "x"}})
+        (found,) = self.query()["Items"]
+        assert found == KEY | self.JOB
+
+    @both
+    def test_no_read_of_it_is_consistent(self, refused: Any) -> None:
+        with refused("[Cc]onsistent reads are not supported"):
+            self.query(ConsistentRead=True)
+
+    @both
+    def test_numbers_sort_as_numbers(self) -> None:
+        for number in ("10", "9", "100"):
+            put(item(f"video#{number}") | self.JOB | {"created_at": {"N": number}})
+        assert [one["created_at"]["N"] for one in self.query()["Items"]] == ["9", "10", "100"]
+
+    def test_a_page_begins_after_a_whole_key_of_the_index(self, refused: Any) -> None:
+        put(item() | self.JOB)
+        with refused("starting key"):
+            self.query(ExclusiveStartKey=KEY)
 
 
 class TestPages:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from moto.core.models import botocore_stubber
 
 from tests.fakes.clock import Clock
+from tests.fakes.stage import NAMES
 from understudy.store import clients, table
 from understudy.store.table import Key, Put, RowChanged
 
@@ -218,7 +219,7 @@ class TestLostResponses:
         assert losing.tokens[0]
 
     def test_the_same_values_by_somebody_else_are_no_success(self, losing: Losing) -> None:
-        """Two deliveries of a message may claim a job in the same second."""
+        """Two copies of a step may make the same move in the same second."""
         losing.left = 0
         claim = {"state": "claimed", "n": 2}
         table.update(KEY, claim, expect={"n": 1})
@@ -277,6 +278,36 @@ class TestUpdate:
         with pytest.raises(RowChanged):
             table.update(KEY, {"n": 1}, expect={})
         assert table.get(KEY) is None
+
+    def test_attributes_may_be_removed_by_the_same_change(self) -> None:
+        table.put(KEY, {"state": "running", "unfinished": "job", "x": 1, "y": None})
+        row = table.change(
+            table.swap(KEY, {"state": "failed"}, expect={"state": "running"}, remove=["unfinished", "y"])
+        )
+        assert row == table.get(KEY) == {"pk": KEY.pk, "sk": KEY.sk, "state": "failed", "x": 1}
+
+    def test_an_attribute_to_remove_may_be_absent(self) -> None:
+        table.put(KEY, {"n": 1})
+        assert table.change(table.swap(KEY, {"n": 2}, expect={}, remove=["unfinished"]))["n"] == 2
+
+    def test_an_attribute_may_be_both_expected_and_removed(self) -> None:
+        table.put(KEY, {"n": 1, "old": 1})
+        table.change(table.swap(KEY, {"n": 2}, expect={"old": 1}, remove=["old"]))
+        assert table.get(KEY) == {"pk": KEY.pk, "sk": KEY.sk, "n": 2}
+
+    def test_nothing_is_removed_if_the_expectation_fails(self) -> None:
+        table.put(KEY, {"n": 1, "old": 1})
+        with pytest.raises(RowChanged):
+            table.change(table.swap(KEY, {"n": 2}, expect={"n": 2}, remove=["old"]))
+        assert table.get(KEY) == {"pk": KEY.pk, "sk": KEY.sk, "n": 1, "old": 1}
+
+    def test_a_transaction_removes_attributes_too(self) -> None:
+        other = Key("team#blue", "entry#1#settlement")
+        table.put(KEY, {"n": 1, "old": 1})
+        table.write_together(table.swap(KEY, {"n": 2}, expect={"n": 1}, remove=["old"]), Put(other, {}))
+        row = table.get(KEY)
+        assert row is not None
+        assert (row["n"], "old" in row) == (2, False)
 
 
 class TestDelete:
@@ -362,3 +393,83 @@ class TestPage:
         ordered = sorted(chosen, reverse=newest_first)
         beyond = [n for n in ordered if after is None or (n < after if newest_first else n > after)]
         assert [row["n"] for row in rows] == beyond[:limit]
+
+
+class TestUnfinished:
+    """The index has the rows that have the attribute `unfinished`, by their creation time."""
+
+    def put(self, team: str, name: str, created_at: int, **row: Any) -> Key:
+        key = Key(f"team#{team}", f"video#{name}")
+        table.put(key, {"created_at": created_at, **table.UNFINISHED, **row})
+        return key
+
+    def test_the_oldest_comes_first_whoevers_it_is(self) -> None:
+        b, a, c = self.put("blue", "b", 20), self.put("red", "a", 10), self.put("blue", "c", 30)
+        assert list(table.unfinished(100)) == [a, b, c]
+
+    def test_only_those_that_were_created_before_the_time(self) -> None:
+        a, b = self.put("blue", "a", 10), self.put("blue", "b", 20)
+        self.put("blue", "c", 30)
+        assert list(table.unfinished(30)) == [a, b]
+        assert list(table.unfinished(20)) == [a]
+        assert list(table.unfinished(10)) == []
+
+    def test_two_of_the_same_second_both_come(self) -> None:
+        keys = {self.put(team, name, 10) for team in ("blue", "red") for name in ("a", "b")}
+        assert set(table.unfinished(11)) == keys
+
+    def test_rows_without_the_attribute_do_not_come(self) -> None:
+        job = self.put("blue", "a", 10)
+        table.put(Key("team#blue", "video#b"), {"created_at": 10})
+        table.put(Key("team#blue", "character#c"), {"created_at": 10})
+        assert list(table.unfinished(100)) == [job]
+
+    @pytest.mark.parametrize("together", [False, True])
+    def test_a_row_that_loses_the_attribute_leaves_the_index(self, together: bool) -> None:
+        a, b = self.put("blue", "a", 10), self.put("blue", "b", 20)
+        ended = table.swap(a, {"state": "failed"}, expect={}, remove=table.UNFINISHED)
+        if together:
+            table.write_together(ended, Put(Key("team#blue", "entry#a#settlement"), {}))
+        else:
+            table.change(ended)
+        assert list(table.unfinished(100)) == [b]
+        assert table.get(a)
+
+    def test_a_row_that_is_deleted_leaves_the_index(self) -> None:
+        table.delete(self.put("blue", "a", 10))
+        assert list(table.unfinished(100)) == []
+
+    def test_the_index_has_keys_only(self) -> None:
+        """A sweep reads nothing of a job that it does not need, such as its prompt."""
+        self.put("blue", "a", 10, prompt="x")
+        (item,) = clients.dynamodb().query(
+            TableName=NAMES["table"],
+            IndexName="unfinished",
+            KeyConditionExpression="unfinished = :job",
+            ExpressionAttributeValues={":job": {"S": "job"}},
+        )["Items"]
+        assert set(item) == {"pk", "sk", "unfinished", "created_at"}
+
+    def test_all_pages_are_read(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A page ends after two rows here. Amazon's ends after 1 MB, which are some 5,000 keys."""
+        keys = [self.put("blue", f"{n}", 10 + n // 2) for n in range(7)]
+        query, queries = clients.dynamodb().query, list[Any]()
+
+        def short(**request: Any) -> Any:
+            queries.append(request.get("ExclusiveStartKey"))
+            return query(**request, Limit=2)
+
+        monkeypatch.setattr(clients.dynamodb(), "query", short)
+        assert list(table.unfinished(100)) == keys
+        assert len(queries) == 4
+        assert set(queries[-1]) == {"pk", "sk", "unfinished", "created_at"}
+
+    def test_a_row_that_ends_while_the_index_is_read_hides_no_other(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        keys = [self.put("blue", f"{n}", 10 + n) for n in range(4)]
+        query = clients.dynamodb().query
+        monkeypatch.setattr(clients.dynamodb(), "query", lambda **request: query(**request, Limit=1))
+        found = []
+        for key in table.unfinished(100):
+            found.append(key)
+            table.change(table.swap(key, {}, expect={}, remove=table.UNFINISHED))
+        assert found == keys

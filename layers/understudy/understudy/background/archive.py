@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,7 +20,6 @@ from understudy.store.bucket import File
 from understudy.telemetry import logger
 
 MAX_OUTPUT = 5 * 1024**3
-JOIN_SECONDS = 2 * 3600  # how long after the provider's deadline joining is retried
 UNSEEN = {"too_long", "too_large", "timed_out"}  # refusals because of our limits; the video itself may be fine
 
 
@@ -73,8 +71,7 @@ def join(job: Job, deadline: float) -> float | None:
         job = transitions.move(job, "archiving", continuation=None)  # an incomplete file, perhaps: fetch it again
         return retries.again(job, "archiving")
     except ApiError as error:  # our failure: a paid video is retried longer than after a provider's failure
-        patient = time.time() < job.late_at + JOIN_SECONDS
-        return retries.again(job, "archiving") if patient else retries.passing(job, error)
+        return retries.passing(job, error) if retries.late(job) else retries.again(job, "archiving")
     transitions.complete(job, file, retries.owed(job), size=_size(job, facts), seconds=round(facts["duration"]))
     return None
 

@@ -11,6 +11,7 @@ from understudy.jobs import transitions
 from understudy.jobs.job import Job, State
 from understudy.telemetry import logger, needs_attention
 
+JOIN_SECONDS = 2 * 3600  # how long after the provider's deadline joining is retried
 MOST = 8  # passing failures in a row, with growing pauses: about five minutes
 
 
@@ -72,8 +73,8 @@ def owed(job: Job) -> int:
 
 
 def late(job: Job) -> bool:
-    """Return whether the job's deadline at the provider has passed."""
-    return time.time() > job.late_at
+    """Return whether the job's deadline has passed: the provider's, and later for a paid part that has to be joined."""
+    return time.time() > job.late_at + (JOIN_SECONDS if job.continuation else 0)
 
 
 def _pause(job: Job) -> float:

@@ -25,7 +25,7 @@ from understudy.store import table
 from understudy.telemetry import logger, needs_attention
 
 CALL_SECONDS = 60.0
-MAX_LOST = 3  # how often in a row a provider may say that it does not know its own job or character
+MAX_LOST = 3  # how often in a row a provider may say that it does not know its own character
 PREPARE_SECONDS = 1800  # how long a provider may take to make a character
 ABSENT_SECONDS = 3600  # how long after its deadline a job waits for its deployment to be configured again
 ABSENT_PAUSE = 60.0
@@ -44,7 +44,8 @@ def step(team: str, record: str, deadline: float, *, begun: int = 0) -> float | 
     """
     job = Job.find(team, record)
     if job is None:
-        return ROW_PAUSE if time.time() < begun + ROW_SECONDS else None
+        age = time.time() - begun
+        return min(max(ROW_PAUSE, age), ROW_SECONDS - age) if age < ROW_SECONDS else None
     if job.done:
         return None
     try:
@@ -74,7 +75,10 @@ def _touch(team: str, record: str) -> None:
 
 def _died(team: str, record: str) -> float | None:
     job = Job.find(team, record)  # the step may have moved it
-    return None if job is None or job.done else retries.died(job)
+    try:
+        return None if job is None or job.done else retries.died(job)
+    except table.RowChanged:
+        return 1.0
 
 
 def _step(job: Job, deadline: float) -> float | None:
@@ -106,8 +110,7 @@ def _without(job: Job, deadline: float) -> float | None:
         return 0
     if job.continuation is not None:
         return archive.join(job, deadline)
-    message = "deployment is not configured"
-    needs_attention("deployment_removed", message, video=job.id, deployment=job.deployment)
+    needs_attention("deployment_removed", "deployment is not configured", video=job.id, deployment=job.deployment)
     if time.time() < job.late_at + ABSENT_SECONDS:
         return ABSENT_PAUSE
     message = f"The deployment {job.deployment!r} is no longer configured, so Understudy cannot ask its provider."
@@ -139,7 +142,7 @@ def _prepare(job: Job, deployment: Deployment, deadline: float) -> float | None:
                 return _wait_for_character(job, deployment)
         submit_by = int(time.time() + CALL_SECONDS + submission.GRACE_SECONDS)
         job = transitions.move(job, "submitting", submit_by=submit_by)
-        submission.submit(job, deployment, min(deadline, time.monotonic() + CALL_SECONDS))
+        job = submission.submit(job, deployment, min(deadline, time.monotonic() + CALL_SECONDS))
     except Refused as refused:
         return _refused(job, deployment, refused)
     except OutcomeUnknown as unknown:
@@ -255,8 +258,8 @@ def _ask(job: Job, deployment: Deployment, deadline: float) -> Progress | Except
 def _poll_trouble(job: Job, error: Exception) -> float | None:
     if job.unconfirmed and isinstance(error, Refused) and error.reason in adopted.UNKNOWN_THERE:
         return adopted.ask_next(job)
-    # A finished video gets as many retries as its file.
-    if retries.lost(job, error) >= (retries.MOST if job.state == "archiving" else MAX_LOST):
+    # Some providers know a new job, or a finished one, everywhere only after a while: these are two minutes.
+    if retries.lost(job, error) >= retries.MOST:
         transitions.fail(job, "provider_lost_video", "The provider no longer has this video.", spent=retries.owed(job))
         return None
     # A paid video is not given up because the provider is away for a while: only its deadline ends it.
@@ -285,11 +288,11 @@ def _archive(job: Job, deployment: Deployment, deadline: float, progress: Progre
 def _pace(job: Job, deployment: Deployment) -> float:
     """Return the seconds until the next poll: the provider's pace, and more for an older job.
 
-    A job is polled when it is a twelfth older, at least every two minutes. So an hour takes 80 polls and not 720, and
-    a finished video waits for a twelfth of its time at most.
+    A job is polled when its order is a twelfth older, but at least every two minutes. So an hour takes 80 polls and not
+    720, and a finished video waits for a twelfth of its time at most.
     """
-    age = time.time() - job.created_at
-    return max(routing.pace(deployment, job.model), min(age / POLLS_PER_AGE, SLOWEST_POLL))
+    begun = routing.begun_at(deployment, job.model, job.late_at) if job.state == "running" else job.created_at
+    return max(routing.pace(deployment, job.model), min((time.time() - begun) / POLLS_PER_AGE, SLOWEST_POLL))
 
 
 def _facts(job: Job, progress: Progress) -> dict[str, Any]:

@@ -51,6 +51,11 @@ def late_at(deployment: Deployment, model: str) -> int:
     return int(time.time()) + profile_of(deployment, model).deadline_seconds
 
 
+def begun_at(deployment: Deployment, model: str, late_at: int) -> int:
+    """Return when a job began there that should be done at `late_at`, in unix seconds."""
+    return late_at - profile_of(deployment, model).deadline_seconds
+
+
 def candidates(
     deployments: Deployments, model: str, *, provider: str | None = None, homes: Iterable[str] = ()
 ) -> list[Deployment]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
+from understudy.errors import Reason, Refused
 from understudy.store import bucket
 
 if TYPE_CHECKING:
@@ -18,6 +19,19 @@ def media_at(key: str, *, filename: str, mime_type: str, byte_count: int) -> Med
         filename=filename,
         mime_type=mime_type,
         size=byte_count,
-        open=lambda: bucket.reader(key, byte_count),
+        open=lambda: _opened(key, byte_count),
         url=lambda: bucket.presign(key),
     )
+
+
+def gone() -> Refused:
+    """Return the refusal of an order whose file is not there any more."""
+    message = "A file that this video needs no longer exists. Send it again with a new request."
+    return Refused(Reason.INVALID, message, code="file_gone")
+
+
+def _opened(key: str, byte_count: int) -> BinaryIO:
+    try:
+        return bucket.reader(key, byte_count)
+    except bucket.Absent as error:
+        raise gone() from error

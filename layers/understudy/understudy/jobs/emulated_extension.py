@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from understudy.files import clips
+from understudy.files.media import gone
 from understudy.jobs import orders, transitions
 from understudy.jobs.job import Job
 from understudy.store import bucket
@@ -28,7 +29,8 @@ def begin(job: Job, size: str, deadline: float) -> Job:
     if job.image is not None:
         return job
     source = job.source_clip or orders.source_of(job).output
-    assert source is not None
+    if source is None or not bucket.exists(source.key):
+        raise gone()
     kept = bucket.input_key(job.team, job.id, f"source.{bucket.EXTENSIONS[source.mime_type]}")
     if job.source_clip is None or not source.key.startswith(bucket.input_key(job.team, job.id, "")):
         bucket.copy(source.key, kept)

@@ -1,7 +1,7 @@
 """Places an order: chooses the deployments, writes the job's row, then submits once.
 
-The row is written before anything is sent. A message for `run_job` is enqueued before the submit. So if a process dies
-in between, the job still ends, and nothing is sent twice.
+The row is written before anything is sent, and the execution that drives the job is started before the row. So if a
+process dies in between, the job still ends, and nothing is sent twice.
 """
 
 from __future__ import annotations

@@ -73,11 +73,14 @@ def _end(job: Job, state: State, spent: int, changes: dict[str, Any]) -> Job:
 
 
 def _moved(job: Job, changes: dict[str, Any], remove: Iterable[str] = ()) -> Change:
-    """Return the row's change from the state in which it was read. Raises table.RowChanged for a terminal state."""
+    """Return the row's change from the state in which it was read, and add its time to `changes`.
+
+    Raises table.RowChanged for a terminal state.
+    """
     if job.done:
         raise table.RowChanged(f"{job.id} is {job.state}")
+    changes["touched_at"] = int(time.time())
     plain = {name: asdict(value) if isinstance(value, File) else value for name, value in changes.items()}
-    plain["touched_at"] = int(time.time())
     return table.swap(job.key, plain, expect={"state": job.state}, remove=remove)
 
 

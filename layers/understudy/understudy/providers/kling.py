@@ -403,10 +403,11 @@ def _data(account: Account, answer: Answer, *, gone: bool) -> Any:
     """
     body = as_dict(answer.json())
     code = body.get("code")
+    code = code if isinstance(code, int) else None
     if answer.status == 200 and code == 0:
         return body.get("data")
     message = without_addresses(body.get("message"))
-    status = _CODES.get(code, answer.status) if isinstance(code, int) else answer.status
+    status = answer.status if code is None else _CODES.get(code, answer.status)
     name = str(code) if code else None
     if code in {1300, 1301} or (status == 400 and _MODERATION.search(message)):
         name = "moderation_blocked"

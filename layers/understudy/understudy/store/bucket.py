@@ -223,9 +223,26 @@ def _multipart(key: str, upload_id: str) -> Any:
     return {"Bucket": settings().bucket_name, "Key": key, "UploadId": upload_id}
 
 
+class Absent(Exception):
+    """There is no such object."""
+
+
 def reader(key: str, byte_count: int, version: str | None = None) -> BinaryIO:
-    """Return an object of this size as a seekable file that downloads while it is read."""
-    return io.BufferedReader(_ObjectReader(key, byte_count, version), 256 * 1024)
+    """Return an object of this size as a seekable file that downloads while it is read.
+
+    The download begins here. Raises Absent if there is no such object: not later, when an order is half sent.
+    """
+    from botocore.exceptions import ClientError
+
+    file = _ObjectReader(key, byte_count, version)
+    try:
+        if byte_count:
+            file.begin()
+    except ClientError as error:
+        if _absent(error):
+            raise Absent(key) from error
+        raise
+    return io.BufferedReader(file, 256 * 1024)
 
 
 class _ObjectReader(io.RawIOBase):
@@ -234,6 +251,7 @@ class _ObjectReader(io.RawIOBase):
     def __init__(self, key: str, byte_count: int, version: str | None) -> None:
         self._object: dict[str, Any] = {"Key": key} | _version(version)
         self._size, self._at = byte_count, 0
+        self._body_at = 0
         self._body: StreamingBody | None = None
 
     def readable(self) -> bool:
@@ -247,21 +265,27 @@ class _ObjectReader(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        if base + offset != self._at:
-            self._drop()
-            self._at = base + offset
+        self._at = base + offset
         return self._at
+
+    def begin(self) -> StreamingBody:
+        """Begin the download from where the file is, unless it has come just there. Return its body."""
+        if self._body_at != self._at:
+            self._drop()
+        if self._body is None:
+            self._body_at = self._at
+            self._body = s3().get_object(
+                Bucket=settings().bucket_name, Range=f"bytes={self._at}-{self._size - 1}", **self._object
+            )["Body"]
+        return self._body
 
     def readinto(self, buffer: Any) -> int:
         if self._at >= self._size:
             return 0
-        if self._body is None:
-            self._body = s3().get_object(
-                Bucket=settings().bucket_name, Range=f"bytes={self._at}-{self._size - 1}", **self._object
-            )["Body"]
-        data = self._body.read(len(buffer))
+        data = self.begin().read(len(buffer))
         buffer[: len(data)] = data
         self._at += len(data)
+        self._body_at = self._at
         return len(data)
 
     def close(self) -> None:
