@@ -100,11 +100,11 @@ def row(stack: Stack, team: str, job: str) -> Json:
 
 
 def make_older(stack: Stack, job: str, seconds: int) -> None:
-    """Change when a job was created. An old job is polled seldom, a job of the future as often as its pace allows."""
+    """Change when a job was ordered. An old job is polled seldom, a job of the future as often as its pace allows."""
     stack.settings.client("dynamodb").update_item(
         TableName=stack.outputs["TableName"],
         Key=row_key("local", job),
-        UpdateExpression="SET created_at = created_at - :age",
+        UpdateExpression="SET late_at = late_at - :age",
         ExpressionAttributeValues={":age": {"N": str(seconds)}},
     )
 
@@ -186,7 +186,7 @@ def test_jobs_go_on_after_a_restart_of_the_local_aws(
 ) -> None:
     heard = Heard(upstream, "solo")
     video = api.video(model="solo", prompt="a snail that is interrupted")["id"]
-    make_older(stack, record(video), 3600)
+    make_older(stack, record(video), 1500)
     # It waits for longer than this test does. No step runs, so none logs that it has lost AWS.
     eventually(lambda: machine.pause(record(video)) > PATIENCE, "the job is polled too often")
     ministack.stop(stack.settings)

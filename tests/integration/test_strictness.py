@@ -239,23 +239,20 @@ def test_an_execution_ends_after_the_timeout_of_its_machine(stack: Stack) -> Non
 def test_a_stopped_execution_stays_stopped_although_its_task_fails(stack: Stack) -> None:
     client = stack.settings.client("stepfunctions")
     retry = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 2, "MaxAttempts": 1}]
-    definition = _calling(stack, Retry=retry)
-    role = stack.settings.client("stepfunctions").describe_state_machine(stateMachineArn=stack.outputs["JobMachineArn"])
-    made = client.create_state_machine(
-        name=f"strict-{uuid.uuid4()}", definition=json.dumps(definition), roleArn=role["roleArn"]
-    )
-    arn = client.start_execution(stateMachineArn=made["stateMachineArn"], input="{}")["executionArn"]
+    with _machine(stack, _calling(stack, Retry=retry), "create_video") as machine:  # whose role may not call run_job
+        arn = client.start_execution(stateMachineArn=machine, input="{}")["executionArn"]
 
-    def failures() -> int:
-        return sum(one["type"] == "TaskFailed" for one in client.get_execution_history(executionArn=arn)["events"])
+        def wait_for_failures(number: int) -> None:
+            until = time.monotonic() + PATIENCE
+            found = 0
+            while found < number:
+                assert time.monotonic() < until, f"{found} failures"
+                time.sleep(0.1)
+                events = client.get_execution_history(executionArn=arn)["events"]
+                found = sum(one["type"] == "TaskFailed" for one in events)
 
-    until = time.monotonic() + PATIENCE
-    while failures() < 1 and time.monotonic() < until:
-        time.sleep(0.1)
-    client.stop_execution(executionArn=arn)
-    while failures() < 2 and time.monotonic() < until:
-        time.sleep(0.1)
-    assert failures() == 2
-    time.sleep(0.5)
-    assert client.describe_execution(executionArn=arn)["status"] == "ABORTED"
-    client.delete_state_machine(stateMachineArn=made["stateMachineArn"])
+        wait_for_failures(1)
+        client.stop_execution(executionArn=arn)
+        wait_for_failures(2)
+        time.sleep(0.5)
+        assert client.describe_execution(executionArn=arn)["status"] == "ABORTED"
