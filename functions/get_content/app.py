@@ -18,7 +18,7 @@ def handler(call: Call) -> Response:
     variant = call.query.get("variant", "video")
     if variant not in FILES:
         raise InvalidRequest(f"variant: must be one of {', '.join(FILES)}.", param="variant")
-    job = lookup.finished(call, call.text("video_id"))
+    job = lookup.finished(call, call.text("video_id"), "video_id")
     key = bucket.video_prefix(job.team, job.id) + FILES[variant]
     if variant != "video" and not bucket.exists(key):
         message = f"This video has no {variant}. Leave variant out to download the video."

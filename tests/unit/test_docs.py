@@ -207,6 +207,8 @@ def test_the_idle_cost_counts_what_the_template_has() -> None:
     *parts, whole = (float(cell) for cell in re.findall(r"\| \**\$([\d.]+)\** \|$", example, re.MULTILINE))
     assert parts == [used_up[-1] / 100, round(figures["per_thousand_videos"], 2)]
     assert whole == round(sum(parts), 2)
+    for thousand in figures["per_thousand_executions"].values():
+        assert f"cost ${thousand:.2f}" in example
 
 
 def test_the_licence_and_the_changelog_agree_with_the_project() -> None:

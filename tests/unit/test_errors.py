@@ -395,7 +395,7 @@ def test_an_id_that_does_not_lead_to_something_of_the_callers(
 class TestStates:
     def test_a_video_that_runs(self, stage: Stage, upstream: Upstream) -> None:
         path = {"video_id": stage.create().body["id"]}
-        told(stage.call("get_content", path=path), 400, "video_not_ready", "video")
+        told(stage.call("get_content", path=path), 400, "video_not_ready", "video_id")
         told(stage.call("delete_video", path=path), 400, "video_not_ready", "video_id")
         character = {"name": "Luna", "video": {"id": path["video_id"]}}
         told(stage.call("create_character", json_body=character), 400, "video_not_ready", "video")
@@ -404,8 +404,8 @@ class TestStates:
         path = {"video_id": stage.create().body["id"]}
         upstream.finish("failed", error={"code": "moderation_blocked", "message": "no"})
         stage.run()
-        told(stage.call("get_content", path=path), 400, "video_failed", "video")
-        told(stage.call("remix_video", path=path, json_body={"prompt": "x"}), 400, "video_failed", "video")
+        told(stage.call("get_content", path=path), 400, "video_failed", "video_id")
+        told(stage.call("remix_video", path=path, json_body={"prompt": "x"}), 400, "video_failed", "video_id")
         assert stage.call("delete_video", path=path).status == 200
 
 

@@ -112,11 +112,13 @@ def rotate(key_id: str) -> tuple[str, Caller]:
     """Create a key's successor, then revoke the key.
 
     The payer stays the same: what the old key has open and has spent counts for the new key. Raises table.RowChanged if
-    there is no such key.
+    there is no such key, and ValueError if it was revoked: its successor would give back what was taken away.
     """
     row = table.get(table.api_key_key(key_id))
     if row is None:
         raise table.RowChanged(f"there is no key {key_id}")
+    if row.get("revoked_at"):
+        raise ValueError(f"The key {key_id} is revoked and gets no successor. Make a new key: understudy keys create.")
     successor = mint(
         row["team"],
         scopes=tuple(row["scopes"]),

@@ -45,7 +45,7 @@ def _store_clip(call: Call, request: CreateCharacter, record: str) -> None:
         file = inputs.uploaded(call, request.video.upload_id, "video", "video.upload_id")
         bucket.copy(file.key, key, mime_type=file.mime_type)
     else:
-        source = lookup.finished(call, request.video.id or "")
+        source = lookup.finished(call, request.video.id or "", "video")
         if source.output is None:
             raise ApiError("This video is completed, but its file is missing.")
         bucket.copy(source.output.key, key)

@@ -40,26 +40,26 @@ def video(call: Call, public_id: str) -> Job:
     return found
 
 
-def finished(call: Call, public_id: str) -> Job:
-    """Return the caller's finished video with this id. Raises NotReady, and what `video` raises."""
-    return _finished(video(call, public_id))
+def finished(call: Call, public_id: str, param: str) -> Job:
+    """Return the caller's finished video with this id. Raises NotReady, naming `param`, and what `video` raises."""
+    return _finished(video(call, public_id), param)
 
 
-def source(call: Call, public_id: str) -> Job:
+def source(call: Call, public_id: str, param: str) -> Job:
     """Return the caller's video with this id, to make another video from.
 
     A video whose length is known already need not be finished. An extension or an adopted video must be. Raises
     NotReady for a video that has failed or must be finished first, and what `video` raises.
     """
     job = video(call, public_id)
-    return _finished(job) if job.done or job.operation in {"extend", ADOPT} else job
+    return _finished(job, param) if job.done or job.operation in {"extend", ADOPT} else job
 
 
-def _finished(job: Job) -> Job:
+def _finished(job: Job, param: str) -> Job:
     if job.state == "failed":
-        raise NotReady("This video failed and has no file. Use another video.", param="video", code="video_failed")
+        raise NotReady("This video failed and has no file. Use another video.", param=param, code="video_failed")
     if job.state != "completed":
-        raise NotReady(f"This video is still {job.status}. Try again when it is completed.", param="video")
+        raise NotReady(f"This video is still {job.status}. Try again when it is completed.", param=param)
     return job
 
 

@@ -85,7 +85,7 @@ def remake(call: Call, operation: Operation, request: EditVideo | ExtendVideo) -
             source_clip=clip,
         )
         return submission.place(draft, choices, attempt, call.admission.limits, call.deadline), False
-    source = lookup.source(call, request.video.id or "")
+    source = lookup.source(call, request.video.id or "", "video")
     model, asked = _from_source(source, request.named_model, request.custom_llm_provider)
     return _from_job(call, attempt, operation, source, model, asked, request.prompt, seconds), False
 
@@ -95,7 +95,7 @@ def remix(call: Call, public_id: str, prompt: str) -> tuple[Job, bool]:
     attempt = call.attempt("remix", video_id=public_id)
     if job := submission.earlier(attempt):
         return job, True
-    source = lookup.source(call, public_id)
+    source = lookup.source(call, public_id, "video_id")
     asked = [deployments().get(source.deployment)]
     return _from_job(
         call, attempt, "remix", source, source.model, asked, prompt, None, resources.video_id(source)
