@@ -64,9 +64,10 @@ NOTES = {
 HERE = """\
 ## When something of Understudy's or of Amazon's fails
 
-Each line is a test in `tests/unit/background/test_every_job_ends.py`, for a video that the call orders, one that
-`run_job` orders, one with a new native character, and one that waits for its source. In every line the job ends, its
-slot is free, its cost is settled once, and no order is sent twice.
+Each line is a test in `tests/unit/background/test_every_job_ends.py`. Most run for a video that the call orders, one
+that `run_job` orders, one with a new native character, and one that waits for its source; that one ends as
+`source_failed` if its source fails. In every line the job ends, its slot is free, its cost is settled once, and no
+order is sent twice.
 
 | Failure | Sees | Ordered | Charged | Test |
 |---|---|---|---|---|
@@ -132,14 +133,14 @@ HERE_ROWS = (
         "test_a_clip_whose_object_is_gone",
     ),
     (
-        "the provider's answers have wrong types for a while",
+        "the provider's answers have no usable status for a while",
         "completed",
         "1",
         "its price",
         "test_answers_of_wrong_types",
     ),
     (
-        "the provider's answers have wrong types for good",
+        "the provider's answers have no usable status for good",
         "failed `provider_timeout`",
         "1",
         HELD,

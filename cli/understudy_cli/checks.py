@@ -224,8 +224,8 @@ def check_dead_letters(stack: Stack) -> Result:
     count = int(stack.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=[name])["Attributes"][name])
     if not count:
         return Result("ok", "The dead-letter queue is empty.")
-    found = f"Messages in the dead-letter queue: {count}. Their uploads do not continue."
-    todo = f"Remove the cause (docs/operations.md), then run `understudy redrive{stack.options}`."
+    found = f"Messages in the dead-letter queue: {count}. Their files were not taken."
+    todo = f"Remove the cause (docs/operations.md). For dropped files, run `understudy redrive{stack.options}`."
     return Result("failure", found, todo)
 
 

@@ -17,7 +17,7 @@ from understudy.store.executions import job_name
 from understudy_cli import aws_options, job_ids
 from understudy_cli.executions import Execution, Machine, clock, day_and_time
 
-COLUMNS = ("Team", "Job", "State", "Age", "Last step", "Quiet")
+COLUMNS = ("Team", "Job", "State", "Age", "Last sign", "Quiet")
 NOT_FOUND = "Stack {stack!r} has no job {record}. Choose another stack with --stack, --region, --profile or --local."
 FORGOTTEN = "it was not started, or Step Functions has forgotten it, 90 days after its end"
 
@@ -107,7 +107,7 @@ def _facts(job: Job) -> dict[str, str]:
         "status": f"{job.status}, {job.progress} %",
         "error": error,
         "created": _when(job.created_at),
-        "last step": f"{_when(job.touched_at)}{quiet}",
+        "last sign": f"{_when(job.touched_at)}{quiet}",
         "deadline": _when(job.late_at),
         "run": str(job.run),
     }

@@ -26,7 +26,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if "delete" in event:
         seconds = delete_upstream.step(event, deadline)
     else:
-        seconds = run_job.step(event["team"], event["video"], deadline, begun=event.get("begun", 0))
+        seconds = run_job.step(event["team"], event["video"], deadline)
     return {"done": seconds is None, "seconds": 0 if seconds is None else executions.wait(seconds)}
 
 

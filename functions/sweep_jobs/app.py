@@ -9,9 +9,9 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from understudy.background import sweep_jobs
-from understudy.store import table
 
 MARGIN_SECONDS = 15.0
+GIVEN_UP = "GivenUp"  # the error of an execution whose last step was told (template.yaml)
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
@@ -21,10 +21,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
         deadline = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - MARGIN_SECONDS
         sweep_jobs.all_jobs(deadline)
         return
-    begun = json.loads(detail["input"])
-    if "video" not in begun:
-        return  # a deletion: run_job has told the operator
-    try:
-        sweep_jobs.one(begun["team"], begun["video"])
-    except table.RowChanged:  # somebody else ended the job
-        return
+    begun, status = json.loads(detail["input"]), detail["status"]
+    if "video" in begun:
+        sweep_jobs.one(begun["team"], begun["video"], detail["name"], status)
+    elif status != "ABORTED" and detail.get("error") != GIVEN_UP:
+        from understudy.background import delete_upstream  # seldom needed: it loads the providers
+
+        delete_upstream.close(begun)

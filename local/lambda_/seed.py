@@ -234,6 +234,12 @@ def job_running(seeds: Seeds) -> Any:
 
 
 @fresh
+def job_late(seeds: Seeds) -> Any:
+    """Return a video like `job_running` whose deadline has passed."""
+    return seeds.plant("late", TEAM, seeds.value("video_new"))
+
+
+@fresh
 def job_adopted(seeds: Seeds) -> Any:
     """Return a video whose provider's id a caller gave, before the provider was asked.
 

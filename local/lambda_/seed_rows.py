@@ -26,6 +26,11 @@ def running(team: str, video_id: str) -> dict[str, Any]:
     return _planted(team, video_id)
 
 
+def late(team: str, video_id: str) -> dict[str, Any]:
+    """Create a job like `running` whose deadline has passed."""
+    return _planted(team, video_id, late_at=int(time.time()) - 1)
+
+
 def quiet(team: str, video_id: str, job_id: str = "") -> dict[str, Any]:
     """Create a job like `running` that has been quiet for so long that a sweep looks after it.
 

@@ -158,6 +158,14 @@ class Stage:
             count += 1
         return count
 
+    def later(self, hours: int = 2) -> None:
+        """Let hours pass, each with the sweep at its end, and all executions run to their end."""
+        for _ in range(hours):
+            self.run()
+            self.clock.advance(3600)
+            self.sweep()
+        self.run()
+
     def step(self, execution: Execution) -> bool:
         """Take the next step of an execution that is due. Return False if it has failed or its function died."""
         return self.executions.advance(execution, self._run_job)

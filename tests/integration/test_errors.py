@@ -162,12 +162,12 @@ def test_an_unfinished_video_has_no_content_and_is_waited_for(api: Api) -> None:
     source = {"prompt": "x", "video": {"id": video}}
     assert api.make(f"{VIDEOS}/edits", **source)["status"] == "queued"
     extension = api.make(f"{VIDEOS}/extensions", **source, seconds="4")
-    for answer in (
-        api.get(f"{VIDEOS}/{video}/content"),
-        api.post(f"{VIDEOS}/characters", {"name": "Luna", "video": {"id": video}}),
-        api.post(f"{VIDEOS}/edits", {**source, "video": {"id": extension["id"]}}),  # how long will it be?
+    for answer, param in (
+        (api.get(f"{VIDEOS}/{video}/content"), "video_id"),
+        (api.post(f"{VIDEOS}/characters", {"name": "Luna", "video": {"id": video}}), "video"),
+        (api.post(f"{VIDEOS}/edits", {**source, "video": {"id": extension["id"]}}), "video"),  # how long will it be?
     ):
-        error = refused(answer, 400, "video_not_ready", "video")
+        error = refused(answer, 400, "video_not_ready", param)
         assert "queued" in error["message"]
     refused(api.delete(f"{VIDEOS}/{video}"), 400, "video_not_ready", "video_id")
 
@@ -190,7 +190,7 @@ class TestTheProvider:
         video = api.wait(api.video(prompt=f"something that {word}", model="faulty")["id"], "failed")
         assert video["error"]["code"] == code
         assert video["error"]["message"]
-        refused(api.get(f"{VIDEOS}/{video['id']}/content"), 400, "video_failed", "video")
+        refused(api.get(f"{VIDEOS}/{video['id']}/content"), 400, "video_failed", "video_id")
 
     def test_its_401_is_not_the_callers(self, api: Api, upstream: Simulator) -> None:
         upstream.revoke(account="faulty")

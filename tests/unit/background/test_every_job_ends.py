@@ -5,16 +5,20 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.fakes.edges import Killed
 from tests.fakes.stage import Stage
-from tests.fakes.upstream import MP4, Upstream, answer, lose
+from tests.fakes.upstream import MP4, Upstream, answer, lose, refuse
 from understudy.access.keys import Limits
 from understudy.background import run_job
+from understudy.jobs import transitions
 from understudy.jobs.job import Job
+from understudy.providers.base import Progress
+from understudy.providers.openai import OpenAI
 from understudy.store import bucket, table
 
 HOUR = 3600
@@ -300,3 +304,67 @@ def test_a_clip_whose_object_is_gone(stage: Stage, upstream: Upstream, model: st
     assert job.error is not None
     assert job.error["code"] == "file_gone"
     assert upstream.submits() == []
+
+
+def test_an_outage_of_hours_does_not_end_what_is_paid_for(
+    stage: Stage, upstream: Upstream, monkeypatch: pytest.MonkeyPatch, configure: Any, toml: str
+) -> None:
+    """The table cannot be read, so no step can record its failure."""
+    configure(toml.replace("deadline_seconds = 900", "deadline_seconds = 36000"))
+    sign_in(stage)
+    plain(stage)
+    upstream.finish()
+    with monkeypatch.context() as outage:
+        outage.setattr(Job, "find", _raising(RuntimeError))
+        stage.run(2 * HOUR)
+    wait(stage)
+    (job,) = check(stage, upstream)
+    assert job.state == "completed"
+
+
+def test_an_outage_before_the_order_ends_the_job(stage: Stage, upstream: Upstream) -> None:
+    sign_in(stage)
+    later(stage)
+    job = jobs(stage)[0]
+    run_job.close("blue", job.id)
+    (ended,) = jobs(stage)
+    assert ended.state == "failed"
+    assert paid(ended) == 0
+
+
+def test_a_first_poll_after_the_deadline_has_some_tries(stage: Stage, upstream: Upstream) -> None:
+    """Lambda had no room for hours, and the provider has a bad moment."""
+    sign_in(stage)
+    plain(stage)
+    upstream.finish()
+    stage.clock.advance(2 * HOUR)
+    upstream.script += [refuse(503), refuse(401), lose()]
+    stage.run()
+    assert [job.state for job in check(stage, upstream)] == ["completed"]
+
+
+def test_a_process_that_dies_while_it_orders_is_followed_by_a_question(
+    stage: Stage, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A provider that can be asked about an order is asked, whatever has lost the answer."""
+    profile = OpenAI.profile
+    monkeypatch.setattr(OpenAI, "profile", lambda *given: replace(profile(*given), findable=True))
+    monkeypatch.setattr(OpenAI, "find", lambda *_: Progress("video_0", "in_progress"), raising=False)
+    sign_in(stage)
+    stage.edges.fatal = "answer"
+    with pytest.raises(Killed):
+        plain(stage)
+    upstream.instant = True
+    stage.run()
+    assert [job.state for job in check(stage, upstream)] == ["completed"]
+
+
+def test_a_write_that_can_never_succeed_does_not_spin(
+    stage: Stage, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sign_in(stage)
+    plain(stage)
+    upstream.finish()
+    monkeypatch.setattr(transitions, "complete", _raising(table.RowChanged))
+    assert stage.run(HOUR) < 100
+    monkeypatch.undo()

@@ -27,7 +27,7 @@ from understudy.deployments import config, routing
 from understudy.deployments.config import deployments
 from understudy.errors import ApiError, InvalidRequest, Reason, Refused
 from understudy.files import clips
-from understudy.jobs import submission, transitions
+from understudy.jobs import transitions
 from understudy.jobs.job import QUIET_SECONDS, Job
 from understudy.providers.base import Account, NativeCharacter, Progress
 from understudy.providers.openai import OpenAI
@@ -616,36 +616,16 @@ class TestRepeats:
 
 
 class TestMissingRow:
-    """An execution is started before its job is written."""
+    """The execution of a job that was refused, or deleted."""
 
-    def test_a_step_that_comes_first_waits_for_the_row(
-        self, stage: Stage, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        write, steps = submission._write, []
-
-        def late(*given: Any) -> None:
-            steps.append(stage.run(run_job.ROW_SECONDS - 10))
-            write(*given)
-
-        monkeypatch.setattr(submission, "_write", late)
-        upstream.instant = True
-        video = submitted(stage, characters=[{"id": stage.character()}])
-        assert 3 <= steps[0] <= 5  # the waits grow
-        assert upstream.submits() == []
-        stage.run()
-        assert ended(stage, video) == ("completed", None)
-
-    @pytest.mark.parametrize("team", ["blue", "nobody"])
-    def test_an_execution_without_a_job_ends_after_a_minute(self, stage: Stage, upstream: Upstream, team: str) -> None:
-        start = stage.clock.now
-        executions.start_job(team, "nobody", 1, 1)
-        stage.run()
+    def test_an_execution_without_a_job_ends_at_once(self, stage: Stage, upstream: Upstream) -> None:
+        executions.start_job("blue", "nobody", 1, 1)
+        assert stage.run() == 1
         assert [one.status for one in stage.executions.all.values()] == ["SUCCEEDED"]
-        assert run_job.ROW_SECONDS <= stage.clock.now - start <= run_job.ROW_SECONDS + 2 * run_job.ROW_PAUSE
         assert upstream.heard == []
 
     def test_a_video_that_was_deleted_ends_at_once(self, stage: Stage, upstream: Upstream, video: str) -> None:
-        stage.run(run_job.ROW_SECONDS)
+        stage.run(60)
         heard = len(upstream.heard)
         transitions.delete(job_of(stage))
         assert stage.run() == 1

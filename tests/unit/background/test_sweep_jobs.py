@@ -12,7 +12,7 @@ from tests.fakes.edges import Killed
 from tests.fakes.stage import Context, Stage, load
 from tests.fakes.upstream import Upstream
 from understudy.access.keys import Limits
-from understudy.background import run_job
+from understudy.background import delete_upstream, run_job, sweep_jobs
 from understudy.jobs import transitions
 from understudy.jobs.job import QUIET_SECONDS, Job
 from understudy.store import bucket, table
@@ -39,13 +39,14 @@ def job_of(stage: Stage) -> Job:
     return Job.page(stage.caller.team, limit=1, newest_first=True, after=None)[0]
 
 
-def told(stage: Stage, name: str, status: str) -> None:
+def told(stage: Stage, name: str, status: str, error: str | None = None) -> None:
     """Give `sweep_jobs` the event that Step Functions sends when an execution has ended."""
     execution = stage.executions.all[name]
     detail = {
         "executionArn": f"arn:aws:states:us-east-1:1:execution:understudy-jobs:{name}",
         "name": name,
         "status": status,
+        "error": error,
         "input": json.dumps(execution.started),
     }
     event = {"source": "aws.states", "detail-type": "Step Functions Execution Status Change", "detail": detail}
@@ -216,6 +217,53 @@ class TestGivenUp:
         stage.run()
         assert stage.show(video)["status"] == "completed"
 
+    def test_an_event_prevails_over_what_step_functions_still_says(
+        self, stage: Stage, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """DescribeExecution may not know yet what the event says."""
+        video = create(stage)
+        monkeypatch.setattr(started, "status", lambda _name: "RUNNING")
+        told(stage, job_of(stage).id, "ABORTED")
+        assert stage.show(video)["error"]["code"] == "stopped"
+
+    def test_the_end_of_an_earlier_execution_is_no_matter(self, stage: Stage, upstream: Upstream) -> None:
+        create(stage)
+        first = stage.executions.of(job_of(stage).id)
+        first.status = "FAILED"
+        told(stage, first.name, "FAILED")
+        told(stage, first.name, "ABORTED")
+        assert (job_of(stage).state, job_of(stage).run) == ("running", 2)
+
+    def test_a_step_that_still_runs_when_its_execution_is_stopped(
+        self, stage: Stage, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Step Functions does not stop the function, so the step may move the job while the sweep ends it."""
+        video = create(stage)
+        execution = stage.executions.of(job_of(stage).id)
+        stage.executions.stop(execution)
+        fail = transitions.fail
+
+        def late(job: Job, *given: Any, **more: Any) -> Job:
+            monkeypatch.undo()
+            transitions.move(job, "archiving")
+            return fail(job, *given, **more)
+
+        monkeypatch.setattr(transitions, "fail", late)
+        told(stage, execution.name, "ABORTED")
+        assert stage.show(video)["error"]["code"] == "stopped"
+
+    @pytest.mark.parametrize(("status", "error", "count"), [("TIMED_OUT", None, 1), ("FAILED", None, 1)])
+    @pytest.mark.parametrize("by", ["run_job", "nobody"])
+    def test_a_deletion_that_nobody_told_of_is_told(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch, status: str, error: str | None, count: int, by: str
+    ) -> None:
+        heard: list[str] = []
+        monkeypatch.setattr(delete_upstream, "needs_attention", lambda what, _, **__: heard.append(what))
+        started.delete_video("solo", "solo", "video_1")
+        (execution,) = stage.executions.running
+        told(stage, execution.name, status, error="GivenUp" if by == "run_job" else error)
+        assert heard == ([] if by == "run_job" else ["deletion_failed"] * count)
+
 
 class TestSweep:
     def test_a_job_that_is_driven_is_left_alone(self, stage: Stage, upstream: Upstream) -> None:
@@ -242,6 +290,15 @@ class TestSweep:
         stage.edges.touched.clear()
         stage.sweep()
         assert stage.edges.touched == ["Query"]
+
+    def test_a_job_that_somebody_moves_meanwhile_is_no_fault(
+        self, stage: Stage, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        create(stage)
+        stage.clock.advance(HOUR)
+        monkeypatch.setattr(transitions, "touch", _raise(table.RowChanged("moved")))
+        monkeypatch.setattr(sweep_jobs, "needs_attention", _raise(AssertionError("no fault")))
+        stage.sweep()
 
     def test_one_job_that_cannot_be_helped_does_not_stop_the_others(
         self, stage: Stage, upstream: Upstream, monkeypatch: pytest.MonkeyPatch

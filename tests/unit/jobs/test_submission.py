@@ -15,12 +15,13 @@ from tests.fakes.edges import Killed
 from tests.fakes.stage import Stage
 from tests.fakes.upstream import MP4, Answering, Heard, Upstream, answer, lose, refuse
 from tests.unit.conftest import cold_start
-from understudy.background import run_job
+from understudy.access.keys import Limits
 from understudy.deployments import circuits, routing
-from understudy.jobs.job import Job
+from understudy.jobs import submission, transitions
+from understudy.jobs.job import SUBMITTED_SECONDS, Job
 from understudy.providers import load
 from understudy.providers.base import Account, Order, Progress
-from understudy.store import clients, table
+from understudy.store import clients
 
 ONE, TWO = "one.example", "two.example"
 
@@ -583,39 +584,54 @@ class TestSources:
         assert stage.listed()[0]["id"] == video
 
 
-def test_a_job_whose_row_is_written_late_is_driven_all_the_same(stage: Stage, upstream: Upstream) -> None:
-    """The execution is started before the row is written, and its steps wait for the row."""
-    write = table.write_together
-    waited: list[int] = []
-
-    with pytest.MonkeyPatch.context() as patch:
-
-        def slow(*writes: Any) -> None:
-            patch.undo()
-            waited.append(stage.run(15))
-            write(*writes)
-
-        patch.setattr(table, "write_together", slow)
-        assert stage.create(model="solo").status == 200
-    assert waited[0] > 1
-    assert len(stage.executions.running) == len(stage.executions.started) == 1
-    upstream.instant = True
-    stage.run()
-    assert stage.listed()[0]["status"] == "completed"
-    assert len(upstream.submits()) == 1
-
-
-def test_a_create_that_dies_between_execution_and_row_orders_nothing(stage: Stage, upstream: Upstream) -> None:
-    stage.edges.fatal = "TransactWriteItems"
+def test_a_create_that_dies_before_its_execution_is_started_orders_nothing(stage: Stage, upstream: Upstream) -> None:
+    """Nobody drives the job until somebody looks at it, or the sweep does. Then it ends."""
+    stage.edges.fatal = "StartExecution"
     with pytest.raises(Killed):
         stage.create(model="solo")
+    (video,) = stage.listed()
+    assert (video["status"], stage.executions.running) == ("queued", [])
+    stage.clock.advance(SUBMITTED_SECONDS + 60)
+    stage.show(video["id"])
     assert len(stage.executions.running) == 1
-    began = stage.clock.now
     stage.run()
-    assert stage.executions.running == stage.executions.failed == []
-    assert stage.clock.now - began < 2 * run_job.ROW_SECONDS
+    assert stage.show(video["id"])["error"]["code"] == "outcome_unknown"
     assert upstream.heard == []
-    assert stage.listed() == []
+
+
+def test_a_repeated_create_has_the_job_of_the_first_driven(stage: Stage, upstream: Upstream) -> None:
+    stage.edges.fatal = "StartExecution"
+    with pytest.raises(Killed):
+        stage.create(model="solo", headers={"Idempotency-Key": "k"})
+    stage.clock.advance(SUBMITTED_SECONDS + 60)
+    assert stage.create(model="solo", headers={"Idempotency-Key": "k"}).status == 200
+    assert len(stage.executions.running) == 1
+
+
+@pytest.mark.parametrize(("limits", "before"), [(Limits(concurrent=1), 1), (Limits(budget=1), 0)])
+def test_a_create_that_its_key_may_not_make_starts_no_execution(
+    stage: Stage, upstream: Upstream, limits: Limits, before: int
+) -> None:
+    """An execution is billed, and a caller at its limit may call a hundred times a second."""
+    stage.sign_in("blue", limits=limits)
+    for _ in range(before):
+        assert stage.create(model="solo").status == 200
+    assert stage.create("Another fox", model="solo").status == 429
+    assert len(stage.executions.started) == before
+
+
+def test_an_order_whose_id_cannot_be_stored_is_told(
+    stage: Stage, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[dict[str, Any]] = []
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("the table is away")
+
+    monkeypatch.setattr(transitions, "ordered", fail)
+    monkeypatch.setattr(submission, "needs_attention", lambda _what, _message, **facts: told.append(facts))
+    assert stage.create(model="solo").status == 500
+    assert told == [{"video": told[0]["video"], "deployment": "solo", "upstream_id": "video_0"}]
 
 
 def test_a_create_whose_execution_cannot_be_started_orders_nothing(
@@ -624,7 +640,10 @@ def test_a_create_whose_execution_cannot_be_started_orders_nothing(
     def refuse_all(**_: Any) -> dict[str, str]:
         raise ClientError({"Error": {"Code": "ExecutionLimitExceeded", "Message": "x"}}, "StartExecution")
 
-    monkeypatch.setattr(stage.executions, "start_execution", refuse_all)
-    assert stage.create(model="solo").status == 500
+    with monkeypatch.context() as broken:
+        broken.setattr(stage.executions, "start_execution", refuse_all)
+        assert stage.create(model="solo", headers={"Idempotency-Key": "k"}).status == 500
     assert upstream.heard == []
     assert stage.listed() == []
+    again = stage.create(model="solo", headers={"Idempotency-Key": "k"})
+    assert (again.status, "idempotent-replayed" in again.headers) == (200, False)

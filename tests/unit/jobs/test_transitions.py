@@ -9,8 +9,6 @@ from botocore.exceptions import ClientError
 from tests.fakes.clock import Clock
 from tests.fakes.edges import Killed
 from tests.fakes.executions import Executions
-from tests.fakes.stage import Stage
-from understudy.background import run_job
 from understudy.ids import new_record
 from understudy.jobs import transitions
 from understudy.jobs.job import QUIET_SECONDS, TERMINAL, Job, Named, State
@@ -240,45 +238,28 @@ class TestUnfinished:
 
 
 class TestBegin:
-    """The execution of a job is started before its row is written."""
+    """The execution of a job is started after its row is written."""
 
-    def test_the_execution_comes_first(self, executions: Executions) -> None:
-        job = draft()
-        order: list[int] = []
-        transitions.begin(job, 5, lambda: order.append(len(executions.started)))
-        assert order == [1]
+    def test_the_execution_drives_the_job(self, executions: Executions) -> None:
+        job = made()
+        transitions.begin(job, 5)
         execution = executions.all[job.id]
         assert (execution.started["team"], execution.started["video"]) == ("blue", job.id)
         assert execution.due == executions.clock.now + 5
+        assert again(job) == job
 
-    def test_a_row_that_cannot_be_written_is_an_error(self, executions: Executions) -> None:
-        """The execution that is left ends by itself."""
+    def test_without_an_execution_nothing_is_left_of_the_job(
+        self, executions: Executions, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(**_: Any) -> dict[str, str]:
+            raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "x"}}, "StartExecution")
 
-        def write() -> None:
-            raise RowChanged
-
-        with pytest.raises(RowChanged):
-            transitions.begin(draft(), 5, write)
-        assert len(executions.running) == 1
-
-    def test_no_row_is_written_without_an_execution(self, executions: Executions) -> None:
-        job = draft()
-        executions.edges.fatal = "StartExecution"
-        with pytest.raises(Killed):
-            transitions.begin(job, 5, lambda: table.write_together(job.new_row()))
+        job = made()
+        monkeypatch.setattr(executions, "start_execution", fail)
+        with pytest.raises(ClientError):
+            transitions.begin(job, 5)
         assert Job.find(job.team, job.id) is None
-
-    def test_a_crash_between_them_leaves_an_execution_that_ends_within_about_a_minute(self, stage: Stage) -> None:
-        job = draft()
-        stage.edges.fatal = "TransactWriteItems"
-        with pytest.raises(Killed):
-            transitions.begin(job, 5, lambda: table.write_together(job.new_row()))
-        began = stage.clock.now
-        (execution,) = stage.executions.running
-        stage.run()
-        assert execution.status == "SUCCEEDED"
-        assert run_job.ROW_SECONDS <= stage.clock.now - began <= run_job.ROW_SECONDS + 2 * run_job.ROW_PAUSE
-        assert Job.find(job.team, job.id) is None
+        assert list(table.unfinished(10**10)) == []
 
 
 class TestDrive:
@@ -333,7 +314,7 @@ class TestWake:
     @pytest.mark.parametrize("status", ["RUNNING", "ABORTED", "FAILED", "SUCCEEDED", "TIMED_OUT"])
     def test_if_there_was_one_nothing_changes(self, executions: Executions, clock: Clock, status: str) -> None:
         job = made()
-        transitions.begin(job, 5, lambda: None)
+        transitions.begin(job, 5)
         executions.all[job.id].status = status
         clock.advance(QUIET_SECONDS + 1)
         transitions.wake(job)

@@ -135,7 +135,8 @@ def _adopt(asked: _Asked, payer: str) -> str:
         job.new_row(),
         *(upstream_ids.brought(asked.kind, one.id, asked.original, job.team, job.id) for one in asked.deployments),
     ]
-    transitions.begin(job, FIRST_LOOK_SECONDS, lambda: table.write_together(*rows))
+    table.write_together(*rows)
+    transitions.begin(job, FIRST_LOOK_SECONDS)
     return job.id
 
 

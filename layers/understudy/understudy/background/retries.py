@@ -12,7 +12,8 @@ from understudy.jobs.job import Job, State
 from understudy.telemetry import logger, needs_attention
 
 JOIN_SECONDS = 2 * 3600  # how long after the provider's deadline joining is retried
-MOST = 8  # passing failures in a row, with growing pauses: about five minutes
+MOST_RUNS = 4  # executions of a job
+MOST = 8  # passing failures in a row, with growing pauses: about four minutes
 
 
 def again(job: Job, state: State, error: Exception | None = None) -> float:

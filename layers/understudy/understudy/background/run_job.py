@@ -1,9 +1,9 @@
 """Takes a job one step further: prepare, submit, poll, and copy the output into the bucket.
 
-The state machine (`JobMachine` in template.yaml) calls for each step. Jobs go on if the client never asks again. Only
-`run_job` asks providers about running jobs, at the provider's pace. A step may be repeated at any time, and two copies
-of it may run at once: each move between the states of a job is a compare-and-swap, and the order is sent by the copy
-that has moved the job to `submitting`.
+The state machine (`JobMachine` in template.yaml) calls `run_job` for each step. Jobs go on if the client never asks
+again. Only `run_job` asks providers about running jobs, at the provider's pace. A step may be repeated at any time, and
+two copies of it may run at once: each move between the states of a job is a compare-and-swap, and the order is sent by
+the copy that has moved the job to `submitting`.
 """
 
 from __future__ import annotations
@@ -32,38 +32,40 @@ ABSENT_PAUSE = 60.0
 LOST_SECONDS = 600  # how long a provider is asked for a job whose answer was lost
 POLLS_PER_AGE = 12
 SLOWEST_POLL = 120.0
-ROW_SECONDS = 60  # how long after an execution's start the row of its job may be written
-ROW_PAUSE = 5.0
+CHANGED_PAUSE = 60.0
 TOUCH_SECONDS = 300  # how old a row may become while its job is driven
 
 
-def step(team: str, record: str, deadline: float, *, begun: int = 0) -> float | None:
+def step(team: str, record: str, deadline: float) -> float | None:
     """Take the job one step further. Return the seconds until the next step, or None when nothing is left to do.
 
-    `begun` is when the job's execution started, in unix seconds. `deadline` is in `time.monotonic()` seconds.
+    `deadline` is in `time.monotonic()` seconds.
     """
     job = Job.find(team, record)
-    if job is None:
-        age = time.time() - begun
-        return min(max(ROW_PAUSE, age), ROW_SECONDS - age) if age < ROW_SECONDS else None
-    if job.done:
+    if job is None or job.done:
         return None
     try:
         delay = _step(job, deadline)
         if delay is not None and job.touched_at < time.time() - TOUCH_SECONDS:
             _touch(team, record)
     except table.RowChanged:
-        return 1.0  # the next step reads what somebody else has written
+        return _changed(job)
     except Exception:  # noqa: BLE001 - whatever it is, the job ends; `died` logs it
         return _died(team, record)
     return delay
 
 
 def close(team: str, record: str) -> None:
-    """End a job whose step fails before it can say so, for example because its process is killed each time."""
+    """End a job whose step fails before it can say so, for example because its process is killed each time.
+
+    An order may be under way or paid for. Then the job goes on in another execution, at most retries.MOST_RUNS in all.
+    """
     job = Job.find(team, record)
-    if job is not None and not job.done:
-        needs_attention("step_died", "job closed", video=record, state=job.state)
+    if job is None or job.done:
+        return
+    needs_attention("step_died", "job closed", video=record, state=job.state)
+    # What may be paid for is not given up before its deadline: the sweep starts another execution.
+    if job.state == "preparing" or retries.late(job) or job.run >= retries.MOST_RUNS:
         retries.given_up(job)
 
 
@@ -73,12 +75,20 @@ def _touch(team: str, record: str) -> None:
         transitions.touch(job)
 
 
+def _changed(job: Job) -> float | None:
+    """Go on after a write was refused because the row has changed. If it has not, the write can never succeed."""
+    now = Job.find(job.team, job.id)
+    if now is None or now.done:
+        return None
+    return 1.0 if now != job else _died(job.team, job.id)
+
+
 def _died(team: str, record: str) -> float | None:
     job = Job.find(team, record)  # the step may have moved it
     try:
         return None if job is None or job.done else retries.died(job)
     except table.RowChanged:
-        return 1.0
+        return CHANGED_PAUSE
 
 
 def _step(job: Job, deadline: float) -> float | None:
@@ -90,7 +100,7 @@ def _step(job: Job, deadline: float) -> float | None:
         case "preparing":
             return _prepare(job, deployment, deadline)
         case "submitting":
-            return _wait_for_submit(job, _pace(job, deployment))
+            return _wait_for_submit(job, deployment)
         case "unknown":
             return _reconcile(job, deployment, deadline)
         case "running":
@@ -188,10 +198,13 @@ def _forget_cast(job: Job, deployment: Deployment) -> bool:
     return job.state == "preparing" or handles.forget(orders.cast_of(job), deployment)
 
 
-def _wait_for_submit(job: Job, pace: float) -> float | None:
+def _wait_for_submit(job: Job, deployment: Deployment) -> float | None:
     left = job.submit_by - time.time()
     if left > 0:
-        return min(left, max(pace, 2.0))
+        return min(left, max(_pace(job, deployment), 2.0))
+    if routing.profile_of(deployment, job.model).findable:
+        transitions.move(job, "unknown")
+        return 0
     message = "The provider's answer was lost, so the video may exist and may be billed. It was not sent again."
     transitions.fail(job, "outcome_unknown", message, spent=retries.owed(job))
     return None
@@ -263,7 +276,7 @@ def _poll_trouble(job: Job, error: Exception) -> float | None:
         transitions.fail(job, "provider_lost_video", "The provider no longer has this video.", spent=retries.owed(job))
         return None
     # A paid video is not given up because the provider is away for a while: only its deadline ends it.
-    if retries.late(job):
+    if retries.late(job) and job.troubles >= retries.MOST:
         message = "The provider gave no usable answer about this video for too long."
         transitions.fail(job, "provider_timeout", message, spent=retries.owed(job))
         return None
@@ -288,8 +301,8 @@ def _archive(job: Job, deployment: Deployment, deadline: float, progress: Progre
 def _pace(job: Job, deployment: Deployment) -> float:
     """Return the seconds until the next poll: the provider's pace, and more for an older job.
 
-    A job is polled when its order is a twelfth older, but at least every two minutes. So an hour takes 80 polls and not
-    720, and a finished video waits for a twelfth of its time at most.
+    A job is polled when its order is a twelfth older, but at least every two minutes. So an hour takes 70 polls and not
+    720.
     """
     begun = routing.begun_at(deployment, job.model, job.late_at) if job.state == "running" else job.created_at
     return max(routing.pace(deployment, job.model), min((time.time() - begun) / POLLS_PER_AGE, SLOWEST_POLL))

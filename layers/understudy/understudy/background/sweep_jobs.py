@@ -2,7 +2,7 @@
 
 An execution can end before its job: an operator stops it, its last step fails as well, or its history is full. And it
 may never have been started. Step Functions says at once when an execution has ended (`one`). Once an hour all jobs that
-have not ended are looked at (`all_jobs`), because that message can be lost.
+have not ended are looked at (`all_jobs`), because that event can be lost.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from understudy.jobs.job import QUIET_SECONDS, Job
 from understudy.store import executions, table
 from understudy.telemetry import logger, needs_attention
 
-MOST_RUNS = 4  # executions of a job
+TRIES = 3  # at a job that changes meanwhile
+PAUSE = 0.1  # seconds between two look-ups: Step Functions takes 10 to 15 of them a second
 STOPPED = "An operator stopped this video.{made}"
 MADE = " It may exist at the provider and may be billed."
 
@@ -34,23 +35,35 @@ def all_jobs(deadline: float) -> int:
         job = Job.of(row) if row else None
         if job is None or not job.quiet:
             continue
+        time.sleep(PAUSE)
         try:
-            helped += _look_after(job)
+            helped += _look_after(job, executions.status(executions.job_name(job.id, job.run)))
+        except table.RowChanged:
+            continue  # somebody drives it
         except Exception:  # noqa: BLE001 - the other jobs are looked after all the same
             needs_attention("step_died", "job not swept", video=job.id, state=job.state)
     return helped
 
 
-def one(team: str, record: str) -> None:
-    """Look after the job whose execution has ended."""
-    job = Job.find(team, record)
-    if job is not None and not job.done:
-        _look_after(job)
+def one(team: str, record: str, name: str, status: str) -> None:
+    """Look after the job whose execution `name` has ended with this status.
+
+    Step Functions may still say that the execution runs. A step that ran when it was stopped may change the job
+    meanwhile.
+    """
+    for _ in range(TRIES):
+        job = Job.find(team, record)
+        if job is None or job.done or name != executions.job_name(job.id, job.run):
+            return
+        try:
+            _look_after(job, status)
+        except table.RowChanged:
+            continue
+        return
 
 
-def _look_after(job: Job) -> bool:
-    """Have the job driven, or end it. Return False if its execution runs."""
-    status = executions.status(executions.job_name(job.id, job.run))
+def _look_after(job: Job, status: str | None) -> bool:
+    """Have a job driven whose execution has this status, or end it. Return False if the execution runs."""
     if status == "RUNNING":
         transitions.touch(job)
         return False
@@ -60,7 +73,7 @@ def _look_after(job: Job) -> bool:
         transitions.fail(job, "stopped", STOPPED.format(made=made), spent=retries.owed(job))
     elif status is None:
         transitions.drive(job, job.run)
-    elif job.run < MOST_RUNS:
+    elif job.run < retries.MOST_RUNS:
         transitions.drive(job, job.run + 1)
     else:
         needs_attention("job_not_driven", "job closed", video=job.id, state=job.state)

@@ -24,7 +24,7 @@ from understudy.store.table import Change, Put
 if TYPE_CHECKING:
     from understudy.jobs.job import Job
 
-LEASE_GRACE = 900  # seconds after a provider's deadline within which the job is ended in any case
+LEASE_GRACE = 3 * 3600  # after a provider's deadline; joining parts may take two hours, a lost execution 90 minutes
 
 
 def opened(job: Job, limits: Limits, micro_dollars: int) -> Job:

@@ -15,6 +15,7 @@ from understudy.store.table import Put, Row
 State = Literal["preparing", "submitting", "unknown", "running", "archiving", "completed", "failed"]
 TERMINAL: tuple[State, ...] = ("completed", "failed")
 QUIET_SECONDS = 1800  # longer than the longest wait between two steps, and a step that is repeated
+SUBMITTED_SECONDS = 300  # after `submit_by`: the next step moves the job on, at most two minutes later
 ADOPT = "adopt"  # the operation of a job for a video that a provider has made without us (api/raw_ids.py)
 _FILES = ("image", "source_clip", "continuation", "output")
 
@@ -74,7 +75,7 @@ class Job(Entity):
     hold: int = 0
     slot_until: int = 0  # the lease on one of the key's slots; 0: takes none
     run: int = 1  # which of its executions drives the job (store/executions.py)
-    touched_at: int = 0  # when the row was last written by the job's own steps
+    touched_at: int = 0  # when the row was last written by a step, or by the sweep that saw its execution run
 
     @staticmethod
     def key_of(team: str, record: str) -> table.Key:
@@ -87,6 +88,8 @@ class Job(Entity):
     @property
     def quiet(self) -> bool:
         """Whether the job has not ended, and its steps have given no sign for so long that perhaps none comes."""
+        if self.state == "submitting":
+            return self.submit_by < time.time() - SUBMITTED_SECONDS
         return not self.done and self.touched_at < time.time() - QUIET_SECONDS
 
     @property

@@ -1,7 +1,7 @@
 """Places an order: chooses the deployments, writes the job's row, then submits once.
 
-The row is written before anything is sent, and the execution that drives the job is started before the row. So if a
-process dies in between, the job still ends, and nothing is sent twice.
+The row is written and the execution that drives the job is started before anything is sent. So if a process dies in
+between, the job still ends, and nothing is sent twice.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from understudy.providers import load
 from understudy.providers.base import Profile
 from understudy.store import table
 from understudy.store.table import Change, Put
+from understudy.telemetry import needs_attention
 
 GRACE_SECONDS = 10  # after the last moment at which a submit can still be under way
 SUBMIT_SECONDS = 8.0  # that must be left of the call to send the order; with less, `run_job` sends it
@@ -90,6 +91,8 @@ def earlier(attempt: Attempt) -> Job | None:
         raise gone()
     if job is None or (attempt.key is None and job.seen):
         return None
+    if job.quiet:
+        transitions.wake(job)
     if attempt.key is not None and job.state == "submitting" and job.submit_by > time.time():
         raise running()
     return job
@@ -108,10 +111,10 @@ def place(draft: Job, choices: list[Option], attempt: Attempt, limits: Limits, d
     draft = budget.opened(replace(draft, emulated=first.emulated, late_at=late_at), limits, hold)
     if not first.ready or time.monotonic() + SUBMIT_SECONDS > deadline:
         job = replace(draft, state="preparing", others=[one.deployment.id for one in rest], named=_named(draft, None))
-        transitions.begin(job, 1, lambda: _write(job, attempt, limits))
+        _begin(job, 1, attempt, limits)
         return job
     job = replace(draft, submit_by=_submit_by(deadline))
-    transitions.begin(job, routing.pace(first.deployment, job.model), lambda: _write(job, attempt, limits))
+    _begin(job, routing.pace(first.deployment, job.model), attempt, limits)
     submit = _Submit(job, deadline)
     try:
         routing.try_in_turn([one for one in choices if one.ready], lambda one: one.deployment, submit)
@@ -175,14 +178,19 @@ class _Submit:
             "seconds": progress.seconds or order.seconds or self.job.seconds,
             "size": progress.size or order.size or self.job.size,
         }
-        self.job = transitions.ordered(
-            self.job,
-            progress.upstream_id,
-            upstream_status="queued" if progress.status == "queued" else "in_progress",
-            named=self.job.named or _named(self.job, progress.upstream_id),
-            late_at=routing.late_at(deployment, self.job.model),
-            **({} if self.job.emulated else made),  # an emulated job shows the whole video, not this part
-        )
+        try:
+            self.job = transitions.ordered(
+                self.job,
+                progress.upstream_id,
+                upstream_status="queued" if progress.status == "queued" else "in_progress",
+                named=self.job.named or _named(self.job, progress.upstream_id),
+                late_at=routing.late_at(deployment, self.job.model),
+                **({} if self.job.emulated else made),  # an emulated job shows the whole video, not this part
+            )
+        except Exception:
+            facts = {"video": self.job.id, "deployment": deployment.id, "upstream_id": progress.upstream_id}
+            needs_attention("outcome_unknown", "a video was ordered, and its id could not be stored", **facts)
+            raise
 
 
 def _handles(wish: Wish, deployment: Deployment, profile: Profile) -> list[Handle | None]:
@@ -208,6 +216,16 @@ def _ready(wish: Wish, profile: Profile, known: list[Handle | None]) -> bool:
     if profile.characters.native:
         return all(handle is not None and handle.ready for handle in known)
     return not any(character.needs_trim(profile.characters) for character in wish.characters)
+
+
+def _begin(job: Job, delay: float, attempt: Attempt, limits: Limits) -> None:
+    """Write the job, and start the execution that drives it. If that fails, nothing is left of the job."""
+    _write(job, attempt, limits)
+    try:
+        transitions.begin(job, delay)
+    except Exception:
+        attempt.forget()
+        raise
 
 
 def _write(job: Job, attempt: Attempt, limits: Limits) -> None:

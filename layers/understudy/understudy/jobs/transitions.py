@@ -19,7 +19,7 @@ of a move decides which of the other moves make sense.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -89,14 +89,17 @@ def discard(job: Job) -> None:
     delete(fail(job, "refused", "The provider refused this."))
 
 
-def begin(job: Job, delay: float, write: Callable[[], None]) -> None:
-    """Start the job's execution, then write the row.
+def begin(job: Job, delay: float) -> None:
+    """Start the execution of a job that was just written and not ordered yet.
 
-    In this order a crash leaves an execution without a job, which ends soon, and not a job that nobody drives. A step
-    that comes before the row waits for it (background/run_job.py).
+    If it cannot be started, the job is discarded and the error is raised. If this process dies before, the job is found
+    by the sweep, or by who looks at it (`Job.quiet`). In this order, a job that is refused starts no execution.
     """
-    executions.start_job(job.team, job.id, job.run, delay)
-    write()
+    try:
+        executions.start_job(job.team, job.id, job.run, delay)
+    except Exception:
+        discard(job)
+        raise
 
 
 def drive(job: Job, run: int) -> None:
@@ -106,7 +109,7 @@ def drive(job: Job, run: int) -> None:
     the same execution is started again, which changes nothing.
     """
     executions.start_job(job.team, job.id, run, 1)
-    table.update(job.key, {"run": run, "touched_at": int(time.time())}, expect={"state": job.state})
+    _note(job, run=run)
 
 
 def wake(job: Job) -> None:
@@ -123,8 +126,14 @@ def wake(job: Job) -> None:
 
 
 def touch(job: Job) -> None:
-    """Record that somebody drives the job, although nothing about it has changed."""
-    table.update(job.key, {"touched_at": int(time.time())}, expect={"state": job.state})
+    """Record that somebody drives the job, although nothing about it has changed. Raises table.RowChanged."""
+    _note(job)
+
+
+def _note(job: Job, **changes: Any) -> None:
+    """Write when the job was looked at. Rows of earlier versions get into the index of unfinished jobs by this."""
+    noted = {"touched_at": int(time.time()), **table.UNFINISHED, **changes}
+    table.update(job.key, noted, expect={"state": job.state})
 
 
 def delete(job: Job) -> None:
