@@ -105,6 +105,7 @@ def row(text: str) -> None:
 if __name__ == "__main__":
     plants: dict[str, Callable[..., Any]] = {
         "running": running,
+        "late": late,
         "quiet": quiet,
         "adopted": adopted,
         "upload_in_parts": upload_in_parts,
