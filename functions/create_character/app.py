@@ -12,6 +12,7 @@ from understudy.api.requests import CreateCharacter
     "POST",
     "/videos/characters",
     counts="make",
+    operation="create_character",
     summary="Create character",
     body=CreateCharacter,
     answer=resources.CharacterObject,

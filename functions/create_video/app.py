@@ -8,7 +8,15 @@ from understudy.api.endpoint import Call, Endpoint, Response
 from understudy.api.requests import CreateVideo
 
 
-@Endpoint("POST", "/videos", counts="make", summary="Create video", body=CreateVideo, answer=resources.Video)
+@Endpoint(
+    "POST",
+    "/videos",
+    counts="make",
+    operation="create",
+    summary="Create video",
+    body=CreateVideo,
+    answer=resources.Video,
+)
 def handler(call: Call) -> Response:
     """Create a video from a prompt, with characters and a first frame if they are given."""
     return responses.created(*videos.create(call, call.body(CreateVideo)))

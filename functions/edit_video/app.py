@@ -8,7 +8,15 @@ from understudy.api.endpoint import Call, Endpoint, Response
 from understudy.api.requests import EditVideo
 
 
-@Endpoint("POST", "/videos/edits", counts="make", summary="Edit video", body=EditVideo, answer=resources.Video)
+@Endpoint(
+    "POST",
+    "/videos/edits",
+    counts="make",
+    operation="edit",
+    summary="Edit video",
+    body=EditVideo,
+    answer=resources.Video,
+)
 def handler(call: Call) -> Response:
     """Edit a video or an uploaded clip as the prompt says.
 

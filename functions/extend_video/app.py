@@ -8,7 +8,15 @@ from understudy.api.endpoint import Call, Endpoint, Response
 from understudy.api.requests import ExtendVideo
 
 
-@Endpoint("POST", "/videos/extensions", counts="make", summary="Extend video", body=ExtendVideo, answer=resources.Video)
+@Endpoint(
+    "POST",
+    "/videos/extensions",
+    counts="make",
+    operation="extend",
+    summary="Extend video",
+    body=ExtendVideo,
+    answer=resources.Video,
+)
 def handler(call: Call) -> Response:
     """Extend a video or an uploaded clip by some seconds. The result is the whole video.
 

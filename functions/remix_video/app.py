@@ -9,7 +9,13 @@ from understudy.api.requests import RemixVideo
 
 
 @Endpoint(
-    "POST", "/videos/{video_id}/remix", counts="make", summary="Remix video", body=RemixVideo, answer=resources.Video
+    "POST",
+    "/videos/{video_id}/remix",
+    counts="make",
+    operation="remix",
+    summary="Remix video",
+    body=RemixVideo,
+    answer=resources.Video,
 )
 def handler(call: Call) -> Response:
     """Make a new version of a video at the deployment that made it. The remix starts when the video is finished."""

@@ -65,6 +65,12 @@ class ApiError(UnderstudyError):
         """Whether the same work may succeed later: the fault is not in what was sent."""
         return self.status >= 500 or self.status == 429
 
+    @property
+    def retried(self) -> bool:
+        """Whether the official clients send the request again after this error."""
+        wanted = self.headers.get("x-should-retry")
+        return wanted == "true" or (wanted is None and (self.status >= 500 or self.status in {408, 409, 429}))
+
     def envelope(self) -> dict[str, Any]:
         """Return the response body, in OpenAI's shape."""
         return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
@@ -107,8 +113,15 @@ class Conflict(ApiError):
     type = "invalid_request_error"
     code = "conflict"
 
-    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
-        super().__init__(message, param=param, code=code, headers=NO_RETRY)
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        headers: dict[str, str] = NO_RETRY,
+    ) -> None:
+        super().__init__(message, param=param, code=code, headers=headers)
 
 
 class KeyReused(ApiError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -13,11 +14,16 @@ import pytest
 from tests.fakes.edges import Killed
 from tests.fakes.stage import Reply, Stage
 from tests.fakes.upstream import MP4, Answering, Upstream, answer, lose, refuse
-from understudy.jobs import idempotency, submission
+from understudy.access import keys
+from understudy.api import inputs
+from understudy.errors import ApiError
+from understudy.files import clips
+from understudy.jobs import idempotency, retry_count, submission
 from understudy.store import table
 
+PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x02\xd0\0\0\x05\0\x08\x02\0\0\0" + b"\0" * 50  # 720x1280
 KEY = {"Idempotency-Key": "order-1"}
-REPEAT = {"x-stainless-retry-count": "1"}
+FIRST, REPEAT, TWICE = ({"x-stainless-retry-count": str(count)} for count in range(3))
 
 
 def create(stage: Stage, prompt: str = "A fox", headers: dict[str, str] | None = None, **body: Any) -> Reply:
@@ -31,6 +37,39 @@ def same(first: Reply, second: Reply) -> None:
     assert second.body == first.body
     assert "idempotent-replayed" not in first.headers
     assert second.headers["idempotent-replayed"] == "true"
+
+
+def side_by_side(
+    stage: Stage,
+    upstream: Upstream,
+    call: Callable[..., Reply],
+    headers: dict[str, str],
+    then: Answering | None = None,
+) -> tuple[Reply, Reply]:
+    """Make a call, and a retry of it while the order of the first call is at the provider. Return both replies.
+
+    The retry waits: at its first pause, the provider answers the first call (with `then`), and the call ends.
+    """
+    replies: list[Reply] = []
+    sent, answered = threading.Event(), threading.Event()
+
+    def provider(request: httpx.Request) -> httpx.Response:
+        sent.set()
+        assert answered.wait(30)
+        return (then or upstream.serve)(request)
+
+    def pause(seconds: float) -> None:
+        stage.clock.advance(seconds)
+        answered.set()
+        first.join(30)
+
+    upstream.script.append(provider)
+    first = threading.Thread(target=lambda: replies.append(call(stage, headers=FIRST)))
+    first.start()
+    assert sent.wait(30)
+    stage.clock.sleep = pause  # type: ignore[method-assign]
+    again = call(stage, headers=headers)
+    return replies[0], again
 
 
 class TestWithAKey:
@@ -136,7 +175,7 @@ class TestWithAKey:
         first = create(stage, headers=KEY)
         running, other = replies
         assert (running.status, running.error["code"]) == (409, "request_in_progress")
-        assert running.headers["x-should-retry"] == "false"
+        assert (running.headers["x-should-retry"], running.headers["retry-after"]) == ("true", "5")
         assert other.status == 422
         same(first, create(stage, headers=KEY))
         assert len(upstream.submits()) == 1
@@ -146,16 +185,14 @@ class TestWithAKey:
         inner: list[Reply] = []
         write = submission._write
 
-        def late(*given: Any) -> None:
+        def late(*given: Any) -> Any:
             monkeypatch.setattr(submission, "_write", write)
             inner.append(create(stage, headers=KEY))
-            write(*given)
+            return write(*given)
 
         monkeypatch.setattr(submission, "_write", late)
         outer = create(stage, headers=KEY)
-        assert (outer.status, outer.error["code"]) == (409, "request_in_progress")
-        assert outer.headers["x-should-retry"] == "false"
-        same(inner[0], create(stage, headers=KEY))
+        same(inner[0], outer)
         assert len(upstream.submits()) == 1
         assert len(stage.listed()) == 1
 
@@ -352,10 +389,10 @@ class TestWithoutAKey:
 
     def test_after_a_quarter_of_an_hour_it_is_another_video(self, stage: Stage, upstream: Upstream) -> None:
         first = create(stage)
-        stage.clock.advance(idempotency.REPEAT_SECONDS - 1)
+        stage.clock.advance(retry_count.MADE_SECONDS - 1)
         same(first, create(stage, headers=REPEAT))
         stage.clock.advance(1)
-        assert create(stage, headers=REPEAT).body["id"] != first.body["id"]
+        assert create(stage, headers=TWICE).body["id"] != first.body["id"]
         assert len(upstream.submits()) == 2
 
     def test_the_last_one_counts(self, stage: Stage, upstream: Upstream) -> None:
@@ -401,8 +438,15 @@ class TestWithoutAKey:
         assert stage.call("get_content", path={"video_id": first.body["id"]}).status == 400
         assert create(stage, headers=REPEAT).body["id"] != first.body["id"]
 
-    def test_while_the_first_is_running_the_repeat_gets_the_job(self, stage: Stage, upstream: Upstream) -> None:
+    def test_while_the_first_is_running_the_repeat_waits_for_its_job(self, stage: Stage, upstream: Upstream) -> None:
         """The client gave up its connection, while its first call continues."""
+        first, again = side_by_side(stage, upstream, create, REPEAT)
+        assert first.body["id"] == again.body["id"]
+        assert len(upstream.submits()) == 1
+
+    def test_the_repeat_of_a_call_that_takes_too_long_is_told_to_come_again(
+        self, stage: Stage, upstream: Upstream
+    ) -> None:
         replies: list[Reply] = []
 
         def meanwhile(request: httpx.Request) -> httpx.Response:
@@ -410,12 +454,173 @@ class TestWithoutAKey:
             return upstream.serve(request)
 
         upstream.script.append(meanwhile)
-        create(stage)
-        assert replies[0].status == 200
+        first = create(stage, headers=FIRST)
+        assert (replies[0].status, replies[0].error["code"]) == (409, "request_in_progress")
+        assert (replies[0].headers["x-should-retry"], replies[0].headers["retry-after"]) == ("true", "5")
+        same(first, create(stage, headers=TWICE))
         assert len(upstream.submits()) == 1
-        upstream.instant = True
+
+    def test_a_repeat_of_a_call_that_is_refused_at_last_is_a_new_try(self, stage: Stage, upstream: Upstream) -> None:
+        first, again = side_by_side(stage, upstream, create, REPEAT, then=refuse(429))
+        assert (first.status, again.status) == (429, 200)
+        assert stage.show(again.body["id"])["status"] == "queued"
+        assert len(stage.listed()) == 1
+
+
+class TestSlowCalls:
+    """A retry that arrives while a file of the first attempt is still looked at (security.md 2)."""
+
+    @pytest.fixture(params=["clip", "image_url", "clip with a key"])
+    def slow(
+        self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    ) -> tuple[Callable[[Stage, dict[str, str]], Reply], Callable[[Callable[[], None]], None], bool]:
+        """A call with a file, a function that has something done while it is looked at, and whether it has a key."""
+        module, name = (clips, "inspect") if request.param != "image_url" else (inputs, "_fetched")
+        examine = getattr(module, name)
+
+        def edit(stage: Stage, headers: dict[str, str]) -> Reply:
+            form = [("prompt", "x"), ("model", "solo"), ("video", ("v.mp4", MP4, "video/mp4"))]
+            return stage.call("edit_video", form=form, headers=headers)
+
+        def picture(stage: Stage, headers: dict[str, str]) -> Reply:
+            return create(stage, headers=headers, input_reference={"image_url": "https://pictures.example/fox.png"})
+
+        def during(act: Callable[[], None]) -> None:
+            def looked_at(*given: Any, **named: Any) -> Any:
+                monkeypatch.setattr(module, name, found)
+                act()
+                return found(*given, **named)
+
+            monkeypatch.setattr(module, name, looked_at)
+
+        def found(*given: Any, **named: Any) -> Any:
+            return PNG if name == "_fetched" else examine(*given, **named)
+
+        return (picture if name == "_fetched" else edit), during, request.param == "clip with a key"
+
+    def test_is_not_a_second_order(self, stage: Stage, upstream: Upstream, slow: Any) -> None:
+        call, during, keyed = slow
+        key, inner = (KEY if keyed else {}), []
+        during(lambda: inner.append(call(stage, {**REPEAT, **key})))
+        outer = call(stage, {**FIRST, **key})
+        assert (outer.status, inner[0].status) == (200, 200)
+        assert outer.body["id"] == inner[0].body["id"]
+        assert len(upstream.submits()) == len(stage.listed()) == 1
+        assert call(stage, {**TWICE, **key}).body["id"] == outer.body["id"]
+
+    def test_the_first_may_be_refused_meanwhile(self, stage: Stage, upstream: Upstream, slow: Any) -> None:
+        """The first attempt ends in an error that nobody reads, while its retry goes on."""
+        call, during, keyed = slow
+        key, inner = (KEY if keyed else {}), []
+
+        def retry() -> None:
+            inner.append(call(stage, {**REPEAT, **key}))
+            raise ApiError("The video could not be opened.", code="media_failed")
+
+        during(retry)
+        assert call(stage, {**FIRST, **key}).status == 500
+        assert inner[0].status == 200
+        assert call(stage, {**TWICE, **key}).body["id"] == inner[0].body["id"]
+        assert len(upstream.submits()) == 1
+
+
+class TestIdenticalCalls:
+    """Each of several identical calls is one video (security.md 3 and 4)."""
+
+    def test_a_retry_of_a_refused_call_is_not_another_calls_video(self, stage: Stage, upstream: Upstream) -> None:
+        stage.sign_in("blue", limits=keys.Limits(concurrent=1))
+        first = create(stage, headers=FIRST)
+        assert create(stage, headers=FIRST).error["code"] == "concurrency_limit"
+        upstream.finish()
         stage.run()
-        assert stage.show(replies[0].body["id"])["status"] == "completed"
+        second = create(stage, headers=REPEAT)
+        assert second.status == 200
+        assert second.body["id"] != first.body["id"]
+        assert len(upstream.submits()) == 2
+
+    def test_so_it_is_if_the_rate_limit_has_refused_it(self, stage: Stage, upstream: Upstream) -> None:
+        stage.sign_in("blue", limits=keys.Limits(requests_per_minute=1))
+        first = create(stage, headers=FIRST)
+        assert create(stage, headers=FIRST).error["code"] == "rate_limit_exceeded"
+        stage.clock.advance(60)
+        assert create(stage, headers=REPEAT).body["id"] != first.body["id"]
+
+    def test_a_refused_retry_still_belongs_to_the_video_whose_response_was_lost(
+        self, stage: Stage, upstream: Upstream
+    ) -> None:
+        stage.sign_in("blue", limits=keys.Limits(requests_per_minute=1))
+        lost = create(stage, headers=FIRST)
+        assert create(stage, headers=REPEAT).status == 429
+        stage.clock.advance(60)
+        assert create(stage, headers=TWICE).body["id"] == lost.body["id"]
+        assert len(upstream.submits()) == 1
+
+    def test_if_a_refusal_cannot_be_recorded_the_client_must_not_retry(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken(*_: Any) -> None:
+            raise ConnectionError
+
+        stage.sign_in("blue", limits=keys.Limits(requests_per_minute=1))
+        create(stage, headers=FIRST)
+        monkeypatch.setattr(retry_count.CountedAttempt, "_owe", broken)
+        assert create(stage, headers=FIRST).headers["x-should-retry"] == "false"
+
+    def test_the_response_of_one_is_lost_and_the_other_is_polled(self, stage: Stage, upstream: Upstream) -> None:
+        lost = create(stage, headers=FIRST)
+        other = create(stage, headers=FIRST)
+        stage.show(other.body["id"])
+        same(lost, create(stage, headers=REPEAT))
+        assert len(upstream.submits()) == 2
+
+    def test_the_response_of_one_is_lost_and_the_other_is_refused(self, stage: Stage, upstream: Upstream) -> None:
+        lost = create(stage, headers=FIRST)
+        upstream.script.append(refuse(400, "moderation_blocked", "Not this."))
+        assert create(stage, headers=FIRST).status == 400
+        same(lost, create(stage, headers=REPEAT))
+        assert len(upstream.submits()) == 2  # one of them was refused
+
+    def test_the_responses_of_both_are_lost(self, stage: Stage, upstream: Upstream) -> None:
+        made = {create(stage, headers=FIRST).body["id"] for _ in range(2)}
+        assert {create(stage, headers=REPEAT).body["id"] for _ in range(2)} == made
+        assert {create(stage, headers=TWICE).body["id"] for _ in range(2)} == made
+        assert len(upstream.submits()) == 2
+
+    def test_another_key_of_the_team_looks_at_the_video_first(self, stage: Stage, upstream: Upstream) -> None:
+        lost, maker = create(stage, headers=FIRST), stage.caller
+        stage.sign_in("blue")
+        stage.show(lost.body["id"])
+        stage.caller = maker
+        same(lost, create(stage, headers=REPEAT))
+        assert len(upstream.submits()) == 1
+
+    def test_a_first_attempt_that_arrives_after_its_retry(self, stage: Stage, upstream: Upstream) -> None:
+        retried = create(stage, headers=REPEAT)
+        late = create(stage, headers=FIRST)
+        assert late.body["id"] == retried.body["id"]
+        assert create(stage, headers=FIRST).body["id"] != retried.body["id"]
+        assert len(upstream.submits()) == 2
+
+    def test_a_second_attempt_that_arrives_after_the_third(self, stage: Stage, upstream: Upstream) -> None:
+        retried = create(stage, headers=TWICE)
+        assert create(stage, headers=REPEAT).body["id"] == retried.body["id"]
+        assert create(stage, headers=FIRST).body["id"] == retried.body["id"]
+        assert len(upstream.submits()) == 1
+
+    def test_an_attempt_that_is_too_late_for_what_was_deleted(self, stage: Stage, upstream: Upstream) -> None:
+        upstream.instant = True
+        retried = create(stage, headers=REPEAT)
+        stage.run()
+        stage.call("delete_video", path={"video_id": retried.body["id"]})
+        assert create(stage, headers=FIRST).error["code"] == "request_in_progress"
+        assert len(upstream.submits()) == 1
+
+    def test_a_client_that_does_not_count_owes_no_retry(self, stage: Stage, upstream: Upstream) -> None:
+        """Curl does not retry: its refusal must not make another call's retry a new order."""
+        lost = create(stage, headers=FIRST)
+        upstream.script.append(refuse(429))
+        assert create(stage).status == 429
+        same(lost, create(stage, headers=REPEAT))
 
 
 class TestCharacters:
@@ -428,10 +633,10 @@ class TestCharacters:
     def made(self, upstream: Upstream) -> int:
         return len([one for one in upstream.heard if one.path.endswith("/characters")])
 
-    @pytest.mark.parametrize("headers", [KEY, REPEAT])
-    def test_again(self, stage: Stage, upstream: Upstream, headers: dict[str, str]) -> None:
+    @pytest.mark.parametrize(("headers", "repeated"), [(KEY, KEY), (FIRST, REPEAT), (REPEAT, TWICE)])
+    def test_again(self, stage: Stage, upstream: Upstream, headers: dict[str, str], repeated: dict[str, str]) -> None:
         first = self.create(stage, headers=headers)
-        same(first, self.create(stage, headers=headers))
+        same(first, self.create(stage, headers=repeated))
         assert self.made(upstream) == 1
         assert len(stage.call("list_characters").body["data"]) == 1
 
@@ -470,8 +675,8 @@ class TestDeath:
             again = create(stage, prompt, headers={**sent, **REPEAT}, **body)
             assert again.status in {200, 409}
             stage.run()
-            after = create(stage, prompt, headers={**sent, **REPEAT}, **body)
-            assert after.status in {200, 409}, after
+            after = create(stage, prompt, headers={**sent, **TWICE}, **body)
+            assert after.status == 200, after
             stage.later()
             assert len(upstream.submits()) <= 1
             assert stage.executions.failed == []

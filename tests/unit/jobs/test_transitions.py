@@ -137,16 +137,16 @@ class TestMoves:
         transitions.delete(job)
         with pytest.raises(RowChanged):
             transitions.delete(job)
-        job.mark_seen()
+        job.mark_seen(job.maker)
         assert Job.find(job.team, job.id) is None
 
     def test_seen_is_written_once(self) -> None:
         job = made()
-        job.mark_seen()
+        job.mark_seen(job.maker)
         seen = again(job)
         assert seen == replace(job, seen=True)
         table.delete(seen.key)
-        seen.mark_seen()  # would fail on an absent row, if it wrote
+        seen.mark_seen(job.maker)  # would fail on an absent row, if it wrote
         assert Job.find(job.team, job.id) is None
 
 

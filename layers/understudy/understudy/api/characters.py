@@ -11,8 +11,7 @@ from understudy.characters.character import Character, clip_key
 from understudy.deployments.config import deployments
 from understudy.errors import ApiError
 from understudy.ids import new_record
-from understudy.jobs.idempotency import Attempt, gone, running
-from understudy.store import bucket, table
+from understudy.store import bucket
 
 if TYPE_CHECKING:
     from understudy.api.endpoint import Call
@@ -21,19 +20,18 @@ if TYPE_CHECKING:
 
 def create(call: Call, request: CreateCharacter) -> tuple[Character, bool]:
     """Make a character. Return the character, and whether an earlier attempt of this call had made it."""
-    attempt = call.attempt("create_character")
-    row = attempt.earlier()
-    if row is not None and (made := Character.find(call.caller.team, row["record"])):
+    attempt = call.attempt
+    if made := attempt.earlier(call.deadline):
         return made, True
-    if row is not None and attempt.key is not None:
-        raise gone()
     call.check_model(request.named_model or deployments().default_model)
     home = creation.home_of(request.named_model, request.custom_llm_provider)
     team, record = call.caller.team, new_record()
     _store_clip(call, request, record)
     clip = creation.examine(team, record, call.deadline)
     character = Character.new(team, record, request.name, clip, home=home.id, provider=home.provider)
-    _write(character, attempt)
+    if made := attempt.write_together(record, call.deadline, character.new_row()):
+        bucket.delete_all(bucket.character_prefix(team, record))
+        return made, True
     return creation.introduce(character, home, call.deadline)[0], False
 
 
@@ -49,11 +47,3 @@ def _store_clip(call: Call, request: CreateCharacter, record: str) -> None:
         if source.output is None:
             raise ApiError("This video is completed, but its file is missing.")
         bucket.copy(source.output.key, key)
-
-
-def _write(character: Character, attempt: Attempt) -> None:
-    try:
-        table.write_together(character.new_row(), *attempt.rows(character.id))
-    except table.RowChanged:
-        bucket.delete_all(bucket.character_prefix(character.team, character.id))
-        raise running() from None

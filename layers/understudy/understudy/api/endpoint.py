@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from understudy.access.rate_limit import Admission, CallKind
     from understudy.api.requests import Body
-    from understudy.jobs.idempotency import Attempt
+    from understudy.jobs.attempt import Attempt
 
     T = TypeVar("T", bound=Body)
 
@@ -61,8 +61,8 @@ class Response:
 class Call:
     """One HTTP call. Each property is computed on first use."""
 
-    def __init__(self, event: Event, context: LambdaContext, kind: CallKind | None) -> None:
-        self._event, self._kind = event, kind
+    def __init__(self, event: Event, context: LambdaContext, endpoint: Endpoint) -> None:
+        self._event, self._endpoint = event, endpoint
         self.deadline = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - MARGIN_SECONDS
 
     @cached_property
@@ -75,7 +75,7 @@ class Call:
         """The result of counting the call against the key's rate limit. Raises RateLimited and Unauthenticated."""
         from understudy.access import rate_limit
 
-        return rate_limit.admit(self.caller, self._kind or "touch")
+        return rate_limit.admit(self.caller, self._endpoint.counts or "touch")
 
     def check_model(self, model: str) -> None:
         """Raise PermissionDenied if the key may not use the model."""
@@ -124,11 +124,32 @@ class Call:
 
         return validate(kind, self.fields)
 
-    def attempt(self, operation: str, **path: str) -> Attempt:
-        """Return this attempt of a call that costs money. `path` holds the values that the URL adds to the body."""
+    @cached_property
+    def attempt(self) -> Attempt[Any]:
+        """This attempt of a call that makes something. Raises InvalidRequest for an unusable key or body."""
+        from understudy.characters.character import Character
         from understudy.jobs import idempotency
+        from understudy.jobs.job import Job
 
-        return idempotency.attempt(self.caller, operation, self.fields | path, self.headers)
+        operation = self._endpoint.operation
+        kind = Character if operation == "create_character" else Job
+        path = {name: self.text(name) for name in self._event.get("pathParameters") or {}}
+        return idempotency.attempt(kind, self.caller, operation, self.fields | path, self.headers)
+
+    def ended(self, error: ApiError) -> None:
+        """Record how this attempt ended, if the endpoint makes something, so that a retry of it is known.
+
+        If that fails, the error tells the official clients not to retry.
+        """
+        if not self._endpoint.operation or not ("attempt" in vars(self) or error.retried):
+            return
+        try:
+            self.attempt.ended(error)
+        except ApiError:
+            pass  # the body has no attempt in it, and the client is told why
+        except Exception:  # noqa: BLE001 - the client is told what has happened to its call, not to our note of it
+            logger.warning("refusal not recorded", exc_info=True)
+            error.headers |= NO_RETRY
 
     def paging(self, kind: Kind) -> tuple[int, bool, str | None]:
         """Return how many items to list, whether newest first, and the record to start after.
@@ -150,11 +171,15 @@ class Endpoint:
     """One route of the API as a Lambda function.
 
     `counts` names the rate limit of a call that makes, changes or signs something. Other calls are not counted.
+    `operation` names what makes a video or a character, whose attempts are told apart (jobs/idempotency.py).
     `documentation` goes into the OpenAPI description (scripts/openapi.py).
     """
 
-    def __init__(self, method: str, path: str, counts: CallKind | None = None, **documentation: Any) -> None:
-        self.method, self.path, self.counts, self.documentation = method, path, counts, documentation
+    def __init__(
+        self, method: str, path: str, counts: CallKind | None = None, operation: str = "", **documentation: Any
+    ) -> None:
+        self.method, self.path, self.counts, self.operation = method, path, counts, operation
+        self.documentation = documentation
 
     def __call__(self, function: Callable[[Call], Response]) -> Handler:
         """Return the Lambda handler around `function`."""
@@ -176,21 +201,23 @@ class Endpoint:
         return handler
 
     def _answer(self, event: Event, context: LambdaContext, function: Callable[[Call], Response]) -> dict[str, Any]:
+        call = Call(event, context, self)
         try:
             if (event.get("httpMethod"), event.get("resource")) != (self.method, self.path):
                 raise NotFound("Unknown route.", code="unknown_url")
-            call = Call(event, context, self.counts)
             limits = call.admission.headers if self.counts else {}
             answer = function(call)
             body = "" if answer.body is None else _json(answer.body)
             return _proxied(event, answer.status, body, limits | answer.headers)
-        except ApiError as error:
+        except ApiError as refusal:
             # `param` is not logged: it may quote the caller, such as the first word of a prompt in the wrong shape.
-            logger.info("refused", extra={"status": error.status, "code": error.code})
-            return _refused(event, error)
+            logger.info("refused", extra={"status": refusal.status, "code": refusal.code})
+            error = refusal
         except Exception:  # noqa: BLE001 - the caller gets a response to any exception
             logger.exception("unexpected")
-            return _refused(event, _unexpected(event))
+            error = _unexpected(event)
+        call.ended(error)
+        return _refused(event, error)
 
 
 def _unexpected(event: Event) -> ApiError:

@@ -36,7 +36,7 @@ def video(call: Call, public_id: str) -> Job:
     found = Job.find(call.caller.team, _record(call, public_id, Kind.VIDEO))
     if found is None:
         raise not_found(Kind.VIDEO)
-    found.mark_seen()
+    found.mark_seen(call.caller.key_id)
     return found
 
 

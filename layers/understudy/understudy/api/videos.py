@@ -15,8 +15,8 @@ from understudy.deployments.config import Deployment, deployments, removed
 from understudy.errors import InvalidRequest
 from understudy.ids import new_record
 from understudy.jobs import orders, submission
+from understudy.jobs.attempt import Attempt
 from understudy.jobs.capabilities import Wish
-from understudy.jobs.idempotency import Attempt
 from understudy.jobs.job import Job
 from understudy.providers.base import Operation
 from understudy.store.secrets import id_codec
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 def create(call: Call, request: CreateVideo) -> tuple[Job, bool]:
     """Create a video. Return the job, and whether an earlier attempt of this call had made it."""
-    attempt = call.attempt("create")
-    if job := submission.earlier(attempt):
+    attempt = call.attempt
+    if job := submission.earlier(attempt, call.deadline):
         return job, True
     cast = _cast(call, request)
     wish = Wish(
@@ -54,7 +54,7 @@ def create(call: Call, request: CreateVideo) -> tuple[Job, bool]:
     draft = replace(draft, billed_seconds=draft.seconds)
     if request.input_reference is not None:
         draft = replace(draft, image=inputs.image(call, request.input_reference, draft.id))
-    return submission.place(draft, choices, attempt, call.admission.limits, call.deadline), False
+    return submission.place(draft, choices, attempt, call.admission.limits, call.deadline)
 
 
 def remake(call: Call, operation: Operation, request: EditVideo | ExtendVideo) -> tuple[Job, bool]:
@@ -62,8 +62,8 @@ def remake(call: Call, operation: Operation, request: EditVideo | ExtendVideo) -
 
     Returns the job, and whether an earlier attempt of this call had made it.
     """
-    attempt = call.attempt(operation)
-    if job := submission.earlier(attempt):
+    attempt = call.attempt
+    if job := submission.earlier(attempt, call.deadline):
         return job, True
     seconds = getattr(request, "seconds", None)
     if isinstance(request.video, FilePart) or request.video.upload_id is not None:
@@ -84,27 +84,26 @@ def remake(call: Call, operation: Operation, request: EditVideo | ExtendVideo) -
             size=wish.source_size,
             source_clip=clip,
         )
-        return submission.place(draft, choices, attempt, call.admission.limits, call.deadline), False
+        return submission.place(draft, choices, attempt, call.admission.limits, call.deadline)
     source = lookup.source(call, request.video.id or "", "video")
     model, asked = _from_source(source, request.named_model, request.custom_llm_provider)
-    return _from_job(call, attempt, operation, source, model, asked, request.prompt, seconds), False
+    return _from_job(call, attempt, operation, source, model, asked, request.prompt, seconds)
 
 
 def remix(call: Call, public_id: str, prompt: str) -> tuple[Job, bool]:
     """Remix one of the caller's videos at the deployment that made it. Returns like `create`."""
-    attempt = call.attempt("remix", video_id=public_id)
-    if job := submission.earlier(attempt):
+    attempt = call.attempt
+    if job := submission.earlier(attempt, call.deadline):
         return job, True
     source = lookup.source(call, public_id, "video_id")
     asked = [deployments().get(source.deployment)]
-    return _from_job(
-        call, attempt, "remix", source, source.model, asked, prompt, None, resources.video_id(source)
-    ), False
+    remixed_from = resources.video_id(source)
+    return _from_job(call, attempt, "remix", source, source.model, asked, prompt, None, remixed_from)
 
 
 def _from_job(
     call: Call,
-    attempt: Attempt,
+    attempt: Attempt[Job],
     operation: Operation,
     source: Job,
     model: str,
@@ -112,7 +111,7 @@ def _from_job(
     prompt: str,
     seconds: int | None,
     remixed_from: str | None = None,
-) -> Job:
+) -> tuple[Job, bool]:
     call.check_model(model)
     wish = Wish(
         operation,
@@ -184,6 +183,7 @@ def _draft(call: Call, operation: Operation, model: str, deployment: Deployment,
     return Job(
         team=call.caller.team,
         payer=call.admission.payer,
+        maker=call.caller.key_id,
         signed_with=id_codec().key_id,
         id=new_record(),
         operation=operation,

@@ -1,9 +1,8 @@
-"""Idempotency: which calls are attempts of the same call, and what was made for them.
+"""Idempotency: which requests are attempts of the same call.
 
-With an `Idempotency-Key`, a team's calls with the same key, operation and body are the same call for 24 hours. Without
-a key, the official clients retry a POST twice on lost connections, 408, 409, 429 and 5xx, and say so in
-`x-stainless-retry-count`. If that count is 1 or more, the call is a retry of the last call that the API key made within
-15 minutes with the same operation and body.
+With an `Idempotency-Key`, a team's requests with the same key, operation and body are one call for 24 hours. The call's
+row is written together with what the call makes. Without a key, the retry count of the official clients decides
+(retry_count.py).
 """
 
 from __future__ import annotations
@@ -13,100 +12,92 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from understudy.access.keys import Caller
-from understudy.errors import Conflict, InvalidRequest, KeyReused
+from understudy.errors import NO_RETRY, ApiError, Conflict, InvalidRequest, KeyReused
+from understudy.jobs.attempt import Attempt
+from understudy.jobs.retry_count import CountedAttempt
 from understudy.store import table
-from understudy.store.table import Put, Row
+from understudy.store.entity import Entity
+from understudy.store.table import Change, Key, Put
+
+T = TypeVar("T", bound=Entity)
 
 KEY_SECONDS = 24 * 3600
-REPEAT_SECONDS = 15 * 60
 MAX_KEY = 255
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One attempt of a call. `digest` is over the parsed body, so a new multipart boundary does not change it."""
+class Replayed(ApiError):
+    """The error of the first response, sent again."""
 
-    caller: Caller
-    operation: str
-    digest: str
-    key: str | None
-    repeats: int
+    def __init__(self, kept: Mapping[str, Any]) -> None:
+        headers = {**NO_RETRY, "idempotent-replayed": "true"}
+        super().__init__(kept["message"], param=kept["param"], code=kept["code"], headers=headers)
+        self.status, self.type = kept["status"], kept["type"]
+
+
+@dataclass(slots=True)
+class KeyedAttempt(Attempt[T]):
+    """An attempt with an `Idempotency-Key`."""
+
+    key: str
+
+    def refused(self, error: ApiError | None, *, for_good: bool = False) -> None:
+        self.settled = True
+        if for_good and error is not None:
+            self.answered(error)
+        else:
+            self._forget(self._row)
+
+    def answered(self, error: ApiError) -> None:
+        kept = {name: getattr(error, name) for name in ("status", "type", "message", "param", "code")}
+        table.update(self._row, {"error": kept}, expect={"attempt": self.id})
+
+    def _earlier(self) -> T | None:
+        row = table.get(self._row)
+        if row is None:
+            return None
+        if row["digest"] != self.digest:
+            message = "This Idempotency-Key was used with a different request. Use a new key for a new request."
+            raise KeyReused(message, param="Idempotency-Key")
+        if row.get("error"):
+            raise Replayed(row["error"])
+        made = self._find(row)
+        if made is None:
+            message = "The object created with this Idempotency-Key was deleted. Use a new key to create another."
+            raise Conflict(message, code="idempotency_key_used")
+        return made
+
+    def _rows(self, record: str) -> list[Put | Change]:
+        now = int(time.time())
+        row = {"record": record, "digest": self.digest, "at": now, "attempt": self.id, table.TTL: now + KEY_SECONDS}
+        return [Put(self._row, row)]
 
     @property
-    def _once(self) -> table.Key | None:
-        if self.key is None:
-            return None
+    def _row(self) -> Key:
         return table.once_key(self.caller.team, self.operation, hashlib.sha256(self.key.encode()).hexdigest())
 
-    @property
-    def _last(self) -> table.Key:
-        return table.last_key(self.caller.team, self.caller.key_id, self.operation, self.digest)
 
-    def earlier(self) -> Row | None:
-        """Return the row that an earlier attempt of this call left, or None.
+def attempt(
+    kind: type[T], caller: Caller, operation: str, body: Mapping[str, Any], headers: Mapping[str, str]
+) -> Attempt[T]:
+    """Return this attempt of a call that makes a `kind`.
 
-        The row has "record", and "error" if the response was an error. Raises KeyReused if the key was used with
-        another body.
-        """
-        if self._once is not None:
-            row = table.get(self._once)
-            if row is not None and row["digest"] != self.digest:
-                message = "This Idempotency-Key was used with a different request. Use a new key for a new request."
-                raise KeyReused(message, param="Idempotency-Key")
-            return row
-        return table.get(self._last) if self.repeats else None
-
-    def rows(self, record: str) -> list[Put]:
-        """Return the rows to write together with the record.
-
-        The write fails if another attempt with the same key was first, within the last 24 hours.
-        """
-        now = int(time.time())
-        row = {"record": record, "digest": self.digest, "at": now}
-        puts = [Put(self._last, row | {table.TTL: now + REPEAT_SECONDS}, replace=True)]
-        if self._once is not None:
-            puts.append(Put(self._once, row | {table.TTL: now + KEY_SECONDS}))
-        return puts
-
-    def answered(self, error: Mapping[str, Any]) -> None:
-        """Remember the error of the response, so that the same key gets the same error again."""
-        if self._once is not None:
-            table.update(self._once, {"error": error}, expect={"digest": self.digest})
-
-    def forget(self) -> None:
-        """Forget this attempt, because nothing was made and a retry with the same key is right."""
-        table.delete(self._last)
-        if self._once is not None:
-            table.delete(self._once)
-
-
-def running() -> Conflict:
-    """Return the error for an attempt while the first attempt of its call is still running."""
-    message = "The first of these requests is still running. Send this one again in a few seconds."
-    return Conflict(message, code="request_in_progress")
-
-
-def gone() -> Conflict:
-    """Return the error for a key whose video or character was deleted. The same call does not make it again."""
-    message = "The object created with this Idempotency-Key was deleted. Use a new key to create another."
-    return Conflict(message, code="idempotency_key_used")
-
-
-def attempt(caller: Caller, operation: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> Attempt:
-    """Return this attempt of a call. `headers` have lower-case names. Raises InvalidRequest for an unusable key."""
+    `headers` have lower-case names. Raises InvalidRequest for an unusable key.
+    """
     key = headers.get("idempotency-key")
-    if key is not None and not 0 < len(key) <= MAX_KEY:
-        raise InvalidRequest(f"An Idempotency-Key has 1 to {MAX_KEY} characters.", param="Idempotency-Key")
-    count = headers.get("x-stainless-retry-count", "0")
-    repeats = int(count) if count.isascii() and count.isdigit() and len(count) < 4 else 0
-    return Attempt(caller, operation, digest(body), key, repeats)
+    if key is not None:
+        if not 0 < len(key) <= MAX_KEY:
+            raise InvalidRequest(f"An Idempotency-Key has 1 to {MAX_KEY} characters.", param="Idempotency-Key")
+        return KeyedAttempt(kind, caller, operation, digest(body), key)
+    count = headers.get("x-stainless-retry-count", "")
+    counted = count.isascii() and count.isdigit() and len(count) < 3
+    return CountedAttempt(kind, caller, operation, digest(body), int(count) if counted else 0, counted)
 
 
 def digest(body: Mapping[str, Any]) -> str:
-    """Return a hash of a parsed body. Files are hashed by their bytes."""
+    """Return a hash of a parsed body. Files are hashed by their bytes, so a new multipart boundary changes nothing."""
 
     def plain(value: Any) -> Any:
         return {"sha256": hashlib.sha256(value.data).hexdigest()}

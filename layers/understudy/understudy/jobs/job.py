@@ -65,7 +65,8 @@ class Job(Entity):
     output: File | None = None
     troubles: int = 0  # passing failures in a row
     lost: int = 0  # the latest failures in a row that said that something is missing
-    seen: bool = False  # the caller has used the id
+    seen: bool = False  # the API key that made it has used the id
+    maker: str = ""  # the API key that made it; "" in rows of earlier versions
     signed_with: int | None = None  # the MAC key of its id, so that the id survives a key rotation
     payer: str = ""  # the API key whose slots and budget it uses
     billed_seconds: int | None = None
@@ -84,6 +85,16 @@ class Job(Entity):
     @property
     def done(self) -> bool:
         return self.state in TERMINAL
+
+    @property
+    def answered(self) -> bool:
+        """Whether the response with the id has arrived: the API key that made the job has used the id."""
+        return self.seen
+
+    @property
+    def undecided(self) -> bool:
+        """Whether the order is being sent by the call that made the job, and may still be refused."""
+        return self.state == "submitting" and self.submit_by > time.time()
 
     @property
     def quiet(self) -> bool:
@@ -115,8 +126,8 @@ class Job(Entity):
         values["named"] = Named(*values["named"]) if values.get("named") else None
         return values
 
-    def mark_seen(self) -> None:
-        """Record, once for each job, that the caller has used the id. A later identical create makes a new video."""
-        if not self.seen:
+    def mark_seen(self, key_id: str) -> None:
+        """Record, once for each job, that the API key that made it has used the id. So the response has arrived."""
+        if not self.seen and self.maker in {"", key_id}:
             with contextlib.suppress(table.RowChanged):  # deleted meanwhile
                 table.update(self.key, {"seen": True}, expect={})

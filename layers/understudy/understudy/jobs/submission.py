@@ -17,7 +17,6 @@ from understudy.deployments import routing
 from understudy.deployments.call import call_provider
 from understudy.deployments.config import Deployment, deployments
 from understudy.errors import (
-    NO_RETRY,
     ApiError,
     InvalidRequest,
     OutcomeUnknown,
@@ -28,13 +27,12 @@ from understudy.errors import (
     from_unknown,
 )
 from understudy.jobs import budget, capabilities, orders, transitions
+from understudy.jobs.attempt import Attempt
 from understudy.jobs.capabilities import Wish
-from understudy.jobs.idempotency import Attempt, gone, running
 from understudy.jobs.job import Job, Named
 from understudy.providers import load
 from understudy.providers.base import Profile
 from understudy.store import table
-from understudy.store.table import Change, Put
 from understudy.telemetry import needs_attention
 
 GRACE_SECONDS = 10  # after the last moment at which a submit can still be under way
@@ -75,33 +73,24 @@ def options(wish: Wish, model: str, deployments_in_order: list[Deployment], call
     return sorted(found, key=lambda one: one.emulated is not None)
 
 
-def earlier(attempt: Attempt) -> Job | None:
+def earlier(attempt: Attempt[Job], deadline: float) -> Job | None:
     """Return the job of an earlier attempt of this call, or None if there is none.
 
-    Raises the error of the earlier response. Raises Conflict while the first attempt is still running, and for a key
-    whose job was deleted.
+    Raises what `Attempt.earlier` raises.
     """
-    row = attempt.earlier()
-    if row is None:
-        return None
-    if row.get("error"):
-        raise _Replayed(row["error"])
-    job = Job.find(attempt.caller.team, row["record"])
-    if job is None and attempt.key is not None:
-        raise gone()
-    if job is None or (attempt.key is None and job.seen):
-        return None
-    if job.quiet:
+    job = attempt.earlier(deadline)
+    if job is not None and job.quiet:
         transitions.wake(job)
-    if attempt.key is not None and job.state == "submitting" and job.submit_by > time.time():
-        raise running()
     return job
 
 
-def place(draft: Job, choices: list[Option], attempt: Attempt, limits: Limits, deadline: float) -> Job:
+def place(
+    draft: Job, choices: list[Option], attempt: Attempt[Job], limits: Limits, deadline: float
+) -> tuple[Job, bool]:
     """Write the job, then submit it. Leave the submit to `run_job` if something slow comes first or came first.
 
-    Raises the ApiError for the caller if nothing was made, or if the outcome is unknown.
+    Returns the job, and whether another attempt of this call has made it meanwhile. Raises the ApiError for the caller
+    if nothing was made, or if the outcome is unknown.
     """
     first, rest = choices[0], choices[1:]
     # Any of them may make the video, so the hold is the highest price.
@@ -111,10 +100,11 @@ def place(draft: Job, choices: list[Option], attempt: Attempt, limits: Limits, d
     draft = budget.opened(replace(draft, emulated=first.emulated, late_at=late_at), limits, hold)
     if not first.ready or time.monotonic() + SUBMIT_SECONDS > deadline:
         job = replace(draft, state="preparing", others=[one.deployment.id for one in rest], named=_named(draft, None))
-        _begin(job, 1, attempt, limits)
-        return job
+        made = _begin(job, 1, attempt, limits, deadline)
+        return made or job, made is not None
     job = replace(draft, submit_by=_submit_by(deadline))
-    _begin(job, routing.pace(first.deployment, job.model), attempt, limits)
+    if made := _begin(job, routing.pace(first.deployment, job.model), attempt, limits, deadline):
+        return made, True
     submit = _Submit(job, deadline)
     try:
         routing.try_in_turn([one for one in choices if one.ready], lambda one: one.deployment, submit)
@@ -123,17 +113,20 @@ def place(draft: Job, choices: list[Option], attempt: Attempt, limits: Limits, d
         if refused.reason is Reason.LOST:
             last = deployments().get(submit.job.deployment)
             if handles.forget(orders.cast_of(submit.job), last):
-                return _prepare(submit.job, [last, *slower])
+                return _prepare(submit.job, [last, *slower]), False
         if refused.movable and slower:
-            return _prepare(submit.job, slower)
-        error = _remembered(attempt, from_refusal(refused), keep=not refused.movable)
+            return _prepare(submit.job, slower), False
+        error = from_refusal(refused)
+        attempt.refused(error, for_good=not refused.movable)
         transitions.discard(submit.job)
         raise error from refused
     except OutcomeUnknown as unknown:
         if submit.job.state == "unknown":
-            return submit.job
-        raise _remembered(attempt, from_unknown(unknown), keep=True) from unknown
-    return submit.job
+            return submit.job, False
+        error = from_unknown(unknown)
+        attempt.answered(error)
+        raise error from unknown
+    return submit.job, False
 
 
 def submit(job: Job, deployment: Deployment, deadline: float) -> Job:
@@ -218,39 +211,41 @@ def _ready(wish: Wish, profile: Profile, known: list[Handle | None]) -> bool:
     return not any(character.needs_trim(profile.characters) for character in wish.characters)
 
 
-def _begin(job: Job, delay: float, attempt: Attempt, limits: Limits) -> None:
-    """Write the job, and start the execution that drives it. If that fails, nothing is left of the job."""
-    _write(job, attempt, limits)
+def _begin(job: Job, delay: float, attempt: Attempt[Job], limits: Limits, deadline: float) -> Job | None:
+    """Write the job, and start the execution that drives it. If that fails, nothing is left of the job.
+
+    Returns the job that another attempt of the call has made meanwhile, or None.
+    """
+    if made := _write(job, attempt, limits, deadline):
+        return made
     try:
         transitions.begin(job, delay)
     except Exception:
-        attempt.forget()
+        attempt.refused(None)
         raise
+    return None
 
 
-def _write(job: Job, attempt: Attempt, limits: Limits) -> None:
-    """Write the job, its rows for idempotency, and its slot and hold: all or nothing.
+def _write(job: Job, attempt: Attempt[Job], limits: Limits, deadline: float) -> Job | None:
+    """Write the job, the row of its call, and its slot and hold: all or nothing.
 
-    If the key is over its limits, the expired slots are freed and the write is tried again.
+    If the key is over its limits, the expired slots are freed and the write is tried again. Returns the job that
+    another attempt of the call has made meanwhile, or None.
     """
-    made = [job.new_row(), *attempt.rows(job.id)]
     taken = budget.take(job, limits)
+
+    def write() -> Job | None:
+        try:
+            return attempt.write_together(job.id, deadline, *taken, job.new_row())
+        except table.RowChanged as changed:
+            raise budget.refused(taken[min(changed.failed)], limits) from None
+
     try:
-        _together(made, taken, limits)
+        return write()
     except RateLimited:
         if not budget.drop_expired(job.payer):
             raise
-        _together(made, taken, limits)
-
-
-def _together(made: list[Put], taken: list[Put | Change], limits: Limits) -> None:
-    try:
-        table.write_together(*made, *taken)
-    except table.RowChanged as changed:
-        place = min(changed.failed, default=0)
-        if place >= len(made):
-            raise budget.refused(taken[place - len(made)], limits) from None
-        raise running() from None  # another attempt of the same call was first
+        return write()
 
 
 def _prepare(job: Job, slower: list[Deployment]) -> Job:
@@ -268,35 +263,6 @@ def _lost(job: Job, profile: Profile, unknown: OutcomeUnknown) -> Job:
     if profile.findable:
         return transitions.move(job, "unknown", named=job.named or _named(job, None))
     return transitions.fail(job, "outcome_unknown", from_unknown(unknown).message, spent=job.hold)
-
-
-def _remembered(attempt: Attempt, error: ApiError, *, keep: bool) -> ApiError:
-    if keep:
-        attempt.answered(
-            {
-                "status": error.status,
-                "type": error.type,
-                "message": error.message,
-                "param": error.param,
-                "code": error.code,
-            }
-        )
-    else:
-        attempt.forget()
-    return error
-
-
-class _Replayed(ApiError):
-    """The error of the first response, sent again."""
-
-    def __init__(self, kept: dict[str, Any]) -> None:
-        super().__init__(
-            kept["message"],
-            param=kept["param"],
-            code=kept["code"],
-            headers={**NO_RETRY, "idempotent-replayed": "true"},
-        )
-        self.status, self.type = kept["status"], kept["type"]
 
 
 def _named(job: Job, upstream_id: str | None) -> Named:

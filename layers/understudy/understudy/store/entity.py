@@ -35,6 +35,16 @@ class Entity:
         """The key of the row."""
         return self.key_of(self.team, self.id)
 
+    @property
+    def answered(self) -> bool:
+        """Whether the response that named this entity has certainly arrived."""
+        return False
+
+    @property
+    def undecided(self) -> bool:
+        """Whether the call that makes this entity is under way, and may still make nothing."""
+        return False
+
     @classmethod
     def find(cls, team: str, record: str) -> Self | None:
         """Return the entity, or None."""

@@ -10,7 +10,8 @@ listing needs no index. The one index has the keys of the jobs that have not end
     team#<team>        upload#<id>                          an upload (files/uploads)
     team#<team>        drop#<sha256 of key and bytes>       a dropped file's character (background/drop_folder)
     team#<team>        once#<operation>#<sha256 of key>     the job that an Idempotency-Key made
-    team#<team>        last#<caller>#<operation>#<digest>   the last job made by the same body (the clients' retries)
+    team#<team>        call#<key id>#<operation>#<digest>#<attempt>  a call without such a key (jobs/retry_count)
+    team#<team>        same#<key id>#<operation>#<digest>   the version of the calls with the same body
     team#<team>        entry#<job>#<hold or settlement>     the money of a job, never changed (jobs/budget)
     upstream#<deployment>#<sha256 of id>  video, character  the owner of a provider's id (deployments/upstream_ids)
     key#<key id>       key                                  an API key (access/keys), its counters (access/rate_limit)
@@ -89,8 +90,12 @@ def once_key(team: str, operation: str, key_hash: str) -> Key:
     return Key(f"team#{team}", f"once#{operation}#{key_hash}")
 
 
-def last_key(team: str, caller: str, operation: str, digest: str) -> Key:
-    return Key(f"team#{team}", f"last#{caller}#{operation}#{digest}")
+def call_key(team: str, key_id: str, operation: str, digest: str, attempt: str) -> Key:
+    return Key(f"team#{team}", f"call#{key_id}#{operation}#{digest}#{attempt}")
+
+
+def same_key(team: str, key_id: str, operation: str, digest: str) -> Key:
+    return Key(f"team#{team}", f"same#{key_id}#{operation}#{digest}")
 
 
 def upstream_key(deployment: str, upstream_id: str, kind: str) -> Key:
