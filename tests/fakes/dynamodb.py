@@ -34,11 +34,11 @@ class DynamoDB:
         self.items: dict[tuple[str, str], Item] = {}
         self._indexes: dict[str, tuple[str, str]] = {}  # name -> attributes of its key; each projects keys only
         self._types: dict[str, str] = {}  # of the attributes of all keys
-        self._edges = edges
+        self.edges = edges
 
     def answer(self, model: Any, params: dict[str, Any], **_: Any) -> tuple[Any, dict[str, Any]]:
         """Return the response that botocore uses instead of making the call."""
-        self._edges.touch(model.name)
+        self.edges.touch(model.name)
         try:
             result = getattr(self, f"_{model.name}")(json.loads(params["body"]))
             status = 200

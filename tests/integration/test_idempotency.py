@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import uuid
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from openai import APIConnectionError, APIStatusError, OpenAI
 
 from local.simulators.process import Simulator
 from local.stack import providers
+from tests import rings
 from tests.integration.live import SPEED, Api, Aside, Heard, Stack, answered, refused, together
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # OpenAI's client says that its API is gone
@@ -41,6 +43,14 @@ def jobs_with(api: Api, prompt: str) -> list[dict[str, Any]]:
     """Return the caller's videos with that prompt."""
     page = answered(api.get("/videos", params={"limit": 100}))["data"]
     return [video for video in page if video["prompt"] == prompt]
+
+
+@pytest.fixture(scope="module")
+def slow_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clip that takes some seconds to be inspected: 3 s, 3840x2160."""
+    from local.simulators.shared.render import sample_clip
+
+    return sample_clip(tmp_path_factory.mktemp("clips") / "slow.mp4", 3, (3840, 2160), "Luna")
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +93,7 @@ class TestKilled:
         _, request, heard = killed
         again = api.http.post("/videos", **request)
         refused(again, 409, "request_in_progress")
-        assert again.headers["x-should-retry"] == "false"
+        assert (again.headers["x-should-retry"], again.headers["retry-after"]) == ("true", "5")
         assert heard.count("create_video") == 1
 
 
@@ -135,6 +145,40 @@ class TestOfficialClient:
         assert heard.count("create_video") == 1
 
 
+@rings.THOROUGH
+class TestOfficialClientAgain:
+    """What tests/unit/jobs/test_idempotency.py shows in one process, here with the official client."""
+
+    def test_four_identical_calls_are_four_videos_or_an_error(self, stack: Stack, upstream: Simulator) -> None:
+        prompt, heard = f"four variants of one fox, {uuid.uuid4()}", Heard(upstream, "solo")
+        (key,) = stack.mint_limited(["variants"], concurrent=2, budget=100_000_000)
+        ids, refusals = [], []
+        with OpenAI(base_url=stack.base_url, api_key=key, timeout=60) as client:
+            for _ in range(4):
+                try:
+                    ids.append(client.videos.create(model="solo", prompt=prompt, seconds="4").id)
+                except APIStatusError as error:
+                    refusals.append(error.code)
+        assert len(set(ids)) == len(ids) == 4 - len(refusals)
+        assert set(refusals) <= {"concurrency_limit"}
+        assert heard.count("create_video") == len(ids)
+
+    def test_a_retry_while_a_slow_clip_is_inspected_is_one_order(
+        self, api: Api, official: OpenAI, upstream: Simulator, slow_clip: Path
+    ) -> None:
+        """The client gives up each attempt after two seconds; the inspection of the clip takes longer."""
+        prompt, heard = f"dusk, {uuid.uuid4()}", Heard(upstream, "solo")
+        impatient = official.with_options(timeout=2)
+        with contextlib.suppress(APIConnectionError, APIStatusError):
+            impatient.videos.edit(prompt=prompt, video=slow_clip.open("rb"), extra_body={"model": "solo"})
+        until = time.monotonic() + 60
+        while not jobs_with(api, prompt) and time.monotonic() < until:
+            time.sleep(0.5)
+        time.sleep(20)  # for which the other attempts may go on
+        assert len(jobs_with(api, prompt)) == 1
+        assert heard.count("edit_video") == 1
+
+
 class TestIdempotencyKey:
     def test_the_same_request_is_answered_again(self, api: Api, upstream: Simulator) -> None:
         heard, key = Heard(upstream, "solo"), {"idempotency-key": str(uuid.uuid4())}
@@ -154,7 +198,7 @@ class TestIdempotencyKey:
         other = api.post("/videos", {"model": "solo", "prompt": "a slide"}, headers=key)
         refused(other, 422, "idempotency_key_reused", "Idempotency-Key")
 
-    def test_while_the_first_runs_the_second_is_told_so(self, api: Api, upstream: Simulator) -> None:
+    def test_while_the_first_runs_the_second_waits_for_it(self, api: Api, upstream: Simulator) -> None:
         together(lambda _: api.video(model="unhurried"), range(2))  # two workers are warm now
         heard, key = Heard(upstream, "faulty"), {"idempotency-key": str(uuid.uuid4())}
         upstream.fault(**CREATE, account="faulty", when="after", delay=5)
@@ -164,10 +208,8 @@ class TestIdempotencyKey:
         while not heard.requests() and time.monotonic() < until:
             time.sleep(0.05)
         again = api.post("/videos", body, headers=key)
-        refused(again, 409, "request_in_progress")
-        assert again.headers["x-should-retry"] == "false"
-        made = answered(first.result())
-        assert answered(api.post("/videos", body, headers=key))["id"] == made["id"]
+        assert answered(again)["id"] == answered(first.result())["id"]
+        assert again.headers["idempotent-replayed"] == "true"
         assert heard.count("create_video") == 1
 
     def test_a_refusal_is_remembered_too(self, api: Api, upstream: Simulator) -> None:

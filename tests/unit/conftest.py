@@ -98,13 +98,19 @@ def table_engine() -> str:
 
 
 @pytest.fixture
-def edges(aws_clients: None, table_engine: str) -> Iterator[Edges]:
+def dynamodb() -> DynamoDB:
+    """The table of tests.fakes."""
+    return DynamoDB(Edges())
+
+
+@pytest.fixture
+def edges(aws_clients: None, dynamodb: DynamoDB, table_engine: str) -> Iterator[Edges]:
     """The count of every call to AWS and to providers."""
-    edges = Edges()
+    edges = dynamodb.edges
     hooks = {
         clients.s3(): edges.aws,
         clients.secretsmanager(): edges.aws,
-        clients.dynamodb(): DynamoDB(edges).answer if table_engine == "fakes" else edges.aws,
+        clients.dynamodb(): dynamodb.answer if table_engine == "fakes" else edges.aws,
     }
     for client, hook in hooks.items():
         client.meta.events.register("before-call", hook)

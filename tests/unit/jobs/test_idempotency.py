@@ -607,6 +607,15 @@ class TestIdenticalCalls:
         assert create(stage, headers=FIRST).body["id"] == retried.body["id"]
         assert len(upstream.submits()) == 1
 
+    def test_a_first_attempt_that_arrives_after_a_refused_and_a_successful_retry(
+        self, stage: Stage, upstream: Upstream
+    ) -> None:
+        upstream.script.append(refuse(429))
+        assert create(stage, headers=REPEAT).status == 429
+        made = create(stage, headers=TWICE)
+        assert create(stage, headers=FIRST).body["id"] == made.body["id"]
+        assert len(upstream.videos) == 1
+
     def test_an_attempt_that_is_too_late_for_what_was_deleted(self, stage: Stage, upstream: Upstream) -> None:
         upstream.instant = True
         retried = create(stage, headers=REPEAT)

@@ -85,7 +85,7 @@ class CountedAttempt(Attempt[T]):
             if made is not None:
                 return made
         self._call = own or next(iter(refused), None)
-        self._missing = self._between(self._call)
+        self._missing = self._missing_from(self._call)
         return None
 
     def _calls(self) -> list[Row]:
@@ -97,22 +97,13 @@ class CountedAttempt(Attempt[T]):
     def _lost(self, calls: list[Row]) -> T | None:
         """Return what the newest of these calls has made whose response may be lost. This attempt then belongs to it.
 
-        Raises Busy if there is no such call, but one that is under way.
+        Raises Busy if that call is under way: its client may have lost the connection before the response.
         """
-        busy = False
         for call in calls:
-            try:
-                made = self._find(call)
-            except Busy:
-                busy = True
-                continue
-            if made is None or made.answered:
-                continue
-            changes = {"count": self.count, "missing": [*call["missing"], *self._between(call)]}
-            self._change(call, changes)
-            return made
-        if busy:
-            raise Busy
+            made = self._find(call)
+            if made is not None and not made.answered:
+                self._change(call, {"count": self.count, "missing": self._missing_from(call)})
+                return made
         return None
 
     def _too_late(self, call: Row) -> T:
@@ -130,9 +121,11 @@ class CountedAttempt(Attempt[T]):
         table.update(_key(call), changes, expect={"state": call["state"], "count": call["count"]})
         self.settled = True
 
-    def _between(self, call: Row | None) -> list[int]:
-        """Return the counts of the attempts between the latest attempt of the call and this one."""
-        return list(range(call["count"] + 1 if call else 0, self.count))
+    def _missing_from(self, call: Row | None) -> list[int]:
+        """Return the counts of the call's attempts that have not arrived before this one."""
+        if call is None:
+            return list(range(self.count))
+        return [*call["missing"], *range(call["count"] + 1, self.count)]
 
     def _rows(self, record: str) -> list[Put | Change]:
         return self._writes("made", record, MADE_SECONDS)
