@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from understudy import resources
-from understudy.files import uploads
+from understudy.files import sending, uploads
 from understudy.ids import Kind, new_record
 from understudy.jobs.job import ADOPT, QUIET_SECONDS, Job
 from understudy.store import secrets, table
@@ -80,7 +80,7 @@ def upload_in_parts(team: str, byte_count: str) -> dict[str, Any]:
     """Create an upload in parts with so few bytes that the API would not use parts."""
     uploads.POST_BYTES = 0
     upload = uploads.new(team, "video", "luna.mp4", "video/mp4", int(byte_count))
-    return {"id": resources.upload_id(upload), **uploads.form(upload)}
+    return {"id": resources.upload_id(upload), **sending.form(upload)}
 
 
 def upload_row(team: str, byte_count: str) -> dict[str, Any]:

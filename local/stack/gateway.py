@@ -8,6 +8,7 @@ without headers, so the front adds the headers.
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any
 
 from local.settings import ROOT, Settings
@@ -82,6 +83,7 @@ def _routes() -> set[tuple[str, str]]:
     return {(event["Method"].upper(), event["Path"]) for event in events} | {("OPTIONS", one["Path"]) for one in events}
 
 
+@cache
 def _template() -> dict[str, Any]:
     from samtranslator.yaml_helper import yaml_parse
 

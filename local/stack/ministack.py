@@ -6,11 +6,12 @@ import os
 import shutil
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 from local.processes import Process, digest
 from local.settings import HOST, ROOT, Settings
 
-MAIN = ROOT / "local" / "stack" / "aws_main.py"
+PROGRAM = ROOT / "local" / "stack" / "aws"
 
 
 def process(settings: Settings) -> Process:
@@ -26,8 +27,9 @@ def start(settings: Settings) -> None:
     scratch.mkdir(parents=True, exist_ok=True)
     venv = ROOT / ".venvs" / "ministack"
     environment = _environment(settings)
-    made_of = digest(venv / ".made-from", MAIN, repr(environment))
-    process(settings).ensure([venv / "bin" / "python", "-P", MAIN], environment, lambda: _ready(settings), made_of)
+    made_of = digest(venv / ".made-from", PROGRAM, repr(environment))
+    command: list[str | Path] = [venv / "bin" / "python", "-P", PROGRAM / "__main__.py"]
+    process(settings).ensure(command, environment, lambda: _ready(settings), made_of)
 
 
 def stop(settings: Settings) -> None:

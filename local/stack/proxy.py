@@ -108,7 +108,8 @@ class Handler(BaseHTTPRequestHandler):
             status = self._refuse("INTEGRATION_FAILURE")
         except ConnectionError:
             self.close_connection = True  # the client has gone
-        print(f"{self.command} {self.path} {status} {(time.monotonic() - started) * 1000:.0f} ms", flush=True)
+        path = self.path.partition("?")[0]  # a query may hold a signature
+        print(f"{self.command} {path} {status} {(time.monotonic() - started) * 1000:.0f} ms", flush=True)
 
     def _body(self) -> bytes:
         """Read the whole body. Raises TooLarge if it is larger than the limits."""
