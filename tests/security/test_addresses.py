@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -11,8 +12,9 @@ import httpcore
 import httpx
 import pytest
 
+from tests.fakes.clock import Clock
 from tests.fakes.stage import Stage
-from tests.fakes.upstream import Upstream, answer
+from tests.fakes.upstream import Upstream, answer, refuse
 from understudy.api import inputs
 from understudy.network import http_client
 
@@ -145,6 +147,8 @@ INNER = [
     "https://[::1]/",
     "//10.0.0.1/",
     "https://both.example/",
+    "http://public.example/a.png",
+    "http://public.example:22/",
 ]
 
 
@@ -234,6 +238,35 @@ class TestWhatComesBack:
         assert str(reply.error["param"]).startswith("input_reference")
         assert upstream.submits() == []
 
+    @pytest.mark.parametrize(("encoding", "layers"), [("gzip, gzip", 2), ("br", 1), ("gzip", 1)])
+    def test_a_bomb_is_not_unpacked(self, stage: Stage, upstream: Upstream, encoding: str, layers: int) -> None:
+        """A few hundred bytes that become 400 MB: the function has 512 MB."""
+        bomb = PNG + bytes(400_000_000)
+        for _ in range(layers):
+            bomb = gzip.compress(bomb, 1)
+        sent = httpx.Response(200, stream=httpx.ByteStream(bomb), headers={"content-encoding": encoding})
+        upstream.rules["GET", "bomb.example", ".png"] = lambda request: sent
+        reply = stage.create(model="solo", input_reference="https://bomb.example/a.png")
+        assert (reply.status, reply.error["param"]) == (400, "input_reference.image_url")
+        assert upstream.heard[0].headers["accept-encoding"] == "identity"
+        assert upstream.submits() == []
+
+    def test_a_slow_server_does_not_use_up_the_call(self, stage: Stage, upstream: Upstream, clock: Clock) -> None:
+        """The picture comes a byte a second, so that nothing of the call would be left for the provider."""
+
+        def trickle() -> Iterator[bytes]:
+            for at in range(len(PNG)):
+                clock.advance(1)
+                yield PNG[at : at + 1]
+
+        upstream.rules["GET", "slow.example", ".png"] = lambda request: httpx.Response(200, content=trickle())
+        began = clock.now
+        reply = stage.create(model="solo", input_reference="https://slow.example/a.png")
+        assert (reply.status, reply.error["param"]) == (400, "input_reference.image_url")
+        assert "8 seconds" in reply.error["message"]
+        assert clock.now - began < inputs.IMAGE_SECONDS + 3
+        assert upstream.submits() == []
+
     def test_our_keys_do_not_go_along(self, stage: Stage, upstream: Upstream) -> None:
         upstream.rules["GET", "pictures.example", ".png"] = answer(200, PNG, "image/png")
         headers = {"authorization": "Bearer us-x", "cookie": "a=b", "x-api-key": "k"}
@@ -243,3 +276,43 @@ class TestWhatComesBack:
         fetched = upstream.heard[0]
         assert fetched.host == "pictures.example"
         assert not {"authorization", "cookie", "x-api-key", "x-amz-security-token"} & set(fetched.headers)
+
+
+class TestSignedAddresses:
+    """A server that is sent a presigned URL may quote the URL: who has the words must not have the file."""
+
+    SIGNED = (
+        "https://bucket.s3.amazonaws.com/media/blue/still-0.jpg?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Security-Token="
+        + "IQoJb3JpZ2lu" * 75
+        + "&X-Amz-Signature=5ef7aa01"
+    )
+
+    def hidden(self, *texts: object) -> None:
+        for part in ("X-Amz", "Signature", "5ef7aa01", "IQoJb3", "still-0"):
+            assert part not in " ".join(map(str, texts))
+
+    @pytest.mark.parametrize("model", ["solo", "wan"])
+    def test_in_an_answer(self, stage: Stage, upstream: Upstream, model: str) -> None:
+        upstream.script = [refuse(400, message=f"Could not fetch {self.SIGNED} (403).")]
+        reply = stage.create(model=model)
+        assert reply.status == 400
+        assert "Could not fetch (address) (403)." in reply.error["message"]
+        self.hidden(reply.body)
+
+    def test_in_the_error_of_a_job(self, stage: Stage, upstream: Upstream) -> None:
+        made = stage.create(model="solo")
+        upstream.finish("failed", error={"code": "bad", "message": f"Could not fetch '{self.SIGNED}'"})
+        stage.run()
+        video = stage.show(made.body["id"])
+        assert video["status"] == "failed"
+        self.hidden(video)
+
+    def test_in_the_log(self, stage: Stage, upstream: Upstream, caplog: pytest.LogCaptureFixture) -> None:
+        made = stage.create(model="solo")
+        upstream.script = [refuse(status, message=f"No {self.SIGNED}") for status in (400, 404, 429, 500, 503)]
+        with caplog.at_level("INFO"):
+            stage.run(300)
+        assert upstream.script == []
+        said = [vars(record) for record in caplog.records]
+        assert "poll failed" in str(said)
+        self.hidden(said, stage.show(made.body["id"]))

@@ -12,11 +12,14 @@ UnderstudyError
 │   ├── Conflict                409
 │   ├── KeyReused               422  the Idempotency-Key belongs to another request
 │   ├── RateLimited             429
+│   │   └── StorageFull         429  the team stores as much as it may; a retry does not help
 │   ├── ProviderFailed          502  for the operator or the provider to fix, never for the caller
 │   ├── Unavailable             503
 │   └── TimedOut                504
 └── ProviderError               what a provider file raises; the core decides what it means
     ├── Refused                 the provider refused: nothing was made, nothing is owed
+    │   └── Ours                the fault is not the provider's
+    │       └── OutOfTime       Understudy's own time was over before the provider had a chance
     └── OutcomeUnknown          bytes were sent and no usable answer came back: never sent again
 """
 
@@ -136,6 +139,18 @@ class RateLimited(ApiError):
     code = "rate_limit_exceeded"
 
 
+class StorageFull(RateLimited):
+    code = "storage_limit"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, headers=NO_RETRY)
+
+    @property
+    def passing(self) -> bool:
+        """Whether the same work may succeed later: not before the team has deleted something."""
+        return False
+
+
 class ProviderFailed(ApiError):
     status = 502
     type = "server_error"
@@ -218,6 +233,20 @@ class Refused(ProviderError):
         return self.reason in MOVABLE
 
 
+class Ours(Refused):
+    """A refusal for a reason of our own: nothing was made, and it says nothing against the provider.
+
+    So it opens no circuit, and the same call asks no other deployment: another one would fare no better.
+    """
+
+
+class OutOfTime(Ours):
+    """Understudy's own time was over before the provider had a chance. The same work may succeed later."""
+
+    def __init__(self) -> None:
+        super().__init__(Reason.UNAVAILABLE, "No time was left to ask the provider.")
+
+
 class OutcomeUnknown(ProviderError):
     """The request was sent, and its outcome is unknown: a timeout, a reset, a 5xx or an unusable response.
 
@@ -236,6 +265,11 @@ def from_refusal(refused: Refused) -> ApiError:
     the operator's key, so the message stays in the log.
     """
     retry = {"retry-after": refused.retry_after} if refused.retry_after else {}
+    if isinstance(refused, OutOfTime):
+        message = "The time for this request ended before the provider could be asked. Nothing was created. Try again."
+        return TimedOut(message, code="out_of_time")
+    if isinstance(refused, Ours):
+        return ApiError(f"{refused.message} Nothing was created. Try again.")
     match refused.reason:
         case Reason.MODERATION:
             return InvalidRequest(refused.message, param=refused.param, code=refused.code or "moderation_blocked")

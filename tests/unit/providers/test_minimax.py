@@ -439,7 +439,8 @@ class TestRefusals:
             (200, base(2013), Reason.INVALID),
             (200, base(2049), Reason.CREDENTIALS),
             (200, base(2061), Reason.CREDENTIALS),
-            (404, b"", Reason.GONE),
+            (404, {"error": {"message": "no such model"}}, Reason.GONE),
+            (404, b"", Reason.UNAVAILABLE),
             (503, {"error": {"message": "overloaded"}}, Reason.UNAVAILABLE),
             (503, wrong(1000), Reason.UNAVAILABLE),
             (301, b"", Reason.UNAVAILABLE),
@@ -553,7 +554,7 @@ class TestPoll:
             (500, wrong(1000, "record not found")),
             (400, wrong(2013, "invalid params, invalid task_id")),
             (200, base(2013, "invalid task_id")),
-            (404, b""),
+            (404, {"error": {"message": "no such task"}}),
         ],
     )
     def test_a_task_that_is_gone(self, server: Server, status: int, body: Any) -> None:

@@ -443,7 +443,7 @@ class TestFindCharacter:
 class TestDelete:
     @pytest.mark.parametrize("status", [200, 204, 404])
     def test_gone_is_gone(self, server: Server, status: int) -> None:
-        server.answer(status, {})
+        server.answer(status, {"error": {"message": "Video with id 'video_1' not found."}} if status == 404 else {})
         OPENAI.delete(server.account(), "video_1")
         assert server.request.method == "DELETE"
         assert server.request.url.path == "/v1/videos/video_1"

@@ -86,7 +86,7 @@ def remake(call: Call, operation: Operation, request: EditVideo | ExtendVideo) -
         )
         return submission.place(draft, choices, attempt, call.admission.limits, call.deadline)
     source = lookup.source(call, request.video.id or "", "video")
-    model, asked = _from_source(source, request.named_model, request.custom_llm_provider)
+    model, asked = _from_source(call, source, request.named_model, request.custom_llm_provider)
     return _from_job(call, attempt, operation, source, model, asked, request.prompt, seconds)
 
 
@@ -96,6 +96,7 @@ def remix(call: Call, public_id: str, prompt: str) -> tuple[Job, bool]:
     if job := submission.earlier(attempt, call.deadline):
         return job, True
     source = lookup.source(call, public_id, "video_id")
+    call.check_model(source.model)
     asked = [deployments().get(source.deployment)]
     remixed_from = resources.video_id(source)
     return _from_job(call, attempt, "remix", source, source.model, asked, prompt, None, remixed_from)
@@ -112,7 +113,6 @@ def _from_job(
     seconds: int | None,
     remixed_from: str | None = None,
 ) -> tuple[Job, bool]:
-    call.check_model(model)
     wish = Wish(
         operation,
         prompt,
@@ -137,13 +137,15 @@ def _from_job(
     return submission.place(draft, choices, attempt, call.admission.limits, call.deadline)
 
 
-def _from_source(source: Job, model: str | None, provider: str | None) -> tuple[str, list[Deployment]]:
+def _from_source(call: Call, source: Job, model: str | None, provider: str | None) -> tuple[str, list[Deployment]]:
     """Return the model and the deployments for work on a video.
 
     Work on a video goes to the deployment that made it. If the request names a model that this deployment does not
     serve, or this deployment is no longer configured, any deployment of the model gets the clip. Raises InvalidRequest
-    if neither is possible, or if `provider` is not the deployment's.
+    if neither is possible, or if `provider` is not the deployment's, and PermissionDenied for a model that the key may
+    not use: which models there are is not said to it.
     """
+    call.check_model(model or source.model)
     home = deployments().find(source.deployment)
     if home is not None and (model is None or model in home.models):
         if provider is not None and provider != home.provider:

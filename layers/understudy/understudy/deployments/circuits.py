@@ -1,4 +1,7 @@
-"""A circuit breaker for each deployment. A movable refusal opens the circuit for a while, so that others are asked."""
+"""A circuit breaker for each deployment. A movable refusal opens the circuit for a while, so that others are asked.
+
+A refusal for a reason of our own opens no circuit: one caller's slow request must not switch failover off for others.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING
 
-from understudy.errors import Refused
+from understudy.errors import Ours, Refused
 from understudy.settings import settings
 from understudy.store import table
 from understudy.store.clients import dynamodb
@@ -47,6 +50,8 @@ def guarded(deployment_id: str, ask: Callable[[], None]) -> None:
     def counted() -> None:
         try:
             ask()
+        except Ours:
+            raise
         except Refused as refused:
             if refused.movable:
                 raise Moved(refused) from refused

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from understudy.deployments import circuits
 from understudy.deployments.config import Deployment, Deployments, deployments
-from understudy.errors import InvalidRequest, Refused
+from understudy.errors import InvalidRequest, Ours, Refused
 from understudy.providers import load
 
 if TYPE_CHECKING:
@@ -81,8 +81,8 @@ def try_in_turn(options: list[T], deployment_of: Callable[[T], Deployment], ask:
     """Ask each option once until an option takes the work, and return that option.
 
     A movable refusal opens the circuit of its deployment for a while, and the next option is asked. If all refuse, the
-    last refusal is raised. A single option is asked without a circuit breaker. If all circuits are open, the first
-    option is asked anyway.
+    last refusal is raised. A refusal for a reason of our own (Ours) is raised at once and opens no circuit. A single
+    option is asked without a circuit breaker. If all circuits are open, the first option is asked anyway.
     """
     if len(options) == 1:
         ask(options[0])
@@ -105,9 +105,9 @@ def try_in_turn(options: list[T], deployment_of: Callable[[T], Deployment], ask:
 def rest(deployment: Deployment, model: str, refused: Refused) -> None:
     """Open the circuit of a deployment that has refused work outside `try_in_turn`, if others serve the model, too.
 
-    `refused` has to be movable.
+    `refused` has to be movable. A refusal for a reason of our own (Ours) opens no circuit.
     """
-    if sum(model in one.models for one in deployments()) < 2:
+    if isinstance(refused, Ours) or sum(model in one.models for one in deployments()) < 2:
         return
 
     def refuse() -> None:

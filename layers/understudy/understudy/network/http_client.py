@@ -2,7 +2,8 @@
 
 The verdict matters more than the response. If the connection was never made, the provider has certainly made nothing,
 and another deployment may be asked. If bytes were sent, a timeout or reset means that a video may exist and be billed,
-and nothing is sent again.
+and nothing is sent again. If the call's own time ran out before the server had a chance, that says nothing against the
+server: OutOfTime.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from typing import Any, BinaryIO
 import httpcore
 import httpx
 
-from understudy.errors import OutcomeUnknown, Reason, Refused
-from understudy.network import addresses
+from understudy.errors import OutcomeUnknown, OutOfTime, Reason, Refused
+from understudy.network import addresses, unpacking
 from understudy.providers.http import Answer, Headers, Part
 
 CONNECT_SECONDS = 5.0
@@ -61,10 +62,11 @@ class Client:
         Raises Refused(UNAVAILABLE) if nothing was sent, and OutcomeUnknown if the request may have arrived.
         """
         files = [(name, _field(value)) for name, value in form] if form is not None else None
+        left = self._left()
         try:
             return self._answer(self._request("POST", url, headers, json=json, files=files))
         except _NEVER_SENT as error:
-            raise _unreachable() from error
+            raise _unreachable(error, left) from error
         except httpx.HTTPError as error:
             timed_out = isinstance(error, httpx.TimeoutException)
             message = f"No usable answer came after the request was sent ({type(error).__name__})."
@@ -105,14 +107,15 @@ class Client:
     def stream(self, url: str, headers: Headers) -> Iterator[tuple[int, httpx.Headers, Iterator[bytes]]]:
         """Read a file in chunks: yield (status, headers, chunks).
 
-        Redirects are followed. After a redirect to another origin, `headers` are no longer sent, because they hold
-        keys. Raises like `get`.
+        Redirects are followed, but not from https to http. After a redirect to another origin, `headers` are no longer
+        sent, because they hold keys. Raises like `get`.
         """
+        left = self._left()
         try:
             with self._follow(url, headers) as response:
                 yield response.status_code, response.headers, self._chunks(response)
         except httpx.HTTPError as error:
-            raise _unreachable() from error
+            raise _unreachable(error, left) from error
 
     @contextmanager
     def _follow(self, url: str, headers: Headers) -> Iterator[httpx.Response]:
@@ -122,9 +125,13 @@ class Client:
             if response.next_request is None:
                 break
             response.close()
-            if _origin(response.next_request.url) != _origin(request.url):
+            target = response.next_request.url
+            # Every port is allowed: over https, a server that is not meant gets no more than a TLS handshake.
+            if request.url.scheme == "https" and target.scheme != "https":
+                raise Refused(Reason.UNAVAILABLE, "The provider redirects from https to an address without encryption.")
+            if _origin(target) != _origin(request.url):
                 headers = {}  # from here on: the other origin may redirect within itself
-            request = self._request("GET", str(response.next_request.url), headers)
+            request = self._request("GET", str(target), headers)
         else:
             raise Refused(Reason.UNAVAILABLE, "The provider redirects without end.")
         try:
@@ -133,21 +140,28 @@ class Client:
             response.close()
 
     def _free(self, method: str, url: str, headers: Headers, **body: Any) -> Answer:
+        left = self._left()
         try:
             return self._answer(self._request(method, url, headers, **body))
         except httpx.HTTPError as error:
-            raise _unreachable() from error
+            raise _unreachable(error, left) from error
 
-    def _request(self, method: str, url: str, headers: Headers, **body: Any) -> httpx.Request:
+    def _left(self) -> float:
+        """Return the seconds until the deadline. Raises OutOfTime if it has passed."""
         left = self._deadline - time.monotonic()
         if left <= 0:
-            raise Refused(Reason.UNAVAILABLE, "No time was left to ask the provider.")
+            raise OutOfTime
+        return left
+
+    def _request(self, method: str, url: str, headers: Headers, **body: Any) -> httpx.Request:
+        left = self._left()
+        headers = {"accept-encoding": "identity", **headers}
         timeout = httpx.Timeout(left, connect=min(CONNECT_SECONDS, left), pool=min(CONNECT_SECONDS, left))
         _deadline.set(self._deadline)
         try:
-            return _http().build_request(method, url, headers=dict(headers), timeout=timeout, **body)
+            return _http().build_request(method, url, headers=headers, timeout=timeout, **body)
         except (httpx.InvalidURL, UnicodeError) as error:  # a URL or a key that cannot stand in a request
-            raise _unreachable() from error
+            raise Refused(Reason.UNAVAILABLE, "The provider could not be reached.") from error
 
     def _answer(self, request: httpx.Request) -> Answer:
         response = _http().send(request, stream=True)
@@ -162,10 +176,12 @@ class Client:
             response.close()
 
     def _chunks(self, response: httpx.Response) -> Iterator[bytes]:
-        for chunk in response.iter_bytes():
-            yield chunk
-            if time.monotonic() > self._deadline:
+        late = False
+        for chunk in unpacking.unpacked(response):
+            if late:  # only if there is more: a whole answer of the last moment is an answer
                 raise httpx.ReadTimeout("the deadline has passed", request=response.request)
+            yield chunk
+            late = time.monotonic() > self._deadline
 
 
 class _CheckedBackend(httpcore.SyncBackend):
@@ -191,8 +207,9 @@ class _CheckedBackend(httpcore.SyncBackend):
             raise httpcore.ConnectError(str(error)) from error
         failure: Exception | None = None
         for ip in ips:
+            left = _left(timeout, httpcore.ConnectTimeout)  # the lookup of the name may have taken long
             try:
-                return _TimedStream(super().connect_tcp(ip, port, timeout, local_address, socket_options))
+                return _TimedStream(super().connect_tcp(ip, port, left, local_address, socket_options))
             except httpcore.ConnectError as error:
                 failure = error
         raise failure or httpcore.ConnectError(f"{host} has no address")
@@ -206,17 +223,22 @@ class _TimedStream(httpcore.NetworkStream):
 
     def __init__(self, stream: httpcore.NetworkStream) -> None:
         self._stream = stream
+        self._written = False
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         return self._stream.read(max_bytes, _left(timeout, httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, _left(timeout, httpcore.WriteTimeout))
+        # If the time was over before the first byte, no request has begun: that is known, and not like a lost answer.
+        left = _left(timeout, httpcore.WriteTimeout if self._written else httpcore.ConnectTimeout)
+        self._written = True
+        self._stream.write(buffer, left)
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        return _TimedStream(self._stream.start_tls(ssl_context, server_hostname, timeout))
+        left = _left(timeout, httpcore.ConnectTimeout)
+        return _TimedStream(self._stream.start_tls(ssl_context, server_hostname, left))
 
     def close(self) -> None:
         self._stream.close()
@@ -286,5 +308,11 @@ def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
     return url.scheme, url.host, url.port
 
 
-def _unreachable() -> Refused:
+def _unreachable(error: httpx.HTTPError, left: float) -> Refused:
+    """Return the refusal for a request without an answer, which costs nothing. `left`: the seconds that it had.
+
+    A timeout after less than CONNECT_SECONDS says nothing against the server.
+    """
+    if isinstance(error, httpx.TimeoutException) and left < CONNECT_SECONDS:
+        return OutOfTime()
     return Refused(Reason.UNAVAILABLE, "The provider could not be reached.")

@@ -37,7 +37,7 @@ from understudy.providers.base import (
 from understudy.providers.common import bearer, content_of, quoted, with_names
 from understudy.providers.http import Answer, Part
 from understudy.providers.prices import Prices
-from understudy.providers.refusals import MAX_CODE, clean, moderated, refusal
+from understudy.providers.refusals import MAX_CODE, clean, moderated, refusal, says_absent
 
 STATUSES: dict[str, Status] = {
     "queued": "queued",
@@ -131,8 +131,8 @@ class OpenAIShaped(Provider):
 
     def delete(self, account: Account, upstream_id: str) -> None:
         answer = account.http.delete(_url(account, "videos", upstream_id), self.headers(account))
-        if answer.status not in {200, 204, 404}:
-            raise refusal(account, answer, gone=False)
+        if answer.status not in {200, 204} and not says_absent(refused := refusal(account, answer, gone=False)):
+            raise refused
 
     def _post(self, account: Account, url: str, fields: dict[str, Any], files: dict[str, Media]) -> Answer:
         if not files and self.json_bodies:
@@ -192,7 +192,7 @@ def _progress(account: Account, body: dict[str, Any]) -> Progress:
         progress=int(progress) if isinstance(progress, int | float) and 0 <= progress <= 100 else 0,
         seconds=int(seconds) if _SECONDS.fullmatch(seconds) else None,
         size=size if isinstance(size, str) and _SIZE.fullmatch(size) else None,
-        model=model if isinstance(model, str) else None,
+        model=(clean(account, model, MAX_CODE) or None) if isinstance(model, str) else None,
         error=(code, message or "It failed there.") if status == "failed" else None,
     )
 

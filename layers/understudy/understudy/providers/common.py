@@ -51,9 +51,9 @@ def at_address(account: Account, progress: Progress) -> Iterator[Content]:
 
 def content_of(headers: Mapping[str, str], chunks: Iterator[bytes]) -> Content:
     """Return a response's body as a file, with type and size from its headers."""
-    length = headers.get("content-length")
+    length = "" if "content-encoding" in headers else headers.get("content-length", "")  # of the packed bytes
     mime_type = headers.get("content-type", "video/mp4").partition(";")[0]
-    return Content(mime_type, int(length) if length else None, chunks)
+    return Content(mime_type, int(length) if re.fullmatch(r"[0-9]{1,15}", length) else None, chunks)
 
 
 def checked_prompt(prompt: str, most: int, length: int | None = None) -> str:

@@ -61,10 +61,11 @@ from understudy.providers.base import (
 from understudy.providers.common import content_of, dicts, quoted, with_options
 from understudy.providers.http import Answer
 from understudy.providers.prices import Prices
-from understudy.providers.refusals import clean, verdict
+from understudy.providers.refusals import MAX_CODE, clean, says_absent, verdict, words
 
 MAX_CLIPS, MAX_IMAGES, CLIP_SECONDS = 3, 6, 3.0
 MAX_BYTES = 30 * 1024 * 1024  # of the files in a request; the whole may have 100 MB (changelog, 2026-01)
+MAX_INFOS = 20  # of the details of an error that are read
 PIECE = 256 * 1024  # characters of base64 decoded at once: a multiple of four
 REVISION = "2026-05-20"  # of the Interactions schema, as google-genai 3.4.0 sends it
 
@@ -91,6 +92,7 @@ _SAFETY = re.compile(
 _WRONG_KEY = re.compile(r"API_KEY_INVALID|API [Kk]ey (not|expired)|location is not supported")
 _NO_CREDIT = re.compile(r"credits are depleted|enable billing")
 _NO_SUCH = re.compile(r"[Ii]nvalid interaction name|\binteraction\b.*(not found|expired)")
+_WAIT = re.compile(r"([0-9]{1,9})(\.[0-9]{1,9})?s")
 
 
 class Gemini(Provider):
@@ -134,8 +136,9 @@ class Gemini(Provider):
         fields = _fields(order, int(account.options.get("max_bytes", MAX_BYTES)))
         answer = account.http.post(f"{account.base_url}/interactions", _headers(account), json=fields)
         body = answer.json()
-        if answer.status == 200 and isinstance(body, dict) and _ID.fullmatch(str(body.get("id", ""))):
-            return _progress(account, str(body["id"]), body)
+        made = body.get("id") if isinstance(body, dict) else None
+        if answer.status == 200 and isinstance(made, str) and _ID.fullmatch(made):
+            return _progress(account, made, body)
         raise _refusal(account, answer, gone="previous_interaction_id" not in fields)
 
     def poll(self, account: Account, upstream_id: str) -> Progress:
@@ -155,7 +158,7 @@ class Gemini(Provider):
         if url is None:
             answer = account.http.get(_url(account, progress.upstream_id), _headers(account))
             data = (_video(answer.json()) or {}).get("data")
-            if not data:
+            if not data or not isinstance(data, str):
                 raise _refusal(account, answer, gone=False)
             yield Content("video/mp4", None, _decoded(data))
             return
@@ -169,9 +172,7 @@ class Gemini(Provider):
 
     def delete(self, account: Account, upstream_id: str) -> None:
         answer = account.http.delete(_url(account, upstream_id), _headers(account))
-        refused = _refusal(account, answer, gone=False)
-        gone = isinstance(refused, Refused) and refused.reason is Reason.NOT_FOUND
-        if answer.status not in {200, 204} and not gone:
+        if answer.status not in {200, 204} and not says_absent(refused := _refusal(account, answer, gone=False)):
             raise refused
 
 
@@ -270,16 +271,19 @@ def _named(prompt: str, cited: Mapping[str, str]) -> str:
 
 def _progress(account: Account, upstream_id: str, body: dict[str, Any]) -> Progress:
     status, video = str(body.get("status")), _video(body)
-    said = " ".join(str(one["text"]) for one in _contents(body) if one.get("type") == "text" and one.get("text"))
+    said = " ".join(words(one["text"]) for one in _contents(body) if one.get("type") == "text" and one.get("text"))
     if status == "completed" and video:
-        return Progress(upstream_id, "completed", progress=100, output_url=video.get("uri"))
+        uri = video.get("uri")
+        return Progress(
+            upstream_id, "completed", progress=100, output_url=uri if isinstance(uri, str) and uri else None
+        )
     if status == "completed":
         return _failed(upstream_id, None, clean(account, said) or "The provider returned no video.", moderated=True)
     if status in _FAILED:
         places = [body.get("error"), *(step.get("error") for step in dicts(body.get("steps")))]
         error = next(iter(dicts(body.get("errors")) + dicts(places)), {})
-        code, message = clean(account, error.get("code"), 100), str(error.get("message") or said)
-        message = clean(account, message) or f"The provider ended this video as {status}."
+        code, message = clean(account, error.get("code"), MAX_CODE), clean(account, error.get("message") or said)
+        message = message or f"The provider ended this video as {status}."
         return _failed(upstream_id, code, message, bool(_SAFETY.search(f"{code} {message}")))
     return Progress(upstream_id, "queued" if status == "queued" else "in_progress")
 
@@ -301,7 +305,9 @@ def _contents(body: Any) -> Iterator[dict[str, Any]]:
 def _video(body: Any) -> dict[str, Any] | None:
     """Return the video of an Interaction, with `uri`, or with `data` in base64; None if there is no video."""
     videos = (one for one in _contents(body) if one.get("type") == "video" or one.get("mime_type") == "video/mp4")
-    return next((one for one in videos if isinstance(one.get("uri") or one.get("data"), str)), None)
+    return next(
+        (one for one in videos if any(one.get(at) and isinstance(one[at], str) for at in ("uri", "data"))), None
+    )
 
 
 def _decoded(data: str) -> Iterator[bytes]:
@@ -321,20 +327,18 @@ def _refusal(account: Account, answer: Answer, *, gone: bool) -> Refused | Outco
     body = answer.json()
     error = next(iter(dicts(body if isinstance(body, list) else [body])), {}).get("error")
     details: dict[str, Any] = error if isinstance(error, dict) else {}
-    infos = dicts(details.get("details"))
-    status, code, message = answer.status, str(details.get("code") or ""), str(details.get("message") or "")
-    words = " ".join((code, str(details.get("status")), message, *(str(info.get("reason")) for info in infos)))
-    if status in {400, 403, 422} and _SAFETY.search(words):
+    infos = dicts(details.get("details"))[:MAX_INFOS]
+    status, code, message = answer.status, words(details.get("code") or "")[:MAX_CODE], words(details.get("message"))
+    said = " ".join((code, words(details.get("status")), message, *(words(info.get("reason")) for info in infos)))
+    if status in {400, 403, 422} and _SAFETY.search(said):
         status, code = 400, "moderation_blocked"
-    elif status == 400 and _WRONG_KEY.search(words):
+    elif status == 400 and _WRONG_KEY.search(said):
         status = 401
-    elif status in {400, 429} and _NO_CREDIT.search(words):
+    elif status in {400, 429} and _NO_CREDIT.search(said):
         status = 402
-    elif status == 400 and _NO_SUCH.search(words):
+    elif status == 400 and _NO_SUCH.search(said):
         status = 404
-    wait = next(
-        (found[1] for info in infos if (found := re.match(r"(\d+)[\d.]*s$", str(info.get("retryDelay"))))), None
-    )
+    wait = next((found[1] for info in infos if (found := _WAIT.fullmatch(str(info.get("retryDelay"))))), None)
     return verdict(
         account,
         answer,

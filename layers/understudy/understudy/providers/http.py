@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol
 
 Headers = Mapping[str, str]
+MAX_DEPTH = 100  # of nested JSON; Python cannot print what is nested much deeper
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +21,20 @@ class Answer:
     body: bytes
 
     def json(self) -> Any:
-        """Return the body as JSON, or None if the body is not JSON."""
+        """Return the body as JSON, or None if the body is not JSON or is nested more than MAX_DEPTH deep."""
         try:
-            return json.loads(self.body)
+            found = json.loads(self.body)
         except (ValueError, RecursionError):
             return None
+        return None if self.body.count(b"[") + self.body.count(b"{") > MAX_DEPTH and _is_deep(found) else found
+
+
+def _is_deep(found: Any) -> bool:
+    level = [found] if isinstance(found, dict | list) else []
+    for _ in range(MAX_DEPTH):
+        inner = (one.values() if isinstance(one, dict) else one for one in level)
+        level = [one for values in inner for one in values if isinstance(one, dict | list)]
+    return bool(level)
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ from understudy.providers.base import (
 from understudy.providers.common import as_dict, at_address, bearer, checked_prompt, dicts, quoted, with_options
 from understudy.providers.http import Answer
 from understudy.providers.prices import Prices, Rates
-from understudy.providers.refusals import clean, verdict, without_addresses
+from understudy.providers.refusals import clean, says_absent, verdict, words
 
 ELEMENTS = "v1/general/advanced-custom-elements"
 DELETE_ELEMENT = ("v1/general/delete-advanced-elements", "v1/general/delete-elements")
@@ -182,19 +182,19 @@ class Kling(Provider):
         url = f"{account.base_url}/{family}/{quoted(order.model)}"
         answer = account.http.post(url, bearer(account), json=fields)
         task = _data(account, answer, gone=True)
-        if isinstance(task, dict) and _ID.fullmatch(str(task.get("id", ""))):
-            return _progress(account, task)
+        if isinstance(task, dict) and (upstream_id := _id(task.get("id"))):
+            return _progress(account, upstream_id, task)
         raise OutcomeUnknown("The provider answered without a task.")
 
     def poll(self, account: Account, upstream_id: str) -> Progress:
         task = _task(account, "task_ids", "id", upstream_id)
         if task is None:
             raise Refused(Reason.NOT_FOUND, "The provider knows no such task.")
-        return _progress(account, task)
+        return _progress(account, upstream_id, task)
 
     def find(self, account: Account, reference: str) -> Progress | None:
         task = _task(account, "external_task_ids", "external_id", reference)
-        return _progress(account, task) if task else None
+        return _progress(account, str(task["id"]), task) if task else None
 
     def open_content(self, account: Account, progress: Progress) -> AbstractContextManager[Content]:
         return at_address(account, progress)
@@ -208,8 +208,8 @@ class Kling(Provider):
         }
         answer = account.http.post(f"{account.base_url}/{ELEMENTS}", bearer(account), json=fields)
         made = _data(account, answer, gone=False)
-        if isinstance(made, dict) and _ID.fullmatch(str(made.get("task_id", ""))):
-            return NativeCharacter(str(made["task_id"]), ready=False)
+        if isinstance(made, dict) and (task_id := _id(made.get("task_id"))):
+            return NativeCharacter(task_id, ready=False)
         raise OutcomeUnknown("The provider answered without a task.")
 
     def poll_character(self, account: Account, reference: str) -> NativeCharacter:
@@ -217,15 +217,18 @@ class Kling(Provider):
         task = as_dict(_data(account, answer, gone=False))
         status = STATUSES.get(str(task.get("task_status")), "in_progress")
         if status == "failed":
-            said = clean(account, without_addresses(task.get("task_status_msg")))
+            said = clean(account, task.get("task_status_msg"))
             message = said or "The provider could not make the character."
             raise Refused(Reason.MODERATION if _MODERATION.search(message) else Reason.INVALID, message)
         made = dicts(as_dict(task.get("task_result")).get("elements"))
         if status != "completed" or not made:
             return NativeCharacter(reference, ready=False)
-        if made[0].get("status") == "deleted" or not made[0].get("element_id"):
+        element = made[0].get("element_id")
+        if made[0].get("status") == "deleted" or not element:
             raise Refused(Reason.NOT_FOUND, "The provider has deleted the character.")
-        return NativeCharacter(str(made[0]["element_id"]))  # more digits than a float keeps
+        if (element_id := _id(element)) is None:
+            raise Refused(Reason.UNAVAILABLE, "The provider gave no usable id for the character.")
+        return NativeCharacter(element_id)  # a number with more digits than a float keeps
 
     def delete_character(self, account: Account, reference: str) -> None:
         for path in DELETE_ELEMENT:
@@ -236,7 +239,7 @@ class Kling(Provider):
         try:
             _data(account, answer, gone=False)
         except Refused as refused:
-            if refused.reason is not Reason.NOT_FOUND:
+            if not says_absent(refused):
                 raise
 
 
@@ -365,11 +368,17 @@ def _task(account: Account, query: str, key: str, wanted: str) -> dict[str, Any]
         if refused.reason is Reason.NOT_FOUND:
             return None
         raise
-    return next((task for task in tasks if str(task.get(key)) == wanted and task.get("id")), None)
+    return next((task for task in tasks if str(task.get(key)) == wanted and _id(task.get("id"))), None)
 
 
-def _progress(account: Account, task: dict[str, Any]) -> Progress:
-    upstream_id, cost = str(task["id"]), _cost(task.get("billing"))
+def _id(found: Any) -> str | None:
+    """Return an id, which is a word or a whole number, as text; None for anything else."""
+    known = isinstance(found, str | int) and not isinstance(found, bool) and _ID.fullmatch(str(found))
+    return str(found) if known else None
+
+
+def _progress(account: Account, upstream_id: str, task: dict[str, Any]) -> Progress:
+    cost = _cost(task.get("billing"))
     status = STATUSES.get(str(task.get("status")), "in_progress")
     videos = [one for one in dicts(task.get("outputs")) if one.get("type") == "video"]
     video = next((one for one in videos if isinstance(one.get("url"), str) and one["url"]), None)
@@ -378,7 +387,7 @@ def _progress(account: Account, task: dict[str, Any]) -> Progress:
         seconds = round(float(length[0])) if length else None
         return Progress(upstream_id, status, 100, seconds, output_url=video["url"], micro_dollars=cost)
     if status in {"completed", "failed"}:
-        message = clean(account, without_addresses(task.get("message"))) or "The provider returned no video."
+        message = clean(account, task.get("message")) or "The provider returned no video."
         code = "moderation_blocked" if _MODERATION.search(message) else "provider_failed"
         return Progress(upstream_id, "failed", error=(code, message), micro_dollars=cost)
     return Progress(upstream_id, status)
@@ -390,7 +399,7 @@ def _cost(billing: Any) -> int | None:
     for entry in dicts(billing):
         kind = "unit" if entry.get("charge_type") == "unit" else entry.get("currency")
         amount = re.fullmatch(r"\d{1,6}(\.\d+)?", str(entry.get("amount")))
-        if amount is None or kind not in {"unit", "USD"}:
+        if amount is None or kind not in ("unit", "USD"):
             return None
         costs.append(float(amount[0]) * (UNIT if kind == "unit" else 1_000_000))
     return round(sum(costs)) if costs else None
@@ -403,10 +412,10 @@ def _data(account: Account, answer: Answer, *, gone: bool) -> Any:
     """
     body = as_dict(answer.json())
     code = body.get("code")
-    code = code if isinstance(code, int) else None
+    code = code if isinstance(code, int) and not isinstance(code, bool) else None
     if answer.status == 200 and code == 0:
         return body.get("data")
-    message = without_addresses(body.get("message"))
+    message = words(body.get("message"))
     status = answer.status if code is None else _CODES.get(code, answer.status)
     name = str(code) if code else None
     if code in {1300, 1301} or (status == 400 and _MODERATION.search(message)):
@@ -415,7 +424,7 @@ def _data(account: Account, answer: Answer, *, gone: bool) -> Any:
         raise OutcomeUnknown("The provider has a task with this reference already.")
     elif status == 400 and _NO_SUCH.search(message) and not gone:
         status = 404
-    raise verdict(account, answer, gone=gone, status=status, code=name, message=message, explained=bool(body))
+    raise verdict(account, answer, gone=gone, status=status, code=name, message=message, explained=code is not None)
 
 
 def _facts(model: str) -> _Model:

@@ -64,7 +64,7 @@ from understudy.providers.common import (
 )
 from understudy.providers.http import Answer
 from understudy.providers.prices import Prices
-from understudy.providers.refusals import clean, verdict, without_addresses
+from understudy.providers.refusals import clean, says_absent, verdict, words
 
 INLINE_BYTES = 512 * 1024  # of an image: MiniMax need not fetch a data URL
 CLIP_BYTES, IMAGE_BYTES = 50 * 1024 * 1024, 30 * 1024 * 1024
@@ -191,8 +191,8 @@ class MiniMax(Provider):
     def delete(self, account: Account, upstream_id: str) -> None:
         url = f"{account.base_url}/v2/video_generation/{quoted(upstream_id)}"
         answer = account.http.delete(url, bearer(account))
-        refused = _refusal(account, answer, gone=False) if answer.status >= 300 or _code(answer.json()) else None
-        if refused and not (isinstance(refused, Refused) and refused.reason is Reason.NOT_FOUND):
+        done = answer.status < 300 and not _error(as_dict(answer.json()))[0]
+        if not done and not says_absent(refused := _refusal(account, answer, gone=False)):
             raise refused
 
 
@@ -251,7 +251,7 @@ def _progress(account: Account, upstream_id: str, task: dict[str, Any]) -> Progr
     status = STATUSES.get(str(task["status"]), "in_progress")
     if status == "completed":
         url, length = as_dict(task.get("content")).get("url"), task.get("duration")
-        seconds = length if isinstance(length, int) and 0 < length < 1000 else None
+        seconds = length if type(length) is int and 0 < length < 1000 else None
         if isinstance(url, str) and url:
             return Progress(upstream_id, status, 100, seconds, output_url=url, micro_dollars=_cost(task))
         error = ("provider_failed", "The provider finished without a video.")
@@ -300,23 +300,18 @@ def _refusal(account: Account, answer: Answer, *, gone: bool) -> Refused | Outco
     return verdict(account, answer, gone=gone, status=status, code=name, message=text, explained=bool(text))
 
 
-def _code(body: Any) -> int | None:
-    return _error(as_dict(body))[0]
-
-
 def _error(body: dict[str, Any]) -> tuple[int | None, str]:
     """Return code and message of an error.
 
     An error is {error: {type, message: "... (2013)"}}, or a task's {error: {code, message}}, or, as in the older API,
-    {base_resp: {status_code, status_msg}} in a response with status 200. The message may quote our request, and a
-    presigned URL would give its reader access: URLs are cut out.
+    {base_resp: {status_code, status_msg}} in a response with status 200.
     """
     error, base = as_dict(body.get("error")), as_dict(body.get("base_resp"))
-    text = without_addresses(error.get("message") or base.get("status_msg"))
-    said = _CODE.search(text)
+    message = error.get("message") or base.get("status_msg") or ""
+    said = _CODE.search(str(message)[-20:])  # the code stands at the end, however long the message is
     found = next((one for one in (error.get("code"), base.get("status_code"), said and said[1]) if one), None)
     digits = str(found) if re.fullmatch(r"[0-9]{1,9}", str(found)) else said[1] if said else ""
-    return int(digits) if digits else None, text
+    return int(digits) if digits else None, words(message)
 
 
 def _facts(model: str) -> _Model:

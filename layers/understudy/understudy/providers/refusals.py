@@ -1,16 +1,24 @@
-"""What a provider's error response means: a `Refused` with its `Reason`, or `OutcomeUnknown`."""
+"""What a provider's error response means: a `Refused` with its `Reason`, or `OutcomeUnknown`.
+
+A provider's words go through `words` before anything else reads them. So they are short before a regular expression
+sees them, and no address of a file of ours reaches an answer, a row or the log.
+"""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-from understudy.errors import OutcomeUnknown, Reason, Refused
+from understudy.errors import OutcomeUnknown, ProviderError, Reason, Refused
 from understudy.providers.base import Account
 from understudy.providers.http import Answer
 
+MAX_WORDS = 2000  # of a provider's words that are read at all, in characters
 MAX_CODE = 100  # of an error's code, in characters
-_ADDRESS = re.compile(r"\b(\w+://|https?:|data:\w+/)\S+")
+_ADDRESS = re.compile(r"[\w+.-]{0,20}(://|:\\/|%3a%2f%2f)\S*|\b(https?:|data:\w{1,20}/)\S+", re.IGNORECASE)
+# What is left of an address that somebody has taken apart: its query, or one of its parameters.
+_SIGNED = re.compile(r"[?&][\w.~%-]{1,100}=|(x-amz|x-goog)-\w|\b(signature|sig|awsaccesskeyid)(=|%3d)", re.IGNORECASE)
+_WAIT = re.compile(r"[\w ,:.+-]{1,40}", re.ASCII)  # a number of seconds, or a date
 
 
 def refusal(account: Account, answer: Answer, *, gone: bool) -> Refused | OutcomeUnknown:
@@ -29,7 +37,7 @@ def refusal(account: Account, answer: Answer, *, gone: bool) -> Refused | Outcom
         code=details.get("code") or details.get("type"),
         message=details.get("message"),
         param=param if isinstance(param, str) else None,
-        explained=error is not None,
+        explained=bool(error) and not _is_of_a_framework(details),
     )
 
 
@@ -48,15 +56,16 @@ def verdict(
     """Return what a response means if it is not a video, from what the provider file has read in it.
 
     `gone`: a 404 is about the model, not about a job. `explained`: the response has an error in the provider's own
-    form, so it comes from the provider and not from a server in between. `status`: the HTTP status that other providers
-    return for the same error; the response's own if None. `retry_after`: seconds, used if the response has no such
-    header.
+    form, so it comes from the provider and not from a server in between. Without it, a 404 says nothing about model or
+    job: load balancers answer 404 while a server is replaced. `status`: the HTTP status that other providers return for
+    the same error; the response's own if None. `retry_after`: seconds, used if the response has no such header.
     """
     status = answer.status if status is None else status
     code = clean(account, code, MAX_CODE) or None
     message = clean(account, message) or f"The provider refused this with status {status}."
     param = clean(account, param, MAX_CODE) if param is not None else None
     retry_after = answer.headers.get("retry-after", retry_after)
+    retry_after = retry_after if retry_after and _WAIT.fullmatch(retry_after) else None
 
     def refused(reason: Reason) -> Refused:
         return Refused(reason, message, status=status, code=code, param=param, retry_after=retry_after)
@@ -69,6 +78,8 @@ def verdict(
             return refused(Reason.CREDENTIALS)
         case 402:
             return refused(Reason.ARREARS)
+        case 404 if not explained:
+            return refused(Reason.UNAVAILABLE)
         case 404 if gone and "character" in f"{param} {message}".lower():
             return refused(Reason.LOST)
         case 404:
@@ -90,21 +101,47 @@ def verdict(
     return OutcomeUnknown(f"The provider answered {status} without a video: {message}", retry_after=retry_after)
 
 
+def says_absent(error: ProviderError) -> bool:
+    """Return True if the provider itself says that it does not know the object. A deletion has nothing to do then."""
+    return isinstance(error, Refused) and error.reason is Reason.NOT_FOUND
+
+
 def moderated(code: str | None, message: str) -> bool:
     """Return True if code or message name moderation, whatever the provider calls it."""
     words = f"{code} {message}".lower()
     return any(word in words for word in ("moderation", "content_policy", "content_filter", "contentfilter"))
 
 
+def _is_of_a_framework(error: dict[str, Any]) -> bool:
+    """Return True for the 404 of a web framework for a path without a route, such as {"detail": "Not Found"}.
+
+    It is Starlette's, so FastAPI's, with which vLLM-Omni and SGLang are made. For an unknown id these say
+    {"detail": "Video not found"} (sources, 2026-11).
+    """
+    return error.get("message") == "Not Found" and error.get("code") in (None, 404)
+
+
 def clean(account: Account, message: Any, length: int = 500) -> str:
     """Return a provider's words in one line of at most `length` characters, storable and without our key."""
-    text = " ".join(str("" if message is None else message).split()).encode("utf-8", "replace").decode()
-    return (text.replace(account.key, "***") if account.key else text)[:length]
+    text = "" if message is None else str(message)
+    text = words(text.replace(account.key, "***") if account.key else text)
+    return " ".join(text.split()).encode("utf-8", "replace").decode()[:length]
 
 
-def without_addresses(message: Any) -> str:
-    """Return a provider's words without URLs and data URLs.
+def words(said: Any) -> str:
+    """Return the beginning of a provider's words, without addresses.
 
     The words may quote our request, and a presigned URL would give its reader access.
     """
-    return _ADDRESS.sub("(address)", str(message or ""))
+    text = "" if said is None else str(said)
+    if len(text) > MAX_WORDS:  # the last word goes: half of it might not look like the address or the key that it is
+        text = (text[:MAX_WORDS].rsplit(None, 1) or [""])[0]
+    return re.sub(r"\S+", _without_address, text)
+
+
+def _without_address(word: re.Match[str]) -> str:
+    text = word[0]
+    found = _ADDRESS.search(text)
+    if found:
+        return f"{text[: found.start()]}(address)"
+    return "(address)" if _SIGNED.search(text) else text

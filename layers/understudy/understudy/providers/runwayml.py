@@ -69,7 +69,7 @@ from understudy.providers.common import (
 )
 from understudy.providers.http import Answer, Part
 from understudy.providers.prices import Prices, Rates
-from understudy.providers.refusals import clean, verdict, without_addresses
+from understudy.providers.refusals import clean, says_absent, verdict, words
 
 VERSION = "2024-11-06"
 INLINE_BYTES = 512 * 1024  # of an image; a data URI may have 5 MB
@@ -211,8 +211,8 @@ class Runway(Provider):
 
     def delete(self, account: Account, upstream_id: str) -> None:
         answer = account.http.delete(_task_url(account, upstream_id), _headers(account))
-        if answer.status not in {200, 204, 404}:
-            raise _refusal(account, answer, gone=False)
+        if answer.status not in {200, 204} and not says_absent(refused := _refusal(account, answer, gone=False)):
+            raise refused
 
 
 def _rates(prices: Mapping[int, tuple[str, ...]]) -> Rates:
@@ -298,23 +298,22 @@ def _progress(account: Account, upstream_id: str, body: dict[str, Any]) -> Progr
 def _refusal(account: Account, answer: Answer, *, gone: bool) -> Refused | OutcomeUnknown:
     """Return what a response means if it is no task, after mapping it to common HTTP statuses.
 
-    An error is {error: text}, and for a wrong field {error, issues: [{path, message}]}. URLs in the text are cut out.
+    An error is {error: text}, and for a wrong field {error, issues: [{path, message}]}.
     `gone`: a 404 is about the model, not about a job.
     """
     body, status, code = as_dict(answer.json()), answer.status, None
-    text, issues = str(body.get("error") or ""), body.get("issues")
+    text, issues = words(body.get("error")), body.get("issues")
     issue = issues[0] if isinstance(issues, list) and issues and isinstance(issues[0], dict) else {}
     path = issue.get("path")
-    where = str(path[0]) if isinstance(path, list) and path else ""
+    where = words(path[0]) if isinstance(path, list) and path else ""
     if issue:
-        text = f"{text}: {where}: {issue.get('message')}"
+        text = f"{text}: {where}: {words(issue.get('message'))}"
     if status in {400, 403} and _MODERATION.search(text):
         code = "moderation_blocked"
     elif status == 400 and "enough credits" in text:
         status = 402
     elif status == 400 and where == "model":
         status = 410
-    text = without_addresses(text)
     return verdict(account, answer, gone=gone, status=status, code=code, message=text, explained=bool(text))
 
 

@@ -52,7 +52,7 @@ from understudy.providers.base import (
 from understudy.providers.common import as_dict, at_address, bearer, checked_prompt, image_url, quoted, with_names
 from understudy.providers.http import Answer
 from understudy.providers.prices import Prices
-from understudy.providers.refusals import clean, verdict, without_addresses
+from understudy.providers.refusals import MAX_CODE, clean, verdict, words
 
 PATHS: dict[Operation, str] = {
     "create": "videos/generations",
@@ -248,7 +248,8 @@ def _progress(account: Account, upstream_id: str, body: dict[str, Any]) -> Progr
             return Progress(upstream_id, "completed", 100, length, output_url=url, micro_dollars=_cost(body))
     elif status in ("failed", "expired"):
         code, text = _error(body)
-        code = "moderation_blocked" if _MODERATION.search(f"{code} {text}") else code or f"provider_{status}"
+        moderated = _MODERATION.search(f"{code} {text}")
+        code = "moderation_blocked" if moderated else clean(account, code, MAX_CODE) or f"provider_{status}"
         error = (code, clean(account, text) or "The provider could not make this video.")
     else:
         done = body.get("progress")
@@ -276,14 +277,11 @@ def _refusal(account: Account, answer: Answer, *, gone: bool) -> Refused | Outco
 
 
 def _error(body: dict[str, Any]) -> tuple[str | None, str]:
-    """Return code and message of an error: {error: {code, message}}, {code, error} or {error}.
-
-    The message may quote our request, and a presigned URL would give its reader access: URLs are cut out.
-    """
+    """Return code and message of an error: {error: {code, message}}, {code, error} or {error}."""
     error = body.get("error")
     details: dict[str, Any] = error if isinstance(error, dict) else {"code": body.get("code"), "message": error}
     code = details.get("code") or details.get("type")
-    return str(code)[:100] if code else None, without_addresses(details.get("message"))
+    return words(code)[:MAX_CODE] or None, words(details.get("message"))
 
 
 def _cost(body: dict[str, Any]) -> int | None:
