@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -74,9 +74,11 @@ class Clip:
 
 @contextmanager
 def open_clip(
-    store: MediaStore, key: str, deadline: Deadline, budget: int, *, with_sound: bool = False
+    store: MediaStore, key: str, deadline: Deadline, budget: int, *, with_sound: bool = False, exact: bool = False
 ) -> Iterator[Clip]:
     """Open the clip under `key` for as long as the context lasts. Its sound is read only `with_sound`.
+
+    With `exact`, the clip is measured by its packets, whatever its header and its index say.
 
     Raises Refusal, also in place of any error that FFmpeg raises about the clip inside the context. If a read from S3
     has failed, that first error is raised instead.
@@ -86,7 +88,7 @@ def open_clip(
         kind = sniff(reader.read(HEAD_BYTES), reader.size)
         reader.seek(0)
         with _open_media(reader, kind) as media:
-            yield _describe(media, kind, reader, deadline, with_sound)
+            yield _describe(media, kind, reader, deadline, with_sound, exact)
     except (av.error.FFmpegError, ArithmeticError) as error:
         # ArithmeticError: a timestamp is out of FFmpeg's range.
         raise reader.failure or damaged() from error
@@ -129,7 +131,9 @@ def _refuse_other_files(*_: object) -> NoReturn:
     raise Refusal("unreadable", "The video refers to other files. Export it as one self-contained file.")
 
 
-def _describe(media: InputContainer, kind: Kind, reader: RangeReader, deadline: Deadline, with_sound: bool) -> Clip:
+def _describe(
+    media: InputContainer, kind: Kind, reader: RangeReader, deadline: Deadline, with_sound: bool, exact: bool
+) -> Clip:
     # A cover picture is a video stream too, of one picture.
     video = next((s for s in media.streams.video if not s.disposition & Disposition.attached_pic), None)
     if video is None:
@@ -153,7 +157,7 @@ def _describe(media: InputContainer, kind: Kind, reader: RangeReader, deadline: 
     for stream in (video, *([audio] if audio is not None else [])):
         _check_index(stream, reader.size)
     start = (video.start_time or 0) * ticks(video)
-    duration = _measure(media, video, deadline)
+    duration = _measure(media, kind, video, deadline, exact)
     if duration <= 0:
         raise damaged()
     if duration > limits.MAX_SECONDS:
@@ -209,27 +213,52 @@ def _check_index(stream: Stream, size: int) -> None:
         raise damaged()
 
 
-def _measure(media: InputContainer, video: VideoStream, deadline: Deadline) -> Fraction:
+def _measure(media: InputContainer, kind: Kind, video: VideoStream, deadline: Deadline, exact: bool) -> Fraction:
     """Return the number of seconds that the frames last. Raises Refusal if there are none.
 
-    A WebM straight from a browser's recorder does not declare its length. Then the packets are looked through, which
-    reads the file but decodes nothing.
+    The header can lie, and a WebM straight from a browser's recorder does not declare its length. So what the index
+    lists counts, too. With `exact`, so does every packet that the index may not list. That may read the file, but
+    decodes nothing.
     """
-    if video.duration:
-        return video.duration * ticks(video)
-    if media.duration:
-        return Fraction(media.duration, av.time_base)
-    first = last = None
-    for packet in media.demux(video):
-        deadline.check()
-        if packet.pts is None:
-            continue
-        end = packet.pts + (packet.duration or round(1 / _rate(video) / ticks(video)))
-        first = packet.pts if first is None else min(first, packet.pts)
-        last = end if last is None else max(last, end)
-        if (last - first) * ticks(video) > limits.MAX_SECONDS:
-            break
+    unit = ticks(video)
+    declared = video.duration * unit if video.duration else Fraction(media.duration or 0, av.time_base)
+    # A WebM's index lists key frames only.
+    listed = _listed(video) * unit if kind.demuxer == "mov" else Fraction(0)
+    if max(declared, listed) and not exact:
+        return max(declared, listed)
+    if listed:
+        with suppress(av.error.FFmpegError):  # then all packets are looked through
+            media.seek(video.index_entries[-1].timestamp, stream=video, any_frame=True, backward=True)
+    return max(declared, listed, _packets(media, video, deadline) * unit)
+
+
+def _listed(video: VideoStream) -> int:
+    """Return how long the frames last that the index lists, in ticks. Times in the index are those of decoding."""
+    shown = [entry.timestamp for entry in video.index_entries if not entry.is_discard]
+    if len(shown) < 2:
+        return 0
+    return shown[-1] - shown[0] + (shown[-1] - shown[-2])
+
+
+def _packets(media: InputContainer, video: VideoStream, deadline: Deadline) -> int:
+    """Return the ticks from the first frame to the end of the last one from here on. Raises Refusal if there are none.
+
+    The first frame is that of the whole clip, if the file says when it is shown.
+    """
+    first, last = video.start_time, None
+    try:
+        for packet in media.demux(video):
+            deadline.check()
+            if packet.pts is None or packet.is_discard:
+                continue
+            end = packet.pts + (packet.duration or round(1 / _rate(video) / ticks(video)))
+            first = packet.pts if first is None else min(first, packet.pts)
+            last = end if last is None else max(last, end)
+            if (last - first) * ticks(video) > limits.MAX_SECONDS:
+                break
+    except av.error.FFmpegError:
+        pass  # nobody can read on from here
     if first is None or last is None:
         raise damaged()
     media.seek(0)
-    return (last - first) * ticks(video)
+    return last - first

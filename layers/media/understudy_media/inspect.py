@@ -34,7 +34,7 @@ def inspect_clip(
     """
     if stills:
         media_key(f"{stills_prefix}still-1.jpg")
-    with open_clip(store, key, deadline, LOOK_BYTES) as clip:
+    with open_clip(store, key, deadline, LOOK_BYTES, exact=True) as clip:
         frames = Frames(clip, deadline.share(_DECODING_SHARE), _MOST_DECODED)
         chosen: list[tuple[float, Picture]] = []
         size: tuple[int, int] | None = None

@@ -519,6 +519,49 @@ class TestWhoseItIs:
         self.scoped(stage, "blue")
         assert get_video(stage, "video_0").body["id"] == made
 
+    @pytest.mark.parametrize("maker", ["blue", "red"], ids=["another team", "the same team"])
+    def test_a_guess_that_the_provider_then_issues_shows_nothing(
+        self, stage: Stage, upstream: Upstream, maker: str
+    ) -> None:
+        """The guess came while the provider was away, so it is still open when the order gets the id."""
+        upstream.rules["GET", HOST, "/video_0"] = refuse(503)
+        self.scoped(stage, "red")
+        guessed = get_video(stage, "video_0").body["id"]
+        stage.run(30)
+        self.scoped(stage, maker)
+        made = stage.create(model="solo").body["id"]
+        upstream.rules.clear()
+        upstream.finish()
+        stage.run()
+        assert stage.show(made)["status"] == "completed"
+        self.scoped(stage, "red")
+        shown = stage.show(guessed)
+        assert (shown["status"], shown["error"]["code"]) == ("failed", "video_not_found")
+        assert stage.call("get_content", path={"video_id": guessed}).status == 400
+        assert stage.call("delete_video", path={"video_id": guessed}).status == 200
+        stage.run()
+        assert f"{HOST}/video_0" in upstream.videos
+        assert stage.call("get_video", path={"video_id": guessed}).status == 404
+
+    def test_a_guess_that_was_confirmed_before_the_order_knew_its_id(self, stage: Stage, upstream: Upstream) -> None:
+        """The provider has the video, and its answer to the order is still on the way."""
+        self.scoped(stage, "red")
+        upstream.has_video(HOST, VIDEO, status="in_progress")
+        guessed = get_video(stage, VIDEO).body["id"]
+        stage.run(30)
+        (job,) = Job.page("red", limit=2, newest_first=True, after=None)
+        assert not job.unconfirmed
+        order = Job("blue", new_record(), "create", "submitting", "solo", "solo", "openai", "x", 1)
+        table.write_together(order.new_row())
+        transitions.ordered(order, VIDEO)
+        upstream.finish()
+        stage.run()
+        assert stage.show(guessed)["error"]["code"] == "video_not_found"
+        assert stage.call("delete_video", path={"video_id": guessed}).status == 200
+        stage.run()
+        assert f"{HOST}/{VIDEO}" in upstream.videos
+        assert upstream_ids.find(Kind.VIDEO, "solo", VIDEO) == upstream_ids.Origin("blue", order.id)
+
     def test_two_who_bring_it_at_once(self, stage: Stage, upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
         upstream.has_video(HOST, VIDEO)
         upstream.has_character(HOST, CHARACTER)

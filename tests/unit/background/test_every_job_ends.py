@@ -12,6 +12,7 @@ import pytest
 
 from tests import rings
 from tests.fakes.edges import Killed
+from tests.fakes.executions import Execution
 from tests.fakes.stage import Stage
 from tests.fakes.upstream import MP4, Upstream, answer, lose, refuse
 from understudy.access.keys import Limits
@@ -73,6 +74,14 @@ def wait(stage: Stage) -> None:
         stage.clock.advance(HOUR)
         stage.sweep()
     stage.run()
+
+
+def step(stage: Stage, count: int) -> list[Execution]:
+    """Take at most `count` steps, and return the executions that still run."""
+    for _ in range(count):
+        if execution := stage.executions.next():
+            stage.step(execution)
+    return stage.executions.running
 
 
 def jobs(stage: Stage) -> list[Job]:
@@ -180,10 +189,7 @@ def test_an_execution_that_is_stopped_after_any_step(stage: Stage, upstream: Ups
     for n in itertools.count():
         sign_in(stage, f"team{n}")
         SCENARIOS[scenario](stage)
-        for _ in range(n):
-            if execution := stage.executions.next():
-                stage.step(execution)
-        running = stage.executions.running
+        running = step(stage, n)
         for execution in running:
             stage.executions.stop(execution)
         wait(stage)
@@ -201,10 +207,7 @@ def test_an_execution_that_is_lost_after_any_step(stage: Stage, upstream: Upstre
     for n in itertools.count():
         sign_in(stage, f"team{n}")
         SCENARIOS[scenario](stage)
-        for _ in range(n):
-            if execution := stage.executions.next():
-                stage.step(execution)
-        running = stage.executions.running
+        running = step(stage, n)
         stage.executions.all.clear()
         wait(stage)
         made = check(stage, upstream)

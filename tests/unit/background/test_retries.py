@@ -56,7 +56,51 @@ def spent(job: Job) -> int:
 
 
 class TestLost:
-    """Of all errors, only several 404s in a row end a job before its deadline."""
+    """Of all errors, only 404s end a job before its deadline: several in a row, for ten minutes."""
+
+    @pytest.mark.parametrize("ending", ["/video_0", "/content"])
+    @pytest.mark.parametrize(
+        ("minutes", "state"), [(1, "completed"), (5, "completed"), (9, "completed"), (16, "failed")]
+    )
+    def test_a_balancer_may_answer_404_for_some_minutes(
+        self, stage: Stage, upstream: Upstream, configure: Any, toml: str, minutes: int, state: str, ending: str
+    ) -> None:
+        configure(toml.replace("deadline_seconds = 900", "deadline_seconds = 3600"))
+        stage.sign_in("blue", limits=keys.Limits(budget=10_000_000))
+        video = submitted(stage)
+        upstream.finish()
+        upstream.rules["GET", HOST, ending] = refuse(404)
+        stage.run(minutes * 60)
+        upstream.rules.clear()
+        stage.run()
+        code = {"/video_0": "provider_lost_video", "/content": "output_unavailable"}[ending]
+        assert ended(stage, video) == (state, code if state == "failed" else None)
+        assert spent(job_of(stage)) == (400_000 if state == "failed" else 300_000)
+
+    def test_its_deadline_ends_it_earlier(self, stage: Stage, upstream: Upstream, video: str) -> None:
+        begun = stage.clock.now
+        stage.run(600)  # of 900
+        upstream.videos.clear()
+        stage.run()
+        assert ended(stage, video) == ("failed", "provider_lost_video")
+        (job,) = Job.page("blue", limit=2, newest_first=True, after=None)
+        assert job.completed_at
+        assert job.completed_at < begun + 900 + 120
+
+    def test_two_404s_with_hours_between_are_no_loss(
+        self, stage: Stage, upstream: Upstream, configure: Any, toml: str
+    ) -> None:
+        """Nothing asked the provider meanwhile."""
+        configure(toml.replace("deadline_seconds = 900", "deadline_seconds = 36000"))
+        video = submitted(stage)
+        upstream.finish()
+        upstream.script += [refuse(404)]
+        stage.work()
+        stage.clock.advance(2 * 3600)
+        upstream.script += [refuse(404)]
+        stage.run()
+        assert upstream.script == []
+        assert ended(stage, video) == ("completed", None)
 
     def test_404s_among_other_troubles_are_no_loss(
         self, stage: Stage, upstream: Upstream, configure: Callable[[str], None], toml: str
@@ -81,6 +125,7 @@ class TestLost:
 
     def test_a_row_after_other_troubles_is_one(self, stage: Stage, upstream: Upstream, video: str) -> None:
         upstream.script += [refuse(500), refuse(500), *[refuse(404)] * retries.MOST]
+        upstream.videos.clear()
         stage.run()
         assert ended(stage, video) == ("failed", "provider_lost_video")
         assert upstream.script == []

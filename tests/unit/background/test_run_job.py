@@ -293,7 +293,7 @@ class TestPollTroubles:
         upstream.videos.clear()
         stage.run()
         assert ended(stage, video) == ("failed", "provider_lost_video")
-        assert gaps([poll.at for poll in upstream.polls()]) == [5, 5, 5, 8, 16, 32, 64]
+        assert gaps([poll.at for poll in upstream.polls()]) == [5, 5, 5, 8, 16, 32, 64, 120, 120, 120, 120]
 
     @pytest.mark.parametrize("times", [1, retries.MOST - 1])
     def test_a_404_for_two_minutes_is_no_loss(self, stage: Stage, upstream: Upstream, video: str, times: int) -> None:
@@ -964,7 +964,7 @@ class TestConfiguration:
             stage.run(QUIET_SECONDS / 5)
             job = job_of(stage)
             assert not job.quiet
-            assert stage.clock.now - job.touched_at < run_job.TOUCH_SECONDS + 2 * run_job.ABSENT_PAUSE
+            assert stage.clock.now - job.touched_at < run_job.TOUCH_SECONDS + 2 * run_job.PAUSE
 
     def test_it_is_not_waited_for_for_ever(
         self, stage: Stage, upstream: Upstream, video: str, remove: Callable[[], None]

@@ -72,7 +72,7 @@ class TestStopped:
         told(limited, execution.name, "ABORTED")
         shown = limited.show(video)
         assert (shown["status"], shown["error"]["code"]) == ("failed", "stopped")
-        assert shown["error"]["message"].endswith("It may exist at the provider and may be billed.")
+        assert shown["error"]["message"].endswith("The video may exist at the provider and may be billed.")
         assert free(limited)
         job = job_of(limited)
         settlement = table.get(table.entry_key("blue", job.id, "settlement"))
@@ -289,7 +289,7 @@ class TestSweep:
         stage.clock.advance(HOUR)
         stage.edges.touched.clear()
         stage.sweep()
-        assert stage.edges.touched == ["Query"]
+        assert stage.edges.touched == ["Query", "Query"]  # the jobs that have not ended, and what teams store
 
     def test_a_job_that_somebody_moves_meanwhile_is_no_fault(
         self, stage: Stage, upstream: Upstream, monkeypatch: pytest.MonkeyPatch

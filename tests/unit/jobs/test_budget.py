@@ -9,6 +9,8 @@ import pytest
 from tests.fakes.stage import Stage
 from tests.fakes.upstream import MP4, Upstream, answer
 from understudy.access.keys import Limits
+from understudy.files import clips
+from understudy.ids import new_record
 from understudy.jobs.job import Job
 from understudy.store import table
 
@@ -128,3 +130,60 @@ def test_an_extension_that_is_put_together_here_costs_what_a_new_video_does(stag
 
 def settled(job: Job) -> int:
     return int((table.get(table.entry_key("blue", job.id, "settlement")) or {})["micro_dollars"])
+
+
+LONGER = 30  # seconds that are delivered, instead of MADE
+# What is asked -> what it costs if more is delivered than was ordered, and the provider names no price.
+DELIVERED = {
+    "create": LONGER * 100_000,
+    "edit": LONGER * 250_000 + MADE * 10_000,
+    "remix": LONGER * 250_000 + MADE * 10_000,
+    "extend": (LONGER - MADE) * 150_000 + MADE * 10_000,
+}
+
+
+@pytest.mark.parametrize("toml", [OWN])
+@pytest.mark.parametrize(("what", "cost"), DELIVERED.items(), ids=DELIVERED)
+def test_what_is_delivered_is_settled_if_it_is_more(
+    stage: Stage, upstream: Upstream, monkeypatch: pytest.MonkeyPatch, what: str, cost: int
+) -> None:
+    stage.sign_in("blue", limits=Limits(budget=100_000_000))
+    upstream.instant = True
+    video = stage.create(seconds="3").body["id"]
+    stage.run()
+    ask(stage, what, video)
+    (job,) = Job.page("blue", limit=1, newest_first=True, after=None)
+    call = clips._call
+    monkeypatch.setattr(clips, "_call", lambda *given: call(*given) | {"duration": float(LONGER)})
+    stage.run()
+    assert stage.listed()[0]["seconds"] == str(LONGER)
+    assert settled(job) == cost
+
+
+@pytest.mark.parametrize("toml", [OWN])
+def test_an_extension_that_is_delivered_without_its_source_costs_what_was_ordered(
+    stage: Stage, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.sign_in("blue", limits=Limits(budget=100_000_000))
+    upstream.instant = True
+    video = stage.create(seconds="3").body["id"]
+    stage.run()
+    ask(stage, "extend", video)
+    (job,) = Job.page("blue", limit=1, newest_first=True, after=None)
+    call = clips._call
+    monkeypatch.setattr(clips, "_call", lambda *given: call(*given) | {"duration": 4.0})
+    stage.run()
+    assert settled(job) == ASKED["extend"]
+
+
+@pytest.mark.parametrize("count", [1, 50, 51, 400])
+def test_any_number_of_expired_slots_is_freed(stage: Stage, upstream: Upstream, count: int) -> None:
+    """DynamoDB, and its stand-in, refuse an expression with more than 300 operators or 4 KB."""
+    caller = stage.sign_in("blue", limits=Limits(concurrent=count))
+    ended = int(stage.clock.now) - 1
+    slots = {new_record(): ended for _ in range(count)}
+    table.put(table.slots_key(caller.key_id), {"open": slots}, replace=True)
+    assert stage.create(model="solo").status == 200
+    row = table.get(table.slots_key(caller.key_id)) or {}
+    assert len(row["open"]) == 1
+    assert not set(row["open"]) & set(slots)

@@ -83,6 +83,24 @@ def test_an_order_is_not_sent_in_the_last_seconds_of_a_call(stage: Stage, upstre
 
 
 @pytest.mark.usefixtures("in_order")
+def test_an_order_is_left_to_run_job_if_aws_took_the_time(
+    stage: Stage, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = transitions.begin
+
+    def slow(*given: Any) -> None:
+        begin(*given)
+        stage.clock.advance(20)
+
+    monkeypatch.setattr(transitions, "begin", slow)
+    made = stage.create()
+    assert (made.status, upstream.submits()) == (200, [])
+    upstream.instant = True
+    stage.run()
+    assert stage.show(made.body["id"])["status"] == "completed"
+    assert len(upstream.submits()) == 1
+
+
 class TestStandIns:
     """A definite refusal leads to the next deployment of the model, each at most once."""
 

@@ -126,16 +126,27 @@ def rotate(key_id: str) -> tuple[str, Caller]:
         limits=Limits(row.get("make_limit"), row.get("concurrent"), row.get("budget")),
         payer=row.get("payer", key_id),
     )
-    revoke(key_id)
+    revoke(key_id, successor=successor[1].key_id)
     return successor
 
 
-def revoke(key_id: str) -> None:
+def revoke(key_id: str, *, successor: str | None = None) -> None:
     """Revoke a key: immediately for writes and downloads, within a minute (the authorizer's cache) for reads.
 
-    Raises table.RowChanged if there is no such key.
+    `successor` is the id of the key that replaces it. Raises table.RowChanged if there is no such key.
     """
-    table.update(table.api_key_key(key_id), {"revoked_at": int(time.time())}, expect={})
+    table.update(table.api_key_key(key_id), {"revoked_at": int(time.time()), "successor": successor}, expect={})
+
+
+def is_revoked(key_id: str) -> bool:
+    """Return whether the key was revoked, so that what waits for it is not ordered.
+
+    A rotated key works on as its successor: what waits for it is ordered until the successor is revoked.
+    """
+    row = table.get(table.api_key_key(key_id))
+    while row is not None and row.get("successor"):
+        row = table.get(table.api_key_key(row["successor"]))
+    return row is None or bool(row.get("revoked_at"))
 
 
 def every() -> Iterator[table.Row]:

@@ -93,8 +93,7 @@ def _trouble(job: Job, error: ProviderError, progress: Progress) -> float | None
     The fetch is retried until the job's deadline, or for a while if the file is gone. After that, the job fails.
     """
     logger.warning("fetching failed", extra={"video": job.id, "error": str(error)})
-    gone, late = retries.lost(job, error) > retries.MOST, job.troubles >= retries.MOST and retries.late(job)
-    if gone or late:
+    if retries.is_lost(job, error) or (job.troubles >= retries.MOST and retries.late(job)):
         message = "The provider finished the video, but its file could not be fetched."
         spent = retries.owed(job) if progress.micro_dollars is None else progress.micro_dollars
         transitions.fail(job, "output_unavailable", message, spent=spent)

@@ -14,21 +14,33 @@ from understudy.telemetry import logger, needs_attention
 JOIN_SECONDS = 2 * 3600  # how long after the provider's deadline joining is retried
 MOST_RUNS = 4  # executions of a job
 MOST = 8  # passing failures in a row, with growing pauses: about four minutes
+LOST_SECONDS = 600  # how long a provider has to say that it has no such video: a balancer may say so for some minutes
 
 
 def again(job: Job, state: State, error: Exception | None = None) -> float:
     """Record a failed attempt. Return the seconds to wait, at least the provider's Retry-After."""
-    transitions.move(job, state, troubles=job.troubles + 1, lost=lost(job, error))
+    transitions.move(job, state, troubles=job.troubles + 1, **_missing(job, error))
     return max(_pause(job), error.pause if isinstance(error, ProviderError) else 0.0)
 
 
-def lost(job: Job, error: Exception | None) -> int:
-    """Return how often in a row the provider has said that something of the job is missing, with this error.
+def is_lost(job: Job, error: Exception) -> bool:
+    """Return whether the provider has said long enough that something of the job is missing, with this error.
 
-    Any other error says nothing about that, and sets the number back to 0.
+    That is at least MOST times in a row, for LOST_SECONDS or until the job's deadline.
     """
-    gone = isinstance(error, Refused) and error.reason in {Reason.NOT_FOUND, Reason.LOST}
-    return job.lost + 1 if gone else 0
+    row = _missing(job, error)
+    return row["lost"] >= MOST and (late(job) or time.time() >= row["lost_since"] + LOST_SECONDS)
+
+
+def _missing(job: Job, error: Exception | None) -> dict[str, int]:
+    """Return how often in a row the provider has said that something is missing, and since when, with this error.
+
+    Any other error says nothing about that, and begins the row again.
+    """
+    if not isinstance(error, Refused) or error.reason not in {Reason.NOT_FOUND, Reason.LOST}:
+        return {"lost": 0, "lost_since": 0}
+    since = job.lost_since if job.lost else 0
+    return {"lost": job.lost + 1, "lost_since": since or int(time.time())}
 
 
 def passing(job: Job, error: Exception) -> float | None:
@@ -62,15 +74,24 @@ def died(job: Job) -> float | None:
 
 def given_up(job: Job) -> None:
     """Fail a job that an error of ours keeps from going on."""
-    made = "" if job.state == "preparing" else " The video may exist at the provider and may be billed."
-    transitions.fail(job, "internal_error", f"An error in Understudy stopped this video.{made}", spent=owed(job))
+    stop(job, "internal_error", "An error in Understudy stopped this video.")
+
+
+def stop(job: Job, code: str, message: str) -> None:
+    """Fail a job in whatever state it is. If it was ordered, it costs its hold, and the message says so."""
+    made = " The video may exist at the provider and may be billed." if _ordered(job) else ""
+    transitions.fail(job, code, message + made, spent=owed(job))
 
 
 def owed(job: Job) -> int:
     """Return what the job may cost if it ends now, in micro-dollars: 0 before the order was sent."""
-    if job.state == "preparing":
+    if not _ordered(job):
         return 0
     return job.hold if job.spent is None else job.spent
+
+
+def _ordered(job: Job) -> bool:
+    return job.state != "preparing"
 
 
 def late(job: Job) -> bool:

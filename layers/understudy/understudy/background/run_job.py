@@ -11,14 +11,15 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from understudy.access import keys
 from understudy.background import archive, retries
 from understudy.characters import handles
 from understudy.deployments import routing
 from understudy.deployments.call import call_provider
 from understudy.deployments.config import Deployment, deployments
-from understudy.errors import ApiError, OutcomeUnknown, ProviderError, Reason, Refused, from_refusal
+from understudy.errors import ApiError, Ours, OutcomeUnknown, ProviderError, Reason, Refused, from_refusal
 from understudy.jobs import adopted, emulated_extension, orders, submission, transitions
-from understudy.jobs.job import Job
+from understudy.jobs.job import ADOPT, Job
 from understudy.providers import load
 from understudy.providers.base import Progress
 from understudy.store import table
@@ -28,12 +29,12 @@ CALL_SECONDS = 60.0
 MAX_LOST = 3  # how often in a row a provider may say that it does not know its own character
 PREPARE_SECONDS = 1800  # how long a provider may take to make a character
 ABSENT_SECONDS = 3600  # how long after its deadline a job waits for its deployment to be configured again
-ABSENT_PAUSE = 60.0
 LOST_SECONDS = 600  # how long a provider is asked for a job whose answer was lost
 POLLS_PER_AGE = 12
 SLOWEST_POLL = 120.0
-CHANGED_PAUSE = 60.0
+PAUSE = 60.0  # seconds until a step is tried again that cannot be taken right now
 TOUCH_SECONDS = 300  # how old a row may become while its job is driven
+REVOKED = "The API key that asked for this video was revoked before the order was sent. Nothing was ordered."
 
 
 def step(team: str, record: str, deadline: float) -> float | None:
@@ -41,17 +42,19 @@ def step(team: str, record: str, deadline: float) -> float | None:
 
     `deadline` is in `time.monotonic()` seconds.
     """
-    job = Job.find(team, record)
-    if job is None or job.done:
+    job = _unfinished(team, record)
+    if job is None:
         return None
     try:
-        delay = _step(job, deadline)
+        delay = _step(transitions.renew(job), deadline)
         if delay is not None and job.touched_at < time.time() - TOUCH_SECONDS:
-            _touch(team, record)
+            _touch(_unfinished(team, record))
     except table.RowChanged:
-        return _changed(job)
+        # If the row has not changed, the write that was refused can never succeed.
+        now = _unfinished(team, record)
+        return 1.0 if now is not None and now != job else _died(now)
     except Exception:  # noqa: BLE001 - whatever it is, the job ends; `died` logs it
-        return _died(team, record)
+        return _died(_unfinished(team, record))  # the step may have moved it
     return delay
 
 
@@ -60,8 +63,8 @@ def close(team: str, record: str) -> None:
 
     An order may be under way or paid for. Then the job goes on in another execution, at most retries.MOST_RUNS in all.
     """
-    job = Job.find(team, record)
-    if job is None or job.done:
+    job = _unfinished(team, record)
+    if job is None:
         return
     needs_attention("step_died", "job closed", video=record, state=job.state)
     # What may be paid for is not given up before its deadline: the sweep starts another execution.
@@ -69,26 +72,23 @@ def close(team: str, record: str) -> None:
         retries.given_up(job)
 
 
-def _touch(team: str, record: str) -> None:
+def _unfinished(team: str, record: str) -> Job | None:
+    """Return the job, or None if it has ended or was deleted."""
     job = Job.find(team, record)
-    if job is not None and not job.done:
+    return None if job is None or job.done else job
+
+
+def _touch(job: Job | None) -> None:
+    if job is not None:
         transitions.touch(job)
 
 
-def _changed(job: Job) -> float | None:
-    """Go on after a write was refused because the row has changed. If it has not, the write can never succeed."""
-    now = Job.find(job.team, job.id)
-    if now is None or now.done:
-        return None
-    return 1.0 if now != job else _died(job.team, job.id)
-
-
-def _died(team: str, record: str) -> float | None:
-    job = Job.find(team, record)  # the step may have moved it
+def _died(job: Job | None) -> float | None:
+    """Record in an `except` that a step of the job has died. Return the seconds until the retry, or None."""
     try:
-        return None if job is None or job.done else retries.died(job)
+        return None if job is None else retries.died(job)
     except table.RowChanged:
-        return CHANGED_PAUSE
+        return PAUSE
 
 
 def _step(job: Job, deadline: float) -> float | None:
@@ -122,10 +122,9 @@ def _without(job: Job, deadline: float) -> float | None:
         return archive.join(job, deadline)
     needs_attention("deployment_removed", "deployment is not configured", video=job.id, deployment=job.deployment)
     if time.time() < job.late_at + ABSENT_SECONDS:
-        return ABSENT_PAUSE
+        return PAUSE
     message = f"The deployment {job.deployment!r} is no longer configured, so Understudy cannot ask its provider."
-    made = "" if job.state == "preparing" else " The video may exist there and may be billed."
-    transitions.fail(job, "deployment_removed", message + made, spent=retries.owed(job))
+    retries.stop(job, "deployment_removed", message)
     return None
 
 
@@ -139,6 +138,9 @@ def _moves_on(job: Job) -> bool:
 
 
 def _prepare(job: Job, deployment: Deployment, deadline: float) -> float | None:
+    if job.maker and keys.is_revoked(job.maker):
+        transitions.fail(job, "key_revoked", REVOKED)
+        return None
     profile = routing.profile_of(deployment, job.model)
     support = profile.characters
     try:
@@ -173,10 +175,11 @@ def _wait_for_character(job: Job, deployment: Deployment) -> float | None:
 def _refused(job: Job, deployment: Deployment, refused: Refused) -> float | None:
     """Handle a refusal: nothing was made. Return the seconds until the next step, or None when the job has failed.
 
-    If the refusal allows it, the next deployment gets the job. Else, if the provider is busy or unavailable, the job is
-    retried later. If the provider has lost characters, they are made again. Otherwise the job fails.
+    If the refusal allows it, the next deployment gets the job. Else, if the provider is busy or unavailable, or the
+    fault is ours, the job is retried later. If the provider has lost characters, they are made again. Otherwise the job
+    fails.
     """
-    if refused.movable:
+    if refused.movable and not isinstance(refused, Ours):
         routing.rest(deployment, job.model, refused)
         if _moves_on(job):
             return 0
@@ -235,11 +238,15 @@ def _poll(job: Job, deployment: Deployment, deadline: float) -> float | None:
     progress = _ask(job, deployment, deadline)
     if isinstance(progress, Exception):
         return _poll_trouble(job, progress)
-    if job.unconfirmed:
+    if job.operation == ADOPT:
         job = adopted.confirm(job, deployment, progress)
+        if job.done:
+            return None
     if progress.status == "failed":
         _failed(job, progress)
         return None
+    if job.state == "archiving":
+        return _archive(job, deployment, deadline, progress)
     if progress.status == "completed":
         job = transitions.move(job, "archiving", progress=99, troubles=0, lost=0, **_facts(job, progress))
         return _archive(job, deployment, deadline, progress)
@@ -271,8 +278,8 @@ def _ask(job: Job, deployment: Deployment, deadline: float) -> Progress | Except
 def _poll_trouble(job: Job, error: Exception) -> float | None:
     if job.unconfirmed and isinstance(error, Refused) and error.reason in adopted.UNKNOWN_THERE:
         return adopted.ask_next(job)
-    # Some providers know a new job, or a finished one, everywhere only after a while: these are two minutes.
-    if retries.lost(job, error) >= retries.MOST:
+    # Some providers know a new job, or a finished one, everywhere only after a while.
+    if retries.is_lost(job, error):
         transitions.fail(job, "provider_lost_video", "The provider no longer has this video.", spent=retries.owed(job))
         return None
     # A paid video is not given up because the provider is away for a while: only its deadline ends it.
@@ -288,13 +295,7 @@ def _archive(job: Job, deployment: Deployment, deadline: float, progress: Progre
     if job.continuation is not None:
         return archive.join(job, deadline)
     if progress is None:
-        asked = _ask(job, deployment, deadline)
-        if isinstance(asked, Exception):
-            return _poll_trouble(job, asked)
-        if asked.status == "failed":
-            _failed(job, asked)
-            return None
-        progress = asked
+        return _poll(job, deployment, deadline)
     return archive.take_home(job, deployment, progress, deadline)
 
 

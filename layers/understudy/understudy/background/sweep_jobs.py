@@ -17,16 +17,13 @@ from understudy.telemetry import logger, needs_attention
 
 TRIES = 3  # at a job that changes meanwhile
 PAUSE = 0.1  # seconds between two look-ups: Step Functions takes 10 to 15 of them a second
-STOPPED = "An operator stopped this video.{made}"
-MADE = " It may exist at the provider and may be billed."
 
 
-def all_jobs(deadline: float) -> int:
-    """Look after every job that was quiet for long. Return how many were helped.
+def all_jobs(deadline: float) -> None:
+    """Look after every job that was quiet for long.
 
     The next sweep goes on if the time does not suffice; `deadline` is in `time.monotonic()` seconds.
     """
-    helped = 0
     for key in table.unfinished(int(time.time()) - QUIET_SECONDS):
         if time.monotonic() > deadline:
             logger.warning("the sweep ran out of time")
@@ -37,12 +34,11 @@ def all_jobs(deadline: float) -> int:
             continue
         time.sleep(PAUSE)
         try:
-            helped += _look_after(job, executions.status(executions.job_name(job.id, job.run)))
+            _look_after(job, executions.status(executions.job_name(job.id, job.run)))
         except table.RowChanged:
             continue  # somebody drives it
         except Exception:  # noqa: BLE001 - the other jobs are looked after all the same
             needs_attention("step_died", "job not swept", video=job.id, state=job.state)
-    return helped
 
 
 def one(team: str, record: str, name: str, status: str) -> None:
@@ -62,15 +58,14 @@ def one(team: str, record: str, name: str, status: str) -> None:
         return
 
 
-def _look_after(job: Job, status: str | None) -> bool:
-    """Have a job driven whose execution has this status, or end it. Return False if the execution runs."""
+def _look_after(job: Job, status: str | None) -> None:
+    """Have a job driven whose execution has this status, or end it. Do nothing if the execution runs."""
     if status == "RUNNING":
         transitions.touch(job)
-        return False
+        return
     logger.warning("no execution drives this job", extra={"video": job.id, "state": job.state, "execution": status})
     if status == "ABORTED":
-        made = "" if job.state == "preparing" else MADE
-        transitions.fail(job, "stopped", STOPPED.format(made=made), spent=retries.owed(job))
+        retries.stop(job, "stopped", "An operator stopped this video.")
     elif status is None:
         transitions.drive(job, job.run)
     elif job.run < retries.MOST_RUNS:
@@ -78,4 +73,3 @@ def _look_after(job: Job, status: str | None) -> bool:
     else:
         needs_attention("job_not_driven", "job closed", video=job.id, state=job.state)
         retries.given_up(job)
-    return True

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING, BinaryIO
 
-from understudy.errors import Reason, Refused
+from understudy.errors import Ours, OutcomeUnknown, Reason, Refused
 from understudy.store import bucket
+from understudy.store.object_reader import READ_BYTES, Absent, Unreadable, open_object
 
 if TYPE_CHECKING:
     from understudy.providers.base import Media
@@ -30,8 +32,32 @@ def gone() -> Refused:
     return Refused(Reason.INVALID, message, code="file_gone")
 
 
+class _File(io.BufferedReader):
+    """An object that is read while it is sent.
+
+    S3 may fail while the file is read. To the reader that is a refusal if nothing of the file can have been sent: when
+    it is opened, or when all of it is read at once. Else the provider has a part of a request, and the outcome counts
+    as unknown.
+    """
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read like any file. Raises Refused and OutcomeUnknown."""
+        try:
+            return super().read(size)
+        except (Absent, Unreadable) as error:
+            if size is None or size < 0:
+                raise _refused(error) from error
+            raise OutcomeUnknown("A file could not be read to its end while it was sent.") from error
+
+
 def _opened(key: str, byte_count: int) -> BinaryIO:
     try:
-        return bucket.reader(key, byte_count)
-    except bucket.Absent as error:
-        raise gone() from error
+        return _File(open_object(key, byte_count), READ_BYTES)
+    except (Absent, Unreadable) as error:
+        raise _refused(error) from error
+
+
+def _refused(error: Exception) -> Refused:
+    if isinstance(error, Absent):
+        return gone()
+    return Ours(Reason.UNAVAILABLE, "A file that this video needs cannot be read right now.")

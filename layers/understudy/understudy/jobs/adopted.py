@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from understudy.deployments import routing
+from understudy.deployments import routing, upstream_ids
 from understudy.deployments.config import Deployment, deployments
+from understudy.deployments.upstream_ids import Origin
 from understudy.errors import Reason
+from understudy.ids import Kind
 from understudy.jobs import transitions
 from understudy.jobs.job import Job
 
@@ -15,10 +17,22 @@ if TYPE_CHECKING:
 
 # A provider's reasons for refusing an id that it does not know. If it cannot even parse the id, the reason varies.
 UNKNOWN_THERE = frozenset({Reason.NOT_FOUND, Reason.INVALID, Reason.GONE})
+NOT_FOUND = "The provider knows no video with this id."
 
 
 def confirm(job: Job, deployment: Deployment, progress: Progress) -> Job:
-    """Record that the provider knows the video of an adopted job. From now on the job is like any other job."""
+    """Record that the provider knows the video of an adopted job. From now on the job is like any other job.
+
+    The caller may have guessed the id before the provider issued it. If the provider has issued it to another order
+    since, the returned job has failed.
+    """
+    origin = upstream_ids.find(Kind.VIDEO, deployment.id, job.upstream_id or "")
+    if origin != Origin(job.team, job.id):
+        # So that the deletion of this job deletes nothing at the provider.
+        job = transitions.move(job, job.state, unconfirmed=True)
+        return transitions.fail(job, "video_not_found", NOT_FOUND)
+    if not job.unconfirmed:
+        return job
     late_at = routing.late_at(deployment, job.model)
     facts: dict[str, Any] = {"unconfirmed": False, "late_at": late_at, "troubles": 0}
     if progress.model:
@@ -38,7 +52,7 @@ def ask_next(job: Job) -> float | None:
     later = job.others[job.others.index(job.deployment) + 1 :]
     following = next((found for one in later if (found := deployments().find(one))), None)
     if following is None:
-        transitions.fail(job, "video_not_found", "The provider knows no video with this id.")
+        transitions.fail(job, "video_not_found", NOT_FOUND)
         return None
     model = model_name(following, job.model, otherwise=next(iter(following.models)))
     transitions.move(job, "running", model=model, troubles=0, **routing.made_at(following, model))

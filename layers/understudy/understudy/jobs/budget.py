@@ -2,8 +2,8 @@
 
 An open job has a slot and a hold, which is the reserved money. Both are taken in the transaction that writes the job,
 and given back in the transaction that ends it. So neither a crash nor a race can take twice or give back twice. A slot
-is a lease: a job that nothing ends loses its slot after its deadline. Entries are only added: one hold and one
-settlement for each job, in whole micro-dollars.
+is a lease: a job that nothing ends loses its slot after its deadline, and a job that is driven keeps its slot. Entries
+are only added: one hold and one settlement for each job, in whole micro-dollars.
 
 A provider may deliver and charge more than was ordered. The actual cost is settled, even beyond the budget, and the
 next job is refused.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from understudy.store.table import Change, Put
 if TYPE_CHECKING:
     from understudy.jobs.job import Job
 
+AT_ONCE = 50  # slots that are freed by one write: DynamoDB limits an expression to 300 operators and 4 KB
 LEASE_GRACE = 3 * 3600  # after a provider's deadline; joining parts may take two hours, a lost execution 90 minutes
 
 
@@ -85,6 +87,18 @@ def give_back(job: Job, spent: int) -> list[Put | Change]:
     return writes
 
 
+def ends_soon(job: Job) -> bool:
+    """Return whether the lease on the job's slot has to be renewed, because the job is driven and has not ended."""
+    return 0 < job.slot_until < time.time() + LEASE_GRACE / 2
+
+
+def renewed(job: Job) -> tuple[int, Change]:
+    """Return the end of a new lease on the job's slot, and the write that renews it."""
+    until = max(job.late_at, int(time.time())) + LEASE_GRACE
+    names = {"open": "open", "job": job.id}
+    return until, Change(table.slots_key(job.payer), "SET #open.#job = :until", {"until": until}, names)
+
+
 def refused(write: Put | Change, limits: Limits) -> RateLimited:
     """Return the error for the caller when this write of `take` failed."""
     if write.key.sk == "slots":
@@ -101,18 +115,23 @@ def _over_budget(limits: Limits) -> RateLimited:
 
 def drop_expired(payer: str) -> bool:
     """Free the slots whose lease has expired. Return True if there were any."""
-    key, now = table.slots_key(payer), int(time.time())
-    row = table.get(key) or {"open": {}}
-    expired = {f"j{i}": (job, until) for i, (job, until) in enumerate(row["open"].items()) if until <= now}
-    if not expired:
-        return False
+    now = int(time.time())
+    slots: dict[str, int] = (table.get(table.slots_key(payer)) or {"open": {}})["open"]
+    expired = [(job, until) for job, until in slots.items() if until <= now]
+    for first in range(0, len(expired), AT_ONCE):
+        _free(payer, expired[first : first + AT_ONCE])
+    return bool(expired)
+
+
+def _free(payer: str, slots: Iterable[tuple[str, int]]) -> None:
+    """Free these slots, unless another process frees some of them at this moment."""
+    named = {f"j{i}": slot for i, slot in enumerate(slots)}
     change = Change(
-        key,
-        "REMOVE " + ", ".join(f"#open.#{name}" for name in expired),
-        {name: until for name, (_, until) in expired.items()},
-        {"open": "open"} | {name: job for name, (job, _) in expired.items()},
-        " AND ".join(f"#open.#{name} = :{name}" for name in expired),
+        table.slots_key(payer),
+        "REMOVE " + ", ".join(f"#open.#{name}" for name in named),
+        {name: until for name, (_, until) in named.items()},
+        {"open": "open"} | {name: job for name, (job, _) in named.items()},
+        " AND ".join(f"#open.#{name} = :{name}" for name in named),
     )
-    with contextlib.suppress(table.RowChanged):  # another process freed them at this moment
+    with contextlib.suppress(table.RowChanged):
         table.change(change)
-    return True

@@ -65,6 +65,7 @@ class Job(Entity):
     output: File | None = None
     troubles: int = 0  # passing failures in a row
     lost: int = 0  # the latest failures in a row that said that something is missing
+    lost_since: int = 0  # when the first of them came
     seen: bool = False  # the API key that made it has used the id
     maker: str = ""  # the API key that made it; "" in rows of earlier versions
     signed_with: int | None = None  # the MAC key of its id, so that the id survives a key rotation

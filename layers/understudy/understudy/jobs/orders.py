@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from understudy.characters import handles
 from understudy.characters.character import Character
 from understudy.deployments.config import Deployment
-from understudy.errors import Reason, Refused
+from understudy.errors import Ours, Reason, Refused
 from understudy.files.media import media_at
 from understudy.jobs.job import Job
 from understudy.providers.base import CastMember, Media, Order, Profile, Source
@@ -15,10 +15,24 @@ from understudy.providers.prices import Bill
 from understudy.providers.sizes import fit
 from understudy.store import bucket
 from understudy.store.bucket import File
+from understudy.telemetry import needs_attention
 
 
 def order_of(job: Job, deployment: Deployment, profile: Profile) -> Order:
-    """Return the order for the provider. For the provider, an emulated extension is a new video."""
+    """Return the order for the provider. For the provider, an emulated extension is a new video.
+
+    Raises Refused for any failure: nothing has been sent yet.
+    """
+    try:
+        return _built(job, deployment, profile)
+    except Refused:
+        raise
+    except Exception as error:  # the table or S3 is away, or an error of ours
+        needs_attention("step_died", "order not built", video=job.id, state=job.state)
+        raise Ours(Reason.UNAVAILABLE, "The order could not be put together.") from error
+
+
+def _built(job: Job, deployment: Deployment, profile: Profile) -> Order:
     size, seconds = _measure(job, profile)
     return Order(
         operation="create" if job.emulated else job.operation,  # type: ignore[arg-type]
@@ -41,7 +55,7 @@ def size(job: Job, profile: Profile) -> str:
 def price(job: Job, profile: Profile, size: str | None = None, seconds: int | None = None) -> int:
     """Return the price of the job in micro-dollars: as ordered, or as made with this size and length."""
     ordered, length = _measure(job, profile)
-    seconds = (seconds or length) if job.operation == "create" else job.billed_seconds
+    seconds = (seconds or length) if job.operation == "create" else _remade(job, seconds or 0)
     bill = Bill(
         operation="create" if job.emulated else job.operation,
         size=size or ordered or job.size or profile.default_size,
@@ -50,6 +64,16 @@ def price(job: Job, profile: Profile, size: str | None = None, seconds: int | No
         clips=[profile.characters.sent(milliseconds) for milliseconds in job.clips],
     )
     return profile.prices.cost(bill)
+
+
+def _remade(job: Job, delivered: int) -> int:
+    """Return the seconds of an edit, remix or extension that are billed: as ordered, or more if more was delivered.
+
+    An extension is delivered as a whole and billed by the added part.
+    """
+    if job.operation == "extend":
+        delivered = delivered - job.source_seconds if job.source_seconds else 0
+    return max(job.billed_seconds or 0, delivered)
 
 
 def cast_of(job: Job) -> Iterator[Character]:

@@ -52,6 +52,19 @@ def ordered(job: Job, upstream_id: str, **facts: Any) -> Job:
     return replace(job, **changes)
 
 
+def renew(job: Job) -> Job:
+    """Renew the lease on the job's slot if it ends soon. Raises table.RowChanged like `move`.
+
+    The job may have waited for others, and its deadline counts from its order.
+    """
+    if not budget.ends_soon(job):
+        return job
+    until, renewal = budget.renewed(job)
+    changes: dict[str, Any] = {"slot_until": until}
+    table.write_together(_moved(job, changes), renewal)
+    return replace(job, **changes)
+
+
 def complete(job: Job, output: File, spent: int, **facts: Any) -> Job:
     """End the job with its video in the bucket. `spent` is what the video cost in micro-dollars."""
     return _end(job, "completed", spent, {"output": output, "progress": 100, **facts})
