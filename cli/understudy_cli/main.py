@@ -12,6 +12,7 @@ from understudy_cli.jobs import jobs
 from understudy_cli.keys import keys
 from understudy_cli.redrive import redrive
 from understudy_cli.smoke import smoke
+from understudy_cli.storage import storage
 from understudy_cli.upload import upload
 
 
@@ -38,5 +39,5 @@ def main() -> None:
     """Use or operate an Understudy gateway."""
 
 
-for command in (upload, keys, jobs, doctor, smoke, redrive):
+for command in (upload, keys, storage, jobs, doctor, smoke, redrive):
     main.add_command(command)

@@ -6,7 +6,7 @@ from understudy import resources
 from understudy.api import lookup
 from understudy.api.endpoint import Call, Endpoint, Response
 from understudy.errors import InvalidRequest
-from understudy.files import uploads
+from understudy.files import sending
 
 
 @Endpoint(
@@ -22,5 +22,5 @@ def handler(call: Call) -> Response:
     if upload.multipart is None:
         message = "This upload is a single POST, which completes by itself. Do not call complete."
         raise InvalidRequest(message, param="upload_id")
-    uploads.complete(upload)
+    sending.complete(upload)
     return Response(resources.upload(upload))

@@ -6,7 +6,7 @@ from understudy import resources
 from understudy.api.endpoint import Call, Endpoint, Response
 from understudy.api.requests import CreateUpload
 from understudy.deployments.config import deployments
-from understudy.files import uploads
+from understudy.files import sending, uploads
 
 
 @Endpoint(
@@ -28,4 +28,4 @@ def handler(call: Call) -> Response:
         name=request.name.strip() if request.name else None,
         model=request.model,
     )
-    return Response({**resources.upload(upload), "upload": uploads.form(upload)})
+    return Response({**resources.upload(upload), "upload": sending.form(upload)})

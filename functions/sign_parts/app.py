@@ -7,7 +7,7 @@ from understudy.api import lookup
 from understudy.api.endpoint import Call, Endpoint, Response
 from understudy.api.requests import SignParts
 from understudy.errors import InvalidRequest
-from understudy.files import uploads
+from understudy.files import sending
 
 
 @Endpoint(
@@ -24,16 +24,15 @@ def handler(call: Call) -> Response:
     if upload.multipart is None:
         message = "This upload is a single POST without parts. Send the file to the URL of the upload."
         raise InvalidRequest(message, param="upload_id")
-    there = uploads.parts_there(upload)
+    there = sending.parts_there(upload)
     arrived = {part["part_number"] for part in there}
     wanted = call.body(SignParts).part_numbers
     if wanted is None:
-        wanted = [number for number in range(1, upload.part_count + 1) if number not in arrived][
-            : uploads.SIGNED_AT_ONCE
-        ]
+        missing = [number for number in range(1, upload.part_count + 1) if number not in arrived]
+        wanted = missing[: sending.SIGNED_AT_ONCE]
     if any(number > upload.part_count for number in wanted):
         raise InvalidRequest(f"part_numbers: this upload has the parts 1 to {upload.part_count}.", param="part_numbers")
-    urls = [uploads.sign_part(upload, number) for number in wanted]
+    urls = [sending.sign_part(upload, number) for number in wanted]
     body = {
         "id": resources.upload_id(upload),
         "object": "video.upload.parts",

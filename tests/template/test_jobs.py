@@ -179,7 +179,7 @@ def test_only_the_sweep_sees_which_jobs_have_not_ended(roles: Resources, resourc
 
 
 def test_the_sweep_calls_no_provider_and_reads_no_credential(roles: Resources) -> None:
-    assert rights(roles["sweep_jobs"]) == {"CanWriteTable", "CanStartJobs", "CanSweepJobs"}
+    assert rights(roles["sweep_jobs"]) == {"CanWriteTable", "CanStartJobs", "CanSweepJobs", "CanDeleteCharacters"}
 
 
 def test_the_sweep_runs_every_hour_and_when_an_execution_of_this_machine_has_failed(resources: Resources) -> None:

@@ -246,3 +246,23 @@ def test_two_stacks_in_one_account_read_their_own_secrets(resources: Resources) 
 def test_every_right_is_used_by_somebody(resources: Resources) -> None:
     declared = set(of_type(resources, "AWS::IAM::ManagedPolicy")) - {"Boundary"}
     assert declared == set().union(*(rights(role) for role in of_type(resources, "AWS::IAM::Role").values()))
+
+
+def test_only_who_takes_uploads_deletes_for_good_and_no_character_or_video(
+    roles: Resources, resources: Resources
+) -> None:
+    """Every other deletion leaves an old version, from which an operator can restore the object for some days."""
+    found = [
+        (name, resource["Fn::Sub"])
+        for name, statement in _statements(resources)
+        for resource in _list(statement["Resource"])
+        if "s3:DeleteObjectVersion" in _list(statement["Action"]) and name != "Boundary"
+    ]
+    assert found == [("CanTakeUploads", "${Bucket.Arn}/uploads/*"), ("CanTakeUploads", "${Bucket.Arn}/media/inputs/*")]
+    assert {name for name, role in roles.items() if "CanTakeUploads" in rights(role)} == {"ingest_upload"}
+
+
+def test_who_may_leave_objects_of_characters_behind_can_delete_them(roles: Resources) -> None:
+    """A maker deletes what it could not finish, and the sweep what dead makers have left."""
+    deleting = {name for name, role in roles.items() if rights(role) & {"CanDeleteCharacters", "CanTakeUploads"}}
+    assert deleting == {"create_character", "delete_character", "ingest_upload", "sweep_jobs"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.template.conftest import Resources, of_type
+from understudy.store.bucket import INPUT_DAYS
 
 
 def test_what_cannot_be_made_again_outlives_the_stack(resources: Resources) -> None:
@@ -44,7 +45,7 @@ def test_the_bucket_forgets(resources: Resources) -> None:
     rules = resources["Bucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
     assert all(rule["Status"] == "Enabled" for rule in rules)
     days = {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules if "ExpirationInDays" in rule}
-    assert days == {"media/inputs/": 7, "uploads/": 2, "drop-results/": 30}
+    assert days == {"media/inputs/": INPUT_DAYS, "uploads/": 2, "drop-results/": 30}
     assert [rule["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"] for rule in rules if _aborts(rule)] == [1]
     kept = {rule.get("Prefix"): rule["NoncurrentVersionExpiration"] for rule in rules if _forgets(rule)}
     days = {prefix: rule["NoncurrentDays"] for prefix, rule in kept.items()}

@@ -112,6 +112,7 @@ COMMANDS = [
     ["jobs", "open"],
     ["smoke", "--model", "sora-2", "--key", "us-x"],
     ["redrive"],
+    ["storage"],
 ]
 
 

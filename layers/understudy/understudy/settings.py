@@ -19,6 +19,9 @@ class Settings:
     id_secret: str
     inspect_function: str
     stitch_function: str
+    max_characters: int  # for each team, like the next two; 0: no limit
+    max_uploads: int  # that are open
+    max_storage: int  # bytes
     allowed_origin: str
     initialization: str  # "snap-start" if the function uses SnapStart
     allow_private_networks: bool  # only in the local stack, whose providers are on 127.0.0.1
@@ -37,6 +40,9 @@ def settings() -> Settings:
         id_secret=env("ID_SECRET", ""),
         inspect_function=env("INSPECT_FUNCTION", ""),
         stitch_function=env("STITCH_FUNCTION", ""),
+        max_characters=int(env("MAX_CHARACTERS") or 0),
+        max_uploads=int(env("MAX_UPLOADS") or 0),
+        max_storage=int(env("MAX_STORAGE") or 0) * 1024**3,  # the environment has GiB
         allowed_origin=env("ALLOWED_ORIGIN", "*"),
         initialization=env("AWS_LAMBDA_INITIALIZATION_TYPE", ""),
         allow_private_networks=env("ALLOW_PRIVATE_NETWORKS", "") == "1",

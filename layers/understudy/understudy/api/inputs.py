@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+import time
 from typing import TYPE_CHECKING
 
 from understudy.api import lookup
 from understudy.api.forms import FilePart
 from understudy.api.requests import ImageReference, VideoReference
 from understudy.errors import InvalidRequest, Refused
-from understudy.files import clips, sniff, uploads
+from understudy.files import clips, sniff, storage, uploads
 from understudy.network.http_client import Client
 from understudy.store import bucket
 from understudy.store.bucket import File
@@ -18,13 +19,14 @@ from understudy.store.bucket import File
 if TYPE_CHECKING:
     from understudy.api.endpoint import Call
 
+IMAGE_SECONDS = 8.0  # for an image_url, whose server is not ours: the time after it is the providers'
 MAX_IMAGE = 20 * 1024 * 1024  # bytes; OpenAI's limit for image_url is the same in characters (openapi.yaml, 2026-08-21)
 
 
 def image(call: Call, given: FilePart | ImageReference, record: str) -> File:
     """Store an `input_reference` and return its file. An upload is stored already.
 
-    Raises InvalidRequest for data that is not a PNG, JPEG or WebP image.
+    Raises InvalidRequest for data that is not a PNG, JPEG or WebP image, and StorageFull.
     """
     if isinstance(given, ImageReference) and given.upload_id:
         return uploaded(call, given.upload_id, "image", "input_reference.upload_id")
@@ -34,8 +36,14 @@ def image(call: Call, given: FilePart | ImageReference, record: str) -> File:
         raise InvalidRequest("input_reference: send a PNG, JPEG or WebP image.", param="input_reference")
     mime_type = found[0]
     key = bucket.input_key(call.caller.team, record, f"image.{bucket.EXTENSIONS[mime_type]}")
-    bucket.put(key, data, mime_type)
-    return File(key, mime_type, len(data))
+    return store(call.caller.team, File(key, mime_type, len(data)), data)
+
+
+def store(team: str, file: File, data: bytes | memoryview) -> File:
+    """Store a file of a request, and return it. Raises StorageFull."""
+    storage.take_input(team, file.byte_count)
+    bucket.put(file.key, data, file.mime_type)
+    return file
 
 
 def video_type(given: FilePart, param: str = "video") -> str:
@@ -51,15 +59,15 @@ def video_type(given: FilePart, param: str = "video") -> str:
 def clip(call: Call, given: FilePart | VideoReference, record: str) -> tuple[File, clips.Inspection]:
     """Store a clip to edit or extend. Return its file and the facts about it.
 
-    An upload is stored already. Raises InvalidRequest if the clip cannot be opened as a video.
+    An upload is stored already. Raises InvalidRequest if the clip cannot be opened as a video, and StorageFull.
     """
     if isinstance(given, VideoReference):
         file = uploaded(call, given.upload_id or "", "video", "video.upload_id")
         return file, clips.inspect(file.key, call.deadline, stills_prefix="", stills=0)
     mime_type = video_type(given)
     key = bucket.input_key(call.caller.team, record, f"clip.{bucket.EXTENSIONS[mime_type]}")
-    bucket.put(key, given.data, mime_type)
-    return File(key, mime_type, len(given.data)), clips.inspect(key, call.deadline, stills_prefix="", stills=0)
+    file = store(call.caller.team, File(key, mime_type, len(given.data)), given.data)
+    return file, clips.inspect(key, call.deadline, stills_prefix="", stills=0)
 
 
 def uploaded(call: Call, public_id: str, purpose: uploads.Purpose, param: str) -> File:
@@ -95,7 +103,8 @@ def _data_url(url: str) -> bytes:
 def _fetched(url: str, deadline: float) -> bytes:
     data = bytearray()
     try:
-        with Client(deadline).stream(url, {"accept": "image/*"}) as (status, _, chunks):
+        until = min(deadline, time.monotonic() + IMAGE_SECONDS)
+        with Client(until).stream(url, {"accept": "image/*"}) as (status, _, chunks):
             if status == 200:
                 for chunk in chunks:
                     data += chunk
@@ -106,6 +115,9 @@ def _fetched(url: str, deadline: float) -> bytes:
     except Refused:
         data.clear()
     if not data:
-        message = "input_reference: image_url could not be fetched. It must be public and answer with status 200."
+        message = (
+            "input_reference: image_url could not be fetched. It must be public, and answer with status 200 "
+            f"within {IMAGE_SECONDS:.0f} seconds."
+        )
         raise InvalidRequest(message, param="input_reference.image_url")
     return bytes(data)

@@ -69,7 +69,7 @@ def _make(thing: Landed, team: str, model: str, filename: str, deadline: float) 
         return None
     mime_type = s3_event.video_type(head)
     record = _record(team, thing)
-    return creation.adopt(team, record, name, home, thing.key, thing.version, mime_type, deadline)[0]
+    return creation.adopt(team, record, name, home, thing, mime_type, deadline, counted=False)[0]
 
 
 def _record(team: str, thing: Landed) -> str:

@@ -46,10 +46,14 @@ def take(thing: Landed, deadline: float, *, last: bool = False) -> None:
     upload = uploads.find(team, record) if folder == "uploads" and record else None
     if upload is None:
         logger.warning("an object belongs to no upload", extra={"prefix": folder})
+        if folder == "uploads":  # it was cancelled, and the URL went on taking objects
+            bucket.delete_version(thing.key, thing.version)
         return None
     if upload.version is not None and upload.version != thing.version:
         return _later(upload, thing)
-    if upload.state in {"completed", "failed"}:
+    if upload.state == "completed":  # a delivery before this one may have died at its last step
+        return bucket.delete_version(thing.key, thing.version)
+    if upload.state == "failed":
         return None
     claimed = uploads.claim(upload, thing.version, max(deadline - time.monotonic(), 1))
     if claimed is None:
@@ -62,7 +66,7 @@ def take(thing: Landed, deadline: float, *, last: bool = False) -> None:
             if isinstance(error, ApiError | table.RowChanged):
                 raise Passing(str(error)) from error
             raise
-    bucket.delete_all(claimed.key)
+    bucket.delete_version(thing.key, thing.version)
     return None
 
 
@@ -94,16 +98,19 @@ def _leave(claimed: Upload, error: Exception, last: bool) -> None:
         return
     logger.error("upload given up", extra={"upload": claimed.id, "error": str(error)})
     code = error.code if isinstance(error, ApiError) else None
-    _end(claimed, code or "internal_error", GIVEN_UP)
+    _end(claimed, code or "internal_error", GIVEN_UP, kept=True)
 
 
-def _end(claimed: Upload, code: str, message: str) -> None:
-    """Fail the upload. If an earlier delivery has made its character, complete it and keep the code beside it."""
+def _end(claimed: Upload, code: str, message: str, *, kept: bool = False) -> None:
+    """Fail the upload. If an earlier delivery has made its character, complete it and keep the code beside it.
+
+    `kept`: the object stays for the operator, until the lifecycle rule deletes it.
+    """
     if claimed.purpose == "character" and Character.find(claimed.team, claimed.id):
         with contextlib.suppress(table.RowChanged):  # another delivery was first
-            uploads.finish(claimed, error={"code": code, "message": NOT_INTRODUCED})
+            uploads.finish(claimed, error={"code": code, "message": NOT_INTRODUCED}, kept=kept)
     else:
-        uploads.fail(claimed, code, message)
+        uploads.fail(claimed, code, message, kept=kept)
 
 
 def _make(upload: Upload, thing: Landed, deadline: float, last: bool) -> None:
@@ -116,12 +123,16 @@ def _make(upload: Upload, thing: Landed, deadline: float, last: bool) -> None:
     if upload.purpose == "character":
         home = _home_of(upload)
         _, objection = creation.adopt(
-            upload.team, upload.id, upload.name or "", home, thing.key, thing.version, mime_type, deadline
+            upload.team, upload.id, upload.name or "", home, thing, mime_type, deadline, counted=True
         )
         return uploads.finish(upload, error=_said(objection, last))
     key = bucket.input_key(upload.team, upload.id, f"clip.{bucket.EXTENSIONS[mime_type]}")
-    bucket.copy(thing.key, key, version=thing.version, mime_type=mime_type)
-    clip = clips.inspect(key, deadline, stills_prefix=bucket.input_key(upload.team, upload.id, ""), stills=0)
+    version = bucket.copy(thing.key, key, version=thing.version, mime_type=mime_type)
+    try:
+        clip = clips.inspect(key, deadline, stills_prefix="", stills=0)
+    except ApiError:
+        bucket.delete_version(key, version)
+        raise
     return uploads.finish(upload, File(key, clip.mime_type, clip.byte_count))
 
 

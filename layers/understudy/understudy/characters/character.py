@@ -5,6 +5,7 @@ A character exists when these exist, whatever a provider does. characters/handle
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,7 @@ class Character(Entity):
     provider: str
     original: str
     signed_with: int | None = None  # the MAC key of its id, so that the id survives a key rotation
+    stored: int | None = None  # bytes of clip and stills, which count for the team; None if nothing was counted
 
     @staticmethod
     def key_of(team: str, record: str) -> table.Key:
@@ -117,6 +119,7 @@ class Character(Entity):
             provider=provider,
             original=record,
             signed_with=id_codec().key_id,
+            stored=clip.byte_count + sum(still["bytes"] for still in clip.stills) if clip.byte_count else None,
         )
 
     @staticmethod
@@ -138,9 +141,13 @@ class Character(Entity):
         `run_job` deletes the native characters at the providers. A handle that was begun meanwhile is deleted after the
         row: from then on its maker finds no character, and deletes what it makes (characters/handles.py).
         """
+        from understudy.files import storage  # not needed to show a character
+
         self._delete_handles()
         bucket.delete_all(bucket.character_prefix(self.team, self.id))
-        table.delete(self.key)
+        counts = () if self.stored is None else ({"characters": -1}, storage.deleted(self.stored))
+        with contextlib.suppress(table.RowChanged):  # deleted twice at once
+            table.write_together(table.Delete(self.key), *storage.changes(self.team, *counts))
         self._delete_handles()
 
     def _delete_handles(self) -> None:

@@ -6,8 +6,8 @@
        └──→ cancelled                     the row is gone
 
 An upload of up to 100 MiB is one presigned POST, whose policy fixes the key, the exact size, the type and the expiry. A
-larger upload is a multipart upload, and the URL of each part signs its length. background/ingest_upload.py processes
-the bytes that have arrived.
+larger upload is a multipart upload, and the URL of each part signs its length (sending.py). background/ingest_upload.py
+processes the bytes that have arrived. The team's counts (storage.py) change together with the row.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 from understudy.errors import InvalidRequest, NotReady
+from understudy.files import storage
 from understudy.ids import new_record
 from understudy.store import bucket, table
 from understudy.store.bucket import File
@@ -33,7 +34,6 @@ MAX_BYTES = {"character": 5 * 1024**3, "video": 5 * 1024**3, "image": 20 * MEBIB
 POST_SECONDS = 3600
 PARTS_SECONDS = 24 * 3600
 MAX_PARTS = 9_000  # S3 takes 10,000
-SIGNED_AT_ONCE = 100
 KEPT_SECONDS = 30 * 24 * 3600
 # Seconds after the end of a claim until the upload is shown as failed. Each of the five deliveries claims the bytes
 # anew, for at most 285 s (the timeout of 300 s without MARGIN_SECONDS). The next delivery follows the end of a claim
@@ -70,6 +70,8 @@ class Upload:
     file: File | None = None
     error: dict[str, str] | None = None
     signed_with: int | None = None  # the MAC key of its id, so that the id survives a key rotation
+    open_until: int = 0  # it counts as open until then (files/storage.py)
+    bytes_until: int = 0  # its bytes count until then, unless they are deleted before; 0: they do not count
 
     @property
     def row(self) -> table.Key:
@@ -120,12 +122,16 @@ def new(
     name: str | None = None,
     model: str | None = None,
 ) -> Upload:
-    """Create an upload without bytes, and write its row. Raises InvalidRequest if the size is over the limit."""
+    """Create an upload without bytes, and write its row.
+
+    Raises InvalidRequest if the size is over the limit, and StorageFull if the team has no room for it.
+    """
     if byte_count > MAX_BYTES[purpose]:
         message = f"bytes: at most {MAX_BYTES[purpose]} for this purpose."
         raise InvalidRequest(message, param="bytes", code="file_too_large")
     now = int(time.time())
     in_parts = byte_count > POST_BYTES
+    expires_at = now + (PARTS_SECONDS if in_parts else POST_SECONDS)
     upload = Upload(
         team=team,
         id=new_record(),
@@ -134,15 +140,23 @@ def new(
         mime_type=mime_type,
         byte_count=byte_count,
         created_at=now,
-        expires_at=now + (PARTS_SECONDS if in_parts else POST_SECONDS),
+        expires_at=expires_at,
         part_size=_part_size(byte_count) if in_parts else 0,
         name=name,
         model=model,
         signed_with=id_codec().key_id,
+        open_until=storage.end_of_upload(expires_at),
+        bytes_until=storage.end_of_bytes(storage.UPLOAD_SECONDS),
     )
+    counts = {
+        **storage.ending("uploads", 1, upload.open_until),
+        **storage.ending("bytes", byte_count, upload.bytes_until),
+    }
+    storage.take(team, counts, table.Put(upload.row, asdict(upload) | {table.TTL: now + KEPT_SECONDS}))
     if in_parts:
-        upload = replace(upload, multipart=bucket.begin_parts(upload.key, mime_type))
-    table.put(upload.row, asdict(upload) | {table.TTL: now + KEPT_SECONDS})
+        multipart = bucket.begin_parts(upload.key, mime_type)
+        table.update(upload.row, {"multipart": multipart}, expect={"state": "pending"})
+        upload = replace(upload, multipart=multipart)
     return upload
 
 
@@ -152,63 +166,12 @@ def find(team: str, record: str) -> Upload | None:
     return _upload(row) if row else None
 
 
-def form(upload: Upload) -> dict[str, Any]:
-    """Return how to send the bytes.
-
-    For a POST: {"method", "url", "fields"}. For parts: {"method", "upload_id", "part_size", "part_count", "parts"},
-    with URLs for the first SIGNED_AT_ONCE parts.
-    """
-    if upload.multipart:
-        numbers = range(1, min(upload.part_count, SIGNED_AT_ONCE) + 1)
-        return {
-            "method": "PUT",
-            "upload_id": upload.multipart,
-            "part_size": upload.part_size,
-            "part_count": upload.part_count,
-            "parts": [sign_part(upload, number) for number in numbers],
-        }
-    left = max(upload.expires_at - int(time.time()), 1)
-    url, fields = bucket.presign_post(upload.key, upload.mime_type, upload.byte_count, left)
-    return {"method": "POST", "url": url, "fields": fields}
-
-
-def sign_part(upload: Upload, number: int) -> dict[str, Any]:
-    """Return a fresh URL for a part. The length of the part is signed, so no other length can be sent."""
-    length = upload.part_bytes(number)
-    url = bucket.presign_part(upload.key, upload.multipart or "", number, length)
-    return {"part_number": number, "bytes": length, "url": url}
-
-
-def parts_there(upload: Upload) -> list[dict[str, Any]]:
-    """Return the parts that have arrived: [{"part_number", "bytes", "etag"}].
-
-    Raises NotReady if S3 no longer knows the upload.
-    """
-    return [{"part_number": part.number, "bytes": part.byte_count, "etag": part.etag} for part in _parts(upload)]
-
-
-def complete(upload: Upload) -> None:
-    """Join the parts into one object.
-
-    Raises InvalidRequest, naming the missing parts, unless the parts add up to the declared bytes. Raises NotReady if
-    S3 no longer knows the upload.
-    """
-    there = _parts(upload)
-    have = {part.number: part.byte_count for part in there}
-    missing = [n for n in range(1, upload.part_count + 1) if have.get(n) != upload.part_bytes(n)]
-    if missing or len(have) != upload.part_count:
-        listed = ", ".join(map(str, missing[:20])) or "none"
-        message = (
-            f"The parts hold {sum(have.values())} of {upload.byte_count} bytes; missing or of another size: {listed}. "
-            "Send them and complete again."
-        )
-        raise InvalidRequest(message, param="parts", code="parts_incomplete")
-    bucket.complete_parts(upload.key, upload.multipart or "", there)
-
-
 def cancel(upload: Upload) -> None:
     """Delete the row, the parts and the bytes. Raises table.RowChanged if the upload was claimed or has changed."""
-    table.delete(upload.row, expect={"state": upload.state, "lease_until": upload.lease_until})
+    expect = {"state": upload.state, "lease_until": upload.lease_until}
+    # What arrives after this belongs to no upload, and is deleted. What has arrived before counts until S3 deletes it.
+    counts = _no_more_open(upload), *([_no_more_bytes(upload)] if upload.state == "pending" else [])
+    table.write_together(table.Delete(upload.row, expect), *storage.changes(upload.team, *counts))
     if upload.multipart and upload.state == "pending":
         bucket.abort_parts(upload.key, upload.multipart)
     bucket.delete_all(upload.key)
@@ -227,23 +190,34 @@ def claim(upload: Upload, version: str | None, seconds: float) -> Upload | None:
         return None
 
 
-def finish(upload: Upload, file: File | None = None, *, error: dict[str, str] | None = None) -> None:
+def finish(
+    upload: Upload, file: File | None = None, *, error: dict[str, str] | None = None, kept: bool = False
+) -> None:
     """Mark the upload as completed. `error` is the objection of the provider for which it was made.
 
-    Raises table.RowChanged if the upload has ended or is gone. Finished work counts even if its claim has run out.
+    Its bytes are now those of the `file`, in media/inputs/, or of a character. `kept`: they are still under uploads/,
+    too. Raises table.RowChanged if the upload has ended or is gone. Finished work counts even if its claim has run out.
     """
-    changes = {"state": "completed", "lease_until": 0, "file": asdict(file) if file else None, "error": error}
-    table.update(upload.row, changes, expect={"state": "processing"})
+    until, counts = upload.bytes_until, [_no_more_open(upload)]
+    if not kept:
+        until = storage.end_of_bytes(storage.INPUT_SECONDS) if file else 0
+        counts += [_no_more_bytes(upload), storage.ending("bytes", upload.byte_count, until) if file else {}]
+    changes = {"state": "completed", "file": asdict(file) if file else None, "error": error, **_ended(until)}
+    swap = table.swap(upload.row, changes, expect={"state": "processing"})
+    table.write_together(swap, *storage.changes(upload.team, *counts))
 
 
-def fail(claimed: Upload, code: str, message: str) -> None:
-    """Mark the upload as failed for good. Does nothing if this claim is no longer the last one.
+def fail(claimed: Upload, code: str, message: str, *, kept: bool = False) -> None:
+    """Mark the upload as failed for good. Does nothing if this claim is no longer the last one. `kept`: see `finish`.
 
     Then the upload has ended, or is gone, or another delivery has claimed it and decides how it ends.
     """
-    changes = {"state": "failed", "lease_until": 0, "error": {"code": code, "message": message}}
+    until = claimed.bytes_until if kept else 0
+    counts = _no_more_open(claimed), {} if kept else _no_more_bytes(claimed)
+    changes = {"state": "failed", "error": {"code": code, "message": message}, **_ended(until)}
+    swap = table.swap(claimed.row, changes, expect=_claim_of(claimed))
     with contextlib.suppress(table.RowChanged):
-        table.update(claimed.row, changes, expect=_claim_of(claimed))
+        table.write_together(swap, *storage.changes(claimed.team, *counts))
 
 
 def release(claimed: Upload) -> None:
@@ -266,15 +240,16 @@ def usable(upload: Upload, param: str, purpose: Purpose) -> File:
     if upload.purpose != purpose:
         message = f"{param}: this upload has the purpose {upload.purpose!r}; create one with the purpose {purpose!r}."
         raise InvalidRequest(message, param=param)
+    # The bytes stay in the bucket for INPUT_DAYS. On the last day, an order that waits would miss them.
+    days = (time.time() - upload.created_at) / 86_400
     match upload.status:
-        case "completed" if upload.file:
+        case "completed" if upload.file and days < bucket.INPUT_DAYS - 1:
             return upload.file
         case "failed" if error := upload.failure:
             raise InvalidRequest(f"{param}: {error['message']}", param=param, code=error["code"])
-        case "expired":
-            raise InvalidRequest(
-                f"{param}: the upload has expired. Create a new upload.", param=param, code="upload_expired"
-            )
+        case "expired" | "completed":
+            message = f"{param}: the upload has expired. Create a new upload and send the file again."
+            raise InvalidRequest(message, param=param, code="upload_expired")
         case "pending":
             raise NotReady(
                 f"{param}: the bytes of the upload have not arrived yet. Send them to the URL of the upload.",
@@ -286,6 +261,18 @@ def usable(upload: Upload, param: str, purpose: Purpose) -> File:
     )
 
 
+def _no_more_open(upload: Upload) -> storage.Counts:
+    return storage.given_back("uploads", 1, upload.open_until)
+
+
+def _no_more_bytes(upload: Upload) -> storage.Counts:
+    return storage.given_back("bytes", upload.byte_count, upload.bytes_until)
+
+
+def _ended(bytes_until: int) -> dict[str, Any]:
+    return {"lease_until": 0, "open_until": 0, "bytes_until": bytes_until}
+
+
 def _claim_of(claimed: Upload) -> dict[str, Any]:
     return {"state": "processing", "lease_until": claimed.lease_until}
 
@@ -293,14 +280,6 @@ def _claim_of(claimed: Upload) -> dict[str, Any]:
 def _part_size(byte_count: int) -> int:
     smallest = max(16 * MEBIBYTE, math.ceil(byte_count / MAX_PARTS))
     return math.ceil(smallest / MEBIBYTE) * MEBIBYTE
-
-
-def _parts(upload: Upload) -> list[bucket.StoredPart]:
-    try:
-        return bucket.parts(upload.key, upload.multipart or "")
-    except bucket.NoSuchUpload:
-        message = "This upload accepts no more parts: it was completed, cancelled or expired. Create a new upload."
-        raise NotReady(message, param="upload_id") from None
 
 
 def _upload(row: table.Row) -> Upload:

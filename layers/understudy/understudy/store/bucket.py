@@ -2,7 +2,7 @@
 
 media/characters/<team>/<id>/clip, still-<n>.jpg        a character
 media/videos/<team>/<id>/video.mp4, thumbnail.webp, spritesheet.jpg        an output
-media/inputs/<team>/<id>/<name>        a file that came with a request; expires after a week
+media/inputs/<team>/<id>/<name>        a file that came with a request; expires after INPUT_DAYS
 uploads/<team>/<id>        the bytes of an upload; expire after two days
 """
 
@@ -16,17 +16,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from understudy.settings import settings
 from understudy.store.clients import s3
+from understudy.store.object_reader import READ_BYTES, is_absent, open_object, version_of
 
 if TYPE_CHECKING:
-    from botocore.exceptions import ClientError
-    from botocore.response import StreamingBody
     from mypy_boto3_s3.type_defs import CopySourceTypeDef
 
 CHUNK = 8 * 1024 * 1024  # of a part, one in memory at a time; boto3's transfer defaults hold 80 MB
 URL_SECONDS = 3600
-# S3 answers 403 for an object that does not exist if the role may not list the bucket. HEAD has no body, so its error
-# has the status as its code. MethodNotAllowed: the version is a delete marker.
-ABSENT = {"NoSuchKey", "NoSuchVersion", "MethodNotAllowed", "AccessDenied", "403", "404", "405"}
+INPUT_DAYS = 7  # `inputs-expire` in template.yaml
 EXTENSIONS = {
     "video/mp4": "mp4",
     "video/quicktime": "mov",
@@ -80,19 +77,22 @@ def save(key: str, chunks: Iterator[bytes], mime_type: str) -> int:
     return reader.count
 
 
-def copy(source: str, target: str, *, version: str | None = None, mime_type: str | None = None) -> None:
-    """Copy an object inside the bucket without downloading it. With `mime_type` the copy has that type."""
+def copy(source: str, target: str, *, version: str | None = None, mime_type: str | None = None) -> str | None:
+    """Copy an object inside the bucket without downloading it. With `mime_type` the copy has that type.
+
+    Returns the version of the copy, or None in a bucket without versions.
+    """
     bucket = settings().bucket_name
     origin: CopySourceTypeDef = {"Bucket": bucket, "Key": source}
     if version:
         origin["VersionId"] = version
     retyped: dict[str, Any] = {"MetadataDirective": "REPLACE", "ContentType": mime_type} if mime_type else {}
-    s3().copy_object(Bucket=bucket, Key=target, CopySource=origin, **retyped)
+    return s3().copy_object(Bucket=bucket, Key=target, CopySource=origin, **retyped).get("VersionId")
 
 
-def delete_version(key: str, version: str) -> None:
-    """Delete one version of an object permanently."""
-    s3().delete_object(Bucket=settings().bucket_name, Key=key, VersionId=version)
+def delete_version(key: str, version: str | None) -> None:
+    """Delete one version of an object permanently, or the object in a bucket without versions."""
+    s3().delete_object(Bucket=settings().bucket_name, Key=key, **version_of(version))
 
 
 def head(key: str, version: str | None, byte_count: int = 4096) -> bytes | None:
@@ -101,9 +101,9 @@ def head(key: str, version: str | None, byte_count: int = 4096) -> bytes | None:
 
     span = f"bytes=0-{byte_count - 1}"
     try:
-        answer = s3().get_object(Bucket=settings().bucket_name, Key=key, Range=span, **_version(version))
+        answer = s3().get_object(Bucket=settings().bucket_name, Key=key, Range=span, **version_of(version))
     except ClientError as error:
-        if _absent(error):
+        if is_absent(error):
             return None
         if error.response["Error"]["Code"] == "InvalidRange":
             return b""
@@ -124,28 +124,24 @@ def exists(key: str) -> bool:
     try:
         size(key)
     except ClientError as error:
-        if _absent(error):
+        if is_absent(error):
             return False
         raise
     return True
 
 
-def _version(version: str | None) -> dict[str, Any]:
-    return {"VersionId": version} if version else {}
+def delete_all(prefix: str) -> int:
+    """Delete every object whose key begins with `prefix`. The bucket's lifecycle rule deletes older versions.
 
-
-def _absent(error: ClientError) -> bool:
-    """Return True if a read failed because there is no such object. For a write, the same codes are real errors."""
-    return error.response["Error"]["Code"] in ABSENT
-
-
-def delete_all(prefix: str) -> None:
-    """Delete every object whose key begins with `prefix`. The bucket's lifecycle rule deletes older versions."""
-    bucket = settings().bucket_name
+    Returns the number of the deleted objects.
+    """
+    bucket, count = settings().bucket_name, 0
     for page in s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
         keys = [{"Key": entry["Key"]} for entry in page.get("Contents", [])]
         if keys:
             s3().delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})  # type: ignore[typeddict-item]
+        count += len(keys)
+    return count
 
 
 def presign(key: str, *, filename: str | None = None) -> str:
@@ -208,9 +204,12 @@ def parts(key: str, upload_id: str) -> list[StoredPart]:
 
 
 def complete_parts(key: str, upload_id: str, parts: list[StoredPart]) -> None:
-    """Complete a multipart upload: put the parts together. The object exists afterwards."""
+    """Complete a multipart upload: put the parts together. The object exists afterwards. Raises NoSuchUpload."""
     etags: Any = [{"PartNumber": part.number, "ETag": part.etag} for part in parts]
-    s3().complete_multipart_upload(**_multipart(key, upload_id), MultipartUpload={"Parts": etags})
+    try:
+        s3().complete_multipart_upload(**_multipart(key, upload_id), MultipartUpload={"Parts": etags})
+    except s3().exceptions.NoSuchUpload as error:
+        raise NoSuchUpload(key) from error
 
 
 def abort_parts(key: str, upload_id: str) -> None:
@@ -223,79 +222,9 @@ def _multipart(key: str, upload_id: str) -> Any:
     return {"Bucket": settings().bucket_name, "Key": key, "UploadId": upload_id}
 
 
-class Absent(Exception):
-    """There is no such object."""
-
-
 def reader(key: str, byte_count: int, version: str | None = None) -> BinaryIO:
-    """Return an object of this size as a seekable file that downloads while it is read.
-
-    The download begins here. Raises Absent if there is no such object: not later, when an order is half sent.
-    """
-    from botocore.exceptions import ClientError
-
-    file = _ObjectReader(key, byte_count, version)
-    try:
-        if byte_count:
-            file.begin()
-    except ClientError as error:
-        if _absent(error):
-            raise Absent(key) from error
-        raise
-    return io.BufferedReader(file, 256 * 1024)
-
-
-class _ObjectReader(io.RawIOBase):
-    """An object as a seekable file that downloads while it is read: one GET from wherever reading starts."""
-
-    def __init__(self, key: str, byte_count: int, version: str | None) -> None:
-        self._object: dict[str, Any] = {"Key": key} | _version(version)
-        self._size, self._at = byte_count, 0
-        self._body_at = 0
-        self._body: StreamingBody | None = None
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        self._at = base + offset
-        return self._at
-
-    def begin(self) -> StreamingBody:
-        """Begin the download from where the file is, unless it has come just there. Return its body."""
-        if self._body_at != self._at:
-            self._drop()
-        if self._body is None:
-            self._body_at = self._at
-            self._body = s3().get_object(
-                Bucket=settings().bucket_name, Range=f"bytes={self._at}-{self._size - 1}", **self._object
-            )["Body"]
-        return self._body
-
-    def readinto(self, buffer: Any) -> int:
-        if self._at >= self._size:
-            return 0
-        data = self.begin().read(len(buffer))
-        buffer[: len(data)] = data
-        self._at += len(data)
-        self._body_at = self._at
-        return len(data)
-
-    def close(self) -> None:
-        self._drop()
-        super().close()
-
-    def _drop(self) -> None:
-        if self._body is not None:
-            self._body.close()
-            self._body = None
+    """Return an object of this size as a seekable file that downloads while it is read. Raises like `open_object`."""
+    return io.BufferedReader(open_object(key, byte_count, version), READ_BYTES)
 
 
 class _ChunkReader:

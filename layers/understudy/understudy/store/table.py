@@ -1,7 +1,8 @@
 """The DynamoDB table. No other module knows its keys.
 
 All rows of a team are in the team's own partition. So a row of another team cannot be reached even by mistake, and
-listing needs no index. The one index has the keys of the jobs that have not ended, by creation time:
+listing needs no index. The one index has the keys of the jobs that have not ended, by creation time, and of the rows
+that say what a team stores:
 
     pk                 sk                                   what
     team#<team>        video#<id>                           a job (jobs/job); the id sorts by creation time
@@ -13,6 +14,7 @@ listing needs no index. The one index has the keys of the jobs that have not end
     team#<team>        call#<key id>#<operation>#<digest>#<attempt>  a call without such a key (jobs/retry_count)
     team#<team>        same#<key id>#<operation>#<digest>   the version of the calls with the same body
     team#<team>        entry#<job>#<hold or settlement>     the money of a job, never changed (jobs/budget)
+    team#<team>        storage                              what the team stores (files/storage)
     upstream#<deployment>#<sha256 of id>  video, character  the owner of a provider's id (deployments/upstream_ids)
     key#<key id>       key                                  an API key (access/keys), its counters (access/rate_limit)
     key#<key id>       slots                                the key's open jobs (jobs/budget)
@@ -34,7 +36,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from understudy.settings import settings
@@ -118,6 +120,10 @@ def entry_key(team: str, job: str, what: str) -> Key:
     return Key(f"team#{team}", f"entry#{job}#{what}")
 
 
+def storage_key(team: str) -> Key:
+    return Key(f"team#{team}", "storage")
+
+
 class RowChanged(Exception):
     """A write found a row in another state than it expected, and wrote nothing.
 
@@ -159,6 +165,26 @@ class Change:
         }
         if self.condition:
             request["ConditionExpression"] = self.condition
+        return {name: value for name, value in request.items() if value}
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """A row to be deleted by `write_together`. It must exist, and its attributes must have the values of `expect`."""
+
+    key: Key
+    expect: Mapping[str, Any] = field(default_factory=dict)
+
+    def request(self) -> Any:
+        """Return the deletion as DynamoDB takes it in a transaction."""
+        conditions = [f"attribute_exists({PARTITION})", *(f"#{i} = :{i}" for i in range(len(self.expect)))]
+        request: dict[str, Any] = {
+            "TableName": settings().table_name,
+            "Key": _key(self.key),
+            "ConditionExpression": " AND ".join(conditions),
+            "ExpressionAttributeNames": {f"#{i}": name for i, name in enumerate(self.expect)},
+            "ExpressionAttributeValues": {f":{i}": attributes.spell(one) for i, one in enumerate(self.expect.values())},
+        }
         return {name: value for name, value in request.items() if value}
 
 
@@ -209,12 +235,12 @@ def put(key: Key, row: Mapping[str, Any], *, replace: bool = False) -> None:
     _written(lambda: dynamodb().put_item(**request), mark)
 
 
-def write_together(*writes: Put | Change) -> None:
+def write_together(*writes: Put | Change | Delete) -> None:
     """Write all rows or none. Raises RowChanged if a row that must be new exists or a condition fails."""
     requests: list[TransactWriteItemTypeDef] = []
     for one in writes:
-        if isinstance(one, Change):
-            requests.append({"Update": one.request()})
+        if not isinstance(one, Put):
+            requests.append({"Update": one.request()} if isinstance(one, Change) else {"Delete": one.request()})
             continue
         put: PutTypeDef = {"TableName": settings().table_name, "Item": _item(one.key, one.row)}
         if not one.replace:
@@ -285,14 +311,17 @@ def page(start: Key, prefix: str, *, limit: int, newest_first: bool, after: str 
     return rows[:limit]
 
 
-def unfinished(before: int) -> Iterator[Key]:
-    """Yield the keys of the jobs that were created before that time and have not ended, the oldest first."""
+def unfinished(before: int, kind: str = UNFINISHED["unfinished"]) -> Iterator[Key]:
+    """Yield the keys of the jobs that were created before that time and have not ended, the oldest first.
+
+    For another `kind`, yield the keys of these rows instead.
+    """
     request: QueryInputTypeDef = {
         "TableName": settings().table_name,
         "IndexName": "unfinished",
         "KeyConditionExpression": "unfinished = :job AND created_at < :before",
         "ExpressionAttributeValues": {
-            ":job": attributes.spell(UNFINISHED["unfinished"]),
+            ":job": attributes.spell(kind),
             ":before": attributes.spell(before),
         },
     }
