@@ -205,7 +205,7 @@ class TestModels:
         assert stage.executions.started == []
 
     @pytest.mark.parametrize(("operation", "more"), [("edit", {}), ("extend", {"seconds": "8"})])
-    @pytest.mark.parametrize("named", [{"model": "solo"}, {}])
+    @pytest.mark.parametrize("named", [{"model": "solo"}, {}, {"model": "nobody"}])
     def test_edit_and_extend(
         self, stage: Stage, upstream: Upstream, own: str, operation: str, more: dict[str, str], named: dict[str, str]
     ) -> None:

@@ -133,7 +133,7 @@ class TestOrder:
     ) -> None:
         flaky(*[BUSY] * 50)
         reply = create_with_image(stage)
-        assert (reply.status, upstream.submits()) == (503, [])
+        assert (reply.status, upstream.submits()) == (500, [])
         stage.later()
         assert (stage.listed(), spent(stage)) == ([], (0, 0))
 
@@ -175,10 +175,10 @@ class TestOrder:
         stage.milliseconds = milliseconds
         monkeypatch.setattr(orders, "_cast", fail)
         reply = stage.create(model="solo")
-        assert reply.status == (200 if milliseconds == 5000 else 503)
+        assert reply.status == (200 if milliseconds == 5000 else 500)
         stage.later(6)
         errors = [job.error["code"] for job in Job.page("blue", limit=5, newest_first=True, after=None) if job.error]
-        assert errors == (["provider_unavailable"] if milliseconds == 5000 else [])
+        assert errors == (["internal_error"] if milliseconds == 5000 else [])
         assert (upstream.submits(), spent(stage)) == ([], (0, 0))
 
 

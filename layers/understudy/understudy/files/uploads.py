@@ -87,7 +87,18 @@ class Upload:
         """The public status: the state, or `expired`. An abandoned upload is `failed`."""
         if self.abandoned:
             return "failed"
-        return "expired" if self.state == "pending" and self.expires_at < time.time() else self.state
+        return "expired" if self._expired else self.state
+
+    @property
+    def _expired(self) -> bool:
+        """Whether the bytes did not arrive in time, or cannot be used any more.
+
+        The bucket keeps them for INPUT_DAYS. On the last day, an order that waits would miss them.
+        """
+        if self.state == "pending":
+            return self.expires_at < time.time()
+        usable_until = self.created_at + (bucket.INPUT_DAYS - 1) * 86_400
+        return self.state == "completed" and self.file is not None and usable_until <= time.time()
 
     @property
     def failure(self) -> dict[str, str] | None:
@@ -240,14 +251,12 @@ def usable(upload: Upload, param: str, purpose: Purpose) -> File:
     if upload.purpose != purpose:
         message = f"{param}: this upload has the purpose {upload.purpose!r}; create one with the purpose {purpose!r}."
         raise InvalidRequest(message, param=param)
-    # The bytes stay in the bucket for INPUT_DAYS. On the last day, an order that waits would miss them.
-    days = (time.time() - upload.created_at) / 86_400
     match upload.status:
-        case "completed" if upload.file and days < bucket.INPUT_DAYS - 1:
+        case "completed" if upload.file:
             return upload.file
         case "failed" if error := upload.failure:
             raise InvalidRequest(f"{param}: {error['message']}", param=param, code=error["code"])
-        case "expired" | "completed":
+        case "expired":
             message = f"{param}: the upload has expired. Create a new upload and send the file again."
             raise InvalidRequest(message, param=param, code="upload_expired")
         case "pending":

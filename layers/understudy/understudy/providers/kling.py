@@ -194,7 +194,11 @@ class Kling(Provider):
 
     def find(self, account: Account, reference: str) -> Progress | None:
         task = _task(account, "external_task_ids", "external_id", reference)
-        return _progress(account, str(task["id"]), task) if task else None
+        if task is None:
+            return None
+        if (upstream_id := _id(task["id"])) is None:
+            raise Refused(Reason.UNAVAILABLE, "The provider gave no usable id for the task.")
+        return _progress(account, upstream_id, task)
 
     def open_content(self, account: Account, progress: Progress) -> AbstractContextManager[Content]:
         return at_address(account, progress)
@@ -368,7 +372,7 @@ def _task(account: Account, query: str, key: str, wanted: str) -> dict[str, Any]
         if refused.reason is Reason.NOT_FOUND:
             return None
         raise
-    return next((task for task in tasks if str(task.get(key)) == wanted and _id(task.get("id"))), None)
+    return next((task for task in tasks if str(task.get(key)) == wanted and task.get("id")), None)
 
 
 def _id(found: Any) -> str | None:
