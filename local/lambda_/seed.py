@@ -25,7 +25,7 @@ from local.stack import lifecycle
 
 TEAM = "events"
 PATIENCE_SECONDS = 60.0
-UNKNOWN_OBJECT = "an object belongs to no upload"  # ingest_upload logs this for an object that it does not know
+LEFT_ALONE = "an object of an upload that has failed"  # ingest_upload logs this for an object that it leaves alone
 
 _MAKERS: dict[str, tuple[Callable[[Seeds], Any], bool]] = {}
 M = TypeVar("M", bound="Callable[[Seeds], Any]")
@@ -383,8 +383,8 @@ def landed_garbage(seeds: Seeds) -> Any:
 def _landed(seeds: Seeds, name: str) -> Any:
     """Store a file in the bucket for an upload that is not processed yet.
 
-    The deployed ingest_upload is notified of the object, too, and must not process it. So the object is stored before
-    the row of the upload exists.
+    The deployed ingest_upload is notified of the object, too, and must not process it. So the upload counts as failed
+    until it was.
     """
     data = file(name)[1]
     begun = int(time.time() * 1000)
@@ -394,7 +394,7 @@ def _landed(seeds: Seeds, name: str) -> Any:
 
     def seen() -> bool:
         events = logs.filter_log_events(logGroupName=seeds.outputs["LogGroupName"], startTime=begun)["events"]
-        return any(UNKNOWN_OBJECT in event["message"] for event in events)
+        return any(LEFT_ALONE in event["message"] for event in events)
 
     wait(seen, "the deployed ingest_upload has not seen what landed")
     seeds.plant("row", json.dumps(planted["row"]))

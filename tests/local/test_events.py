@@ -131,4 +131,4 @@ def test_a_difference_says_where_it_is() -> None:
 def test_the_seed_waits_for_what_the_function_logs() -> None:
     """The seed waits for the function's own log text about an object whose upload has no row yet."""
     layer = ROOT / "layers" / "understudy" / "understudy"
-    assert f'"{seed.UNKNOWN_OBJECT}"' in (layer / "background" / "ingest_upload.py").read_text("utf-8")
+    assert f'"{seed.LEFT_ALONE}"' in (layer / "background" / "ingest_upload.py").read_text("utf-8")

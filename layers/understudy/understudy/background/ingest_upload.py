@@ -54,6 +54,7 @@ def take(thing: Landed, deadline: float, *, last: bool = False) -> None:
     if upload.state == "completed":  # a delivery before this one may have died at its last step
         return bucket.delete_version(thing.key, thing.version)
     if upload.state == "failed":
+        logger.info("an object of an upload that has failed", extra={"upload": upload.id})
         return None
     claimed = uploads.claim(upload, thing.version, max(deadline - time.monotonic(), 1))
     if claimed is None:
