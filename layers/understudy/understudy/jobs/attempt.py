@@ -20,6 +20,7 @@ from understudy.store.table import Change, Key, Put, Row
 T = TypeVar("T", bound=Entity)
 
 PAUSE = 0.3  # seconds between two looks at a call that another attempt is making
+WAIT_SECONDS = 15  # for another attempt: enough for an order, and the response comes well before the gateway's end
 
 
 class Busy(Exception):
@@ -42,8 +43,9 @@ class Attempt(Generic[T]):
         """Return what an earlier attempt of this call has made, or None if this attempt has to make it.
 
         Waits while an earlier attempt is sending the order. Raises KeyReused if the key was used with another body,
-        Replayed for a call that had an error, and Conflict if what was made is deleted, or if the deadline comes first.
+        Replayed for a call that had an error, and Conflict if what was made is deleted, or if the wait takes too long.
         """
+        until = min(deadline, time.monotonic() + WAIT_SECONDS)
         while True:
             try:
                 return self._earlier()
@@ -51,7 +53,7 @@ class Attempt(Generic[T]):
                 pause = 0.0  # another attempt has taken the call
             except Busy:
                 pause = PAUSE
-            if time.monotonic() + pause > deadline:
+            if time.monotonic() + pause > until:
                 self.settled = True  # the other attempt decides how the call ends
                 raise running()
             time.sleep(pause)
