@@ -684,6 +684,7 @@ class TestDeath:
             again = create(stage, prompt, headers={**sent, **REPEAT}, **body)
             assert again.status in {200, 409}
             stage.run()
+            stage.clock.advance(60)  # the first attempt is certainly over
             after = create(stage, prompt, headers={**sent, **TWICE}, **body)
             assert after.status == 200, after
             stage.later()
